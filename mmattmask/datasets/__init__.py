@@ -1,0 +1,19 @@
+"""Transforms that record a view's geometry, and datasets keyed by sample."""
+
+from mmattmask.datasets.concat import ConcatDataset
+from mmattmask.datasets.transforms import (
+    CenterCrop,
+    PackInputs,
+    RandomCrop,
+    RandomResizedCrop,
+    RandomResizedCropAndInterpolationWithTwoPic,
+)
+
+__all__ = [
+    'CenterCrop',
+    'ConcatDataset',
+    'PackInputs',
+    'RandomCrop',
+    'RandomResizedCrop',
+    'RandomResizedCropAndInterpolationWithTwoPic',
+]

@@ -1,0 +1,134 @@
+"""Stock crops that record ``crop_box``, and the packing that keeps it.
+
+Each takes the arguments of the MMPretrain or MMCV transform of the same name, draws the
+same random numbers and returns the same pixels.
+"""
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import CenterCrop as MMCVCenterCrop
+from mmpretrain.datasets import transforms as stock
+
+from mmattmask.datasets.geometry import Box, record_crop
+from mmattmask.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCrop(stock.RandomResizedCrop):
+    """MMPretrain's RandomResizedCrop that records ``crop_box``."""
+
+    records_geometry = True
+    _box: Box
+
+    def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
+        """Draw the crop and remember it."""
+        self._box = super().rand_crop_params(img)
+        return self._box
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Crop, resize and record where the crop came from."""
+        size = results['img'].shape[:2]
+        results = super().transform(results)
+        record_crop(results, self._box, size)
+        return results
+
+
+@TRANSFORMS.register_module()
+class RandomCrop(stock.RandomCrop):
+    """MMPretrain's RandomCrop that records ``crop_box``.
+
+    With padding the box may reach beyond the source image; the map's edge values
+    stand for the padding.
+    """
+
+    records_geometry = True
+    _box: Box
+    _padded_size: tuple[int, int]
+
+    def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
+        """Draw the crop of the padded image and remember it."""
+        self._padded_size = img.shape[:2]
+        self._box = super().rand_crop_params(img)
+        return self._box
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Pad, crop and record where the crop came from."""
+        size = results['img'].shape[:2]
+        results = super().transform(results)
+        padding = self.padding or 0
+        sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+        left, top, right, bottom = sides * 2 if len(sides) == 2 else sides
+        # what pad_if_needed adds is the same on both sides
+        extra_y = self._padded_size[0] - size[0] - top - bottom
+        extra_x = self._padded_size[1] - size[1] - left - right
+        offset_y, offset_x, height, width = self._box
+        offset_y -= top + extra_y // 2
+        offset_x -= left + extra_x // 2
+        record_crop(results, (offset_y, offset_x, height, width), size)
+        return results
+
+
+@TRANSFORMS.register_module()
+class CenterCrop(MMCVCenterCrop):
+    """MMCV's CenterCrop that records ``crop_box``; padding is refused."""
+
+    records_geometry = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.auto_pad:
+            raise ValueError('mmattmask.CenterCrop does not support auto_pad=True')
+
+    def _crop_img(self, results: dict[str, Any], bboxes: np.ndarray) -> None:
+        size = results['img'].shape[:2]
+        super()._crop_img(results, bboxes)
+        height, width = results['img'].shape[:2]
+        left, top = (max(int(value), 0) for value in bboxes[:2])
+        record_crop(results, (top, left, height, width), size)
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCropAndInterpolationWithTwoPic(
+    stock.RandomResizedCropAndInterpolationWithTwoPic
+):
+    """MMPretrain's crop of BEiT and CAE that records ``crop_box``."""
+
+    records_geometry = True
+    _box: Box
+
+    def get_params(self, img: np.ndarray, *args: Any) -> Any:
+        """Draw the crop and remember it."""
+        self._box = super().get_params(img, *args)
+        return self._box
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Crop, resize twice and record where the crop came from."""
+        size = results['img'].shape[:2]
+        results = super().transform(results)
+        record_crop(results, self._box, size)
+        return results
+
+
+@TRANSFORMS.register_module()
+class PackInputs(stock.PackInputs):
+    """MMPretrain's PackInputs that keeps the view's geometry.
+
+    Args:
+        meta_keys: Keys to pack. Defaults to the stock ones and ``crop_box``.
+        **kwargs: Other arguments of the stock transform.
+    """
+
+    def __init__(
+        self,
+        meta_keys: tuple[str, ...] = (*stock.PackInputs.DEFAULT_META_KEYS, 'crop_box'),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(meta_keys=meta_keys, **kwargs)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Pack; a pipeline without a crop shows the whole image."""
+        if 'crop_box' not in results and isinstance(results.get('img'), np.ndarray):
+            size = results['img'].shape[:2]
+            record_crop(results, (0, 0, *size), size)
+        return super().transform(results)

@@ -1,0 +1,272 @@
+"""Renew the bank of attention maps during training."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dist import barrier, get_rank
+from mmengine.hooks import Hook
+from mmpretrain.utils import get_ori_model
+
+from mmattmask.datasets.concat import bases, fingerprint
+from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.engine.bank_sharing import (
+    exchange_rows,
+    node_leaders,
+    succeeded_everywhere,
+)
+from mmattmask.engine.image_pass import WholeImages, evaluating, image_pass
+from mmattmask.engine.schedule import Schedule
+from mmattmask.models.guided import GuidedHost
+from mmattmask.registry import HOOKS
+from mmattmask.scorers import AttentionBank, BankHeader, BankWriter, CachedAttention
+
+BANK_KEY = 'mmattmask/attention_bank'
+
+
+@HOOKS.register_module()
+class AttentionRefreshHook(Hook):
+    """Let the model look at every training image and keep its attention maps.
+
+    Whole images, squashed to the input size, go through the model in evaluation mode;
+    the maps are written to ``<work_dir>/attention_bank/epoch_<n>.bank`` and the model's
+    ``CachedAttention`` scorer uses them from then on. The random stream of training is
+    not touched. A resumed run continues with the bank its checkpoint was trained with,
+    or makes a new one and says why.
+
+    Args:
+        begin: Epochs (or iterations) of random masking before the first refresh.
+        interval: Epochs (or iterations) between refreshes.
+        by_epoch: Count epochs, or training iterations (micro-batches under gradient
+            accumulation).
+        input_size: Height and width in px of the images for this pass. Defaults to the
+            model's input size; a smaller one is cheaper and gives coarser maps.
+        rolling: After the first refresh renew 1/interval of the bank before every epoch
+            instead of all of it at once.
+        batch_size: Images per step and rank. Defaults to the training batch size.
+        num_workers: Loader processes per rank. Defaults to the training loader's.
+        pipeline: Transforms that load and resize an image, as config dicts. Defaults to
+            the loading transforms of the training pipeline and a bilinear resize.
+        max_unreadable: More unreadable images than this per rank stop the run; fewer
+            are named in the log and get no attention.
+        max_keep_banks: Banks kept on disk; two allow resuming from a checkpoint older
+            than the newest refresh.
+
+    Raises:
+        ValueError: If an option is out of range.
+
+    Source: AMT, section 3 and guijiejie/AMT mae-AMT/main_pretrain.py.
+    """
+
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(
+        self,
+        begin: int = 40,
+        interval: int = 40,
+        by_epoch: bool = True,
+        input_size: int | Sequence[int] | None = None,
+        rolling: bool = False,
+        batch_size: int | None = None,
+        num_workers: int | None = None,
+        pipeline: Sequence[dict[str, Any]] | None = None,
+        max_unreadable: int = 10,
+        max_keep_banks: int = 2,
+    ) -> None:
+        # Differs from AMT: the released code refreshes after epoch `begin` (from 0), so
+        # it masks at random for one epoch more than the paper's number says.
+        self.schedule = Schedule(begin, interval, by_epoch)
+        if rolling and not by_epoch:
+            raise ValueError('rolling=True needs by_epoch=True')
+        if max_keep_banks < 1 or max_unreadable < 0:
+            raise ValueError(
+                f'max_keep_banks ({max_keep_banks}) must be at least 1 and '
+                f'max_unreadable ({max_unreadable}) at least 0'
+            )
+        if isinstance(input_size, int):
+            input_size = (input_size, input_size)
+        self.input_size = input_size
+        self.rolling = rolling
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.pipeline = pipeline
+        self.max_unreadable = max_unreadable
+        self.max_keep_banks = max_keep_banks
+        self._seconds = 0.0
+
+    def before_train(self, runner: Any) -> None:
+        """Check model, data and schedule; find the bank of a resumed run."""
+        self._start = time.perf_counter()
+        self._model = get_ori_model(runner.model)
+        if not isinstance(self._model, GuidedHost) or not isinstance(
+            self._model.scorer, CachedAttention
+        ):
+            raise ValueError(
+                'AttentionRefreshHook needs a guided model with scorer='
+                "dict(type='mmattmask.CachedAttention'), got "
+                f'{type(self._model).__name__}'
+            )
+        datasets = bases(runner.train_dataloader.dataset)
+        for dataset in datasets:
+            check_pipeline(dataset.pipeline.transforms)
+        size = self.input_size or self._model.backbone.img_size
+        self._images = WholeImages(datasets, tuple(size), self.pipeline)
+        self._header = BankHeader(
+            len(self._images),
+            self._model.attention_grid(size),
+            self._model.scorer.storage,
+            fingerprint(datasets),
+            source='',
+        )
+        self._leaders = node_leaders()
+        now = self.schedule.now(runner)
+        if now <= self.schedule.begin or self._is_due(now) or self._restore(runner):
+            return
+        runner.logger.warning(
+            f'attention refresh: making a new bank from the weights at {self._unit} '
+            f'{now}; training goes on, but not bit for bit'
+        )
+        self._refresh(runner, now)
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Refresh by epoch."""
+        if not self.schedule.by_epoch:
+            return
+        now = self.schedule.now(runner)
+        if self._is_due(now):
+            self._refresh(runner, now)
+        elif self.rolling and now > self.schedule.begin:
+            first = (now - self.schedule.begin) % self.schedule.interval
+            rows = range(first, len(self._images), self.schedule.interval)
+            self._refresh(runner, now, rows)
+
+    def before_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Refresh by iteration."""
+        if not self.schedule.by_epoch and self._is_due(self.schedule.now(runner)):
+            self._refresh(runner, self.schedule.now(runner))
+
+    @property
+    def _unit(self) -> str:
+        return self.schedule.unit
+
+    def _is_due(self, now: int) -> bool:
+        """Return whether the whole bank is renewed now."""
+        if self.rolling:
+            return now == self.schedule.begin
+        return self.schedule.is_due(now)
+
+    def _path(self, runner: Any, name: str) -> Path:
+        leader = self._leaders[get_rank()]
+        node = f'.node{leader}' if leader else ''
+        return Path(runner.work_dir) / 'attention_bank' / f'{name}{node}.bank'
+
+    def _restore(self, runner: Any) -> bool:
+        """Open the bank that the resumed checkpoint was trained with."""
+        saved = runner.message_hub.get_info(BANK_KEY, None)
+        reason, bank = '', None
+        try:
+            if saved is None:
+                raise ValueError('the checkpoint names no attention bank')
+            bank = AttentionBank(self._path(runner, saved['name']))
+            self._check_belongs(bank, saved['checksum'])
+        except (OSError, ValueError) as error:
+            reason = str(error)
+        if not succeeded_everywhere(not reason):
+            runner.logger.warning(
+                'attention refresh: the saved bank cannot be used: '
+                f'{reason or "another rank cannot read it"}'
+            )
+            return False
+        self._model.scorer.bank = bank
+        runner.logger.info(f'attention refresh: going on with {bank.path}')
+        return True
+
+    def _check_belongs(self, bank: AttentionBank, checksum: int) -> None:
+        """Raise ValueError unless the bank is this run's and this checkpoint's."""
+        for name in ('fingerprint', 'num_rows', 'grid', 'storage'):
+            value, expected = getattr(bank.header, name), getattr(self._header, name)
+            if value != expected:
+                raise ValueError(
+                    f'{bank.path} is of other data: its {name} is {value}, this run '
+                    f'needs {expected}'
+                )
+        if bank.header.checksum != checksum:
+            raise ValueError(
+                f'{bank.path} is stale: not the bank the checkpoint was trained with'
+            )
+
+    def _refresh(
+        self, runner: Any, now: int, rows: Sequence[int] | None = None
+    ) -> None:
+        """Make a bank, all of it or only ``rows`` anew, and give it to the scorer."""
+        start = time.perf_counter()
+        scorer = self._model.scorer
+        name = f'{self._unit}_{now}'
+        path = self._path(runner, name)
+        header = dataclasses.replace(self._header, source=f'{self._unit} {now}')
+        is_leader = get_rank() == self._leaders[get_rank()]
+        if is_leader:
+            previous = scorer.bank if rows is not None else None
+            BankWriter(path, header, previous=previous)
+        barrier()
+        writer = BankWriter(path, header, create=False)
+        written = self._write(runner, writer, rows)
+        exchange_rows(writer.rows, written, self._leaders)
+        barrier()
+        if is_leader:
+            writer.finish()
+            self._prune(path)
+        barrier()
+        scorer.bank = AttentionBank(path, verify=False)
+        runner.message_hub.update_info(
+            BANK_KEY, {'name': name, 'checksum': scorer.bank.header.checksum}
+        )
+        self._seconds += time.perf_counter() - start
+        share = self._seconds / (time.perf_counter() - self._start)
+        runner.logger.info(
+            f'attention refresh before {self._unit} {now}: '
+            f'{len(rows) if rows is not None else len(scorer.bank)} maps of '
+            f'{header.grid[0]} x {header.grid[1]} in '
+            f'{time.perf_counter() - start:.1f} s; refreshes took {share:.1%} of the '
+            f'time so far; bank {header.num_bytes / 2**20:.1f} MiB {header.storage}'
+        )
+
+    def _write(
+        self, runner: Any, writer: BankWriter, rows: Sequence[int] | None
+    ) -> np.ndarray:
+        """Run this rank's share of the images; return the ids written."""
+        loader = runner.train_dataloader
+        workers = loader.num_workers if self.num_workers is None else self.num_workers
+        written = []
+        with evaluating(runner) as model:
+            for batch in image_pass(
+                runner,
+                self._images,
+                self.batch_size or loader.batch_size,
+                workers,
+                'attention refresh',
+                rows,
+                self.max_unreadable,
+            ):
+                maps = model(batch.inputs, mode='attention').cpu().numpy()
+                ids = batch.ids.numpy()
+                writer.write(ids[ids >= 0], maps[ids >= 0])
+                written.append(ids[ids >= 0])
+        return np.concatenate(written)
+
+    def _prune(self, newest: Path) -> None:
+        """Remove this node's oldest banks."""
+        suffix = ''.join(newest.suffixes)
+        banks = [
+            path
+            for path in newest.parent.glob(f'*{suffix}')
+            if ''.join(path.suffixes) == suffix
+        ]
+        banks.sort(key=lambda path: path.stat().st_mtime)
+        for path in banks[: -self.max_keep_banks]:
+            path.unlink()

@@ -1,0 +1,193 @@
+"""One pass of the model over whole images during training, without side effects."""
+
+import copy
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import Resize
+from mmengine.dataset import BaseDataset
+from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import TRANSFORMS
+from mmengine.runner import autocast
+from mmpretrain.datasets import PackInputs
+from mmpretrain.utils import get_ori_model
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from mmattmask.engine.progress import report_progress
+
+UNREADABLE = (OSError, AssertionError, ValueError, SyntaxError)  # SyntaxError: PIL, PNG
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageBatch:
+    """Whole images, ready for the model.
+
+    Attributes:
+        inputs: Normalised images on the model's device, (B, 3, H, W).
+        ids: Sample ids, (B,) int64 on the CPU; -1 where the image cannot be read.
+        labels: Class indices, (B,) int64 on the CPU; -1 where there is none.
+    """
+
+    inputs: Tensor
+    ids: Tensor
+    labels: Tensor
+
+
+class WholeImages(Dataset):
+    """The images behind base datasets, squashed to one size without augmentation.
+
+    Args:
+        datasets: Base datasets, see ``datasets.concat.bases``.
+        input_size: Height and width in px; the aspect ratio is not kept.
+        pipeline: Transforms before packing, as config dicts. Defaults to the loading
+            transforms at the front of each dataset's own pipeline and a bilinear
+            resize.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[BaseDataset],
+        input_size: tuple[int, int],
+        pipeline: Sequence[dict[str, Any]] | None = None,
+    ) -> None:
+        self.datasets = list(datasets)
+        self.ends = np.cumsum([len(dataset) for dataset in self.datasets])
+        self.input_size = tuple(input_size)
+        resize = Resize(
+            scale=self.input_size[::-1],
+            keep_ratio=False,
+            backend='pillow',
+            interpolation='bilinear',
+        )
+        self.transforms = [
+            [TRANSFORMS.build(transform) for transform in pipeline]
+            if pipeline is not None
+            else [*_loaders(dataset), resize]
+            for dataset in self.datasets
+        ]
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int, str]:
+        """Return the uint8 image (3, H, W), its id, its label and what went wrong."""
+        part = int(np.searchsorted(self.ends, index, side='right'))
+        first = int(self.ends[part - 1]) if part else 0
+        results = copy.copy(self.datasets[part].get_data_info(index - first))
+        label = results.get('gt_label', -1)
+        label = int(label) if np.ndim(label) == 0 else -1
+        name = results.get('img_path', f'sample {index}')
+        try:
+            for transform in self.transforms[part]:
+                results = transform(results)
+                if results is None:
+                    raise ValueError('the loading transform returned nothing')
+            image = PackInputs.format_input(results['img'])
+        except UNREADABLE as error:
+            zeros = torch.zeros(3, *self.input_size, dtype=torch.uint8)
+            return zeros, index, label, f'{name} ({error})'
+        return image, index, label, ''
+
+
+def _loaders(dataset: BaseDataset) -> list[Any]:
+    """Return the transforms at the front of a pipeline that load the image."""
+    loaders = []
+    for transform in dataset.pipeline.transforms:
+        if not type(transform).__name__.startswith('Load'):
+            break
+        loaders.append(transform)
+    return loaders
+
+
+@contextmanager
+def evaluating(runner: Any) -> Iterator[nn.Module]:
+    """Evaluation mode, no gradients, and autocast when the run uses it.
+
+    Yields the runner's model, wrapper included; its training mode comes back.
+    """
+    model: nn.Module = runner.model
+    training = model.training
+    optim_wrapper = getattr(runner, 'optim_wrapper', None)
+    enabled = isinstance(optim_wrapper, AmpOptimWrapper)
+    dtype = getattr(optim_wrapper, 'cast_dtype', None) if enabled else None
+    model.eval()
+    try:
+        with torch.no_grad(), autocast(enabled=enabled, dtype=dtype):
+            yield model
+    finally:
+        model.train(training)
+
+
+def image_pass(
+    runner: Any,
+    images: WholeImages,
+    batch_size: int,
+    num_workers: int,
+    description: str,
+    ids: Sequence[int] | None = None,
+    max_unreadable: int = 10,
+) -> Iterator[ImageBatch]:
+    """Go through this rank's share of whole images.
+
+    The ranks share the images evenly; the first one comes again where needed so that
+    all ranks make the same number of steps. The loader has its own random state, so
+    training's stays as it was.
+
+    Args:
+        runner: The runner; its model's data preprocessor normalises the images.
+        images: Where images come from.
+        batch_size: Images per step and rank.
+        num_workers: Loader processes per rank.
+        description: For the progress line.
+        ids: Which images. Defaults to all.
+        max_unreadable: More unreadable images than this on one rank stop the pass.
+
+    Yields:
+        Batches; unreadable images are black, have the id -1 and are named in the log.
+
+    Raises:
+        ValueError: If more than ``max_unreadable`` images cannot be read.
+    """
+    rank, world_size = get_rank(), get_world_size()
+    share = list(range(len(images)) if ids is None else ids)
+    while len(share) % world_size:
+        share.append(share[0])
+    share = share[rank::world_size]
+    loader: DataLoader = DataLoader(
+        images,
+        batch_size,
+        sampler=share,
+        num_workers=num_workers,
+        generator=torch.Generator().manual_seed(0),
+    )
+    preprocessor = get_ori_model(runner.model).data_preprocessor
+    batches = iter(loader)
+    if rank == 0:
+        batches = report_progress(batches, len(loader), description)
+    unreadable: list[str] = []
+    for pixels, indices, labels, errors in batches:
+        new = [error for error in errors if error]
+        for error in new:
+            print_log(
+                f'{description}: skipped an unreadable image: {error}',
+                logger='current',
+                level=logging.WARNING,
+            )
+        unreadable += new
+        if len(unreadable) > max_unreadable:
+            raise ValueError(
+                f'{description}: {len(unreadable)} images cannot be read, '
+                f'max_unreadable is {max_unreadable}: {"; ".join(unreadable[:20])}'
+            )
+        inputs = preprocessor({'inputs': pixels, 'data_samples': []}, False)['inputs']
+        if new:
+            indices[torch.tensor([bool(error) for error in errors])] = -1
+        yield ImageBatch(inputs, indices, labels)

@@ -1,0 +1,7 @@
+"""Policies: given a score, who is visible, masked or thrown."""
+
+from mmattmask.mask_generators.amt import AMTMaskGenerator
+from mmattmask.mask_generators.base import BaseMaskGenerator
+from mmattmask.mask_generators.random import RandomMaskGenerator
+
+__all__ = ['AMTMaskGenerator', 'BaseMaskGenerator', 'RandomMaskGenerator']

@@ -1,0 +1,83 @@
+"""Attention-driven masking and throwing (AMT)."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from mmattmask.mask_generators.base import BaseMaskGenerator
+from mmattmask.masking import PatchBudget, rank_bottom, rank_sampled, rank_top
+from mmattmask.masking.partition import check_ratios
+from mmattmask.registry import TASK_UTILS
+
+Throw = Literal['middle', 'low']
+Ranking = Literal['sampled', 'top', 'bottom']
+
+
+@TASK_UTILS.register_module()
+class AMTMaskGenerator(BaseMaskGenerator):
+    """Mask the patches drawn first by attention and throw others away.
+
+    The patches are ranked by drawing them without replacement, attended ones more
+    likely first. The first are masked; ``throw`` says which of the rest disappear.
+
+    Args:
+        mask_ratio: Share of masked patches. Defaults to 0.45.
+        throw_ratio: Share of thrown patches; 0 is attention-driven masking alone
+            ("AM"). Defaults to 0.40.
+        throw: ``'middle'`` throws the patches drawn after the masked ones and keeps
+            the last visible; ``'low'`` throws the last and keeps the middle visible.
+            Defaults to ``'middle'``.
+        ranking: ``'sampled'`` as in the paper; ``'top'`` or ``'bottom'`` rank by the
+            score itself, without sampling. Defaults to ``'sampled'``.
+
+    Raises:
+        ValueError: If the ratios are outside [0, 1] or sum to more than 1, or an
+            option is unknown.
+
+    Source: AMT, Algorithm 1 and Table 4, https://arxiv.org/abs/2211.15362.
+    """
+
+    def __init__(
+        self,
+        mask_ratio: float = 0.45,
+        throw_ratio: float = 0.40,
+        throw: Throw = 'middle',
+        ranking: Ranking = 'sampled',
+    ) -> None:
+        check_ratios(mask_ratio, throw_ratio)
+        if throw not in get_args(Throw):
+            raise ValueError(f'throw must be one of {get_args(Throw)}, got {throw!r}')
+        if ranking not in get_args(Ranking):
+            raise ValueError(
+                f'ranking must be one of {get_args(Ranking)}, got {ranking!r}'
+            )
+        self.mask_ratio = mask_ratio
+        self.throw_ratio = throw_ratio
+        self.throw = throw
+        self.ranking = ranking
+
+    def budget(self, num_patches: int) -> PatchBudget:
+        """Round the ratios as the released code does."""
+        return PatchBudget.from_ratios(num_patches, self.mask_ratio, self.throw_ratio)
+
+    def shuffle(
+        self, score: Tensor, budget: PatchBudget, rng: torch.Generator | None
+    ) -> Tensor:
+        """Rank by attention, then place visible patches first."""
+        if self.ranking == 'sampled':
+            ranking = rank_sampled(score, rng)
+        else:
+            ranking = (rank_top if self.ranking == 'top' else rank_bottom)(score)
+        masked, rest = ranking.split(
+            [budget.num_masked, budget.num_visible + budget.num_thrown], dim=1
+        )
+        if self.throw == 'middle':
+            thrown, visible = rest.split(
+                [budget.num_thrown, budget.num_visible], dim=1
+            )
+        else:
+            visible, thrown = rest.split(
+                [budget.num_visible, budget.num_thrown], dim=1
+            )
+        return torch.cat([visible, masked, thrown], dim=1)

@@ -1,0 +1,49 @@
+"""What every mask generator does."""
+
+from abc import ABCMeta, abstractmethod
+
+import torch
+from torch import Tensor
+
+from mmattmask.masking import PatchBudget, PatchPartition, partition_patches
+
+
+class BaseMaskGenerator(metaclass=ABCMeta):
+    """Turns a score into a partition of the patches.
+
+    A subclass says how many patches each set gets (:meth:`budget`) and in which order
+    they are taken (:meth:`shuffle`). It never sees images, epochs or models.
+    """
+
+    @abstractmethod
+    def budget(self, num_patches: int) -> PatchBudget:
+        """Return the counts for images of ``num_patches`` patches.
+
+        Raises:
+            ValueError: If the ratios leave no visible or no masked patch.
+        """
+
+    @abstractmethod
+    def shuffle(
+        self, score: Tensor, budget: PatchBudget, rng: torch.Generator | None
+    ) -> Tensor:
+        """Order the patches as [visible | masked | thrown], (B, L) int64."""
+
+    def __call__(
+        self, score: Tensor, rng: torch.Generator | None = None
+    ) -> PatchPartition:
+        """Partition the patches of every image.
+
+        Args:
+            score: Score, (B, L); large = attended. A constant score says "nothing is
+                known".
+            rng: Source of randomness on the score's device. Defaults to torch's own.
+
+        Returns:
+            The partition, with the same counts for every image.
+
+        Raises:
+            ValueError: If the ratios do not fit L.
+        """
+        budget = self.budget(score.shape[1])
+        return partition_patches(self.shuffle(score, budget, rng), budget)

@@ -1,0 +1,151 @@
+"""Who is visible, masked or thrown: the counts and the index tensors."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PatchBudget:
+    """How many patches of an image are visible, masked and thrown.
+
+    The encoder sees the visible patches, the decoder visible and masked ones, the
+    loss counts masked ones; thrown patches cost nothing.
+
+    Raises:
+        ValueError: If a count is negative, or no patch is visible or none masked.
+    """
+
+    num_visible: int
+    num_masked: int
+    num_thrown: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_visible < 1 or self.num_masked < 1 or self.num_thrown < 0:
+            raise ValueError(
+                'at least one patch must be visible and one masked, got '
+                f'{self.num_visible} visible, {self.num_masked} masked and '
+                f'{self.num_thrown} thrown of {self.num_patches} patches'
+            )
+
+    @property
+    def num_patches(self) -> int:
+        """All patches of the image."""
+        return self.num_visible + self.num_masked + self.num_thrown
+
+    @classmethod
+    def from_ratios(
+        cls, num_patches: int, mask_ratio: float, throw_ratio: float = 0.0
+    ) -> 'PatchBudget':
+        """Round ratios as AMT does: masked and masked + thrown both down.
+
+        Args:
+            num_patches: Patches of an image, L.
+            mask_ratio: Share of masked patches, in [0, 1].
+            throw_ratio: Share of thrown patches, in [0, 1].
+
+        Returns:
+            The counts; 196 patches at 0.45 and 0.40 give 30 visible, 88 masked and
+            78 thrown.
+
+        Raises:
+            ValueError: If the ratios do not leave a visible and a masked patch.
+
+        Source: guijiejie/AMT mae-AMT/models_mae.py.
+        """
+        check_ratios(mask_ratio, throw_ratio)
+        num_masked = int(num_patches * mask_ratio)
+        num_hidden = int(num_patches * (mask_ratio + throw_ratio))
+        return cls(num_patches - num_hidden, num_masked, num_hidden - num_masked)
+
+    @classmethod
+    def from_mask_ratio(cls, num_patches: int, mask_ratio: float) -> 'PatchBudget':
+        """Round a ratio as MAE does: visible down.
+
+        Args:
+            num_patches: Patches of an image, L.
+            mask_ratio: Share of masked patches, in [0, 1].
+
+        Returns:
+            The counts; one visible patch fewer than :meth:`from_ratios` where
+            ``num_patches * mask_ratio`` is not an integer.
+
+        Raises:
+            ValueError: If the ratio does not leave a visible and a masked patch.
+
+        Source: facebookresearch/mae models_mae.py; MAEViT.random_masking.
+        """
+        check_ratios(mask_ratio)
+        num_visible = int(num_patches * (1 - mask_ratio))
+        return cls(num_visible, num_patches - num_visible)
+
+
+def check_ratios(mask_ratio: float, throw_ratio: float = 0.0) -> None:
+    """Raise ValueError unless both ratios are in [0, 1] and sum to at most 1."""
+    in_range = 0 <= mask_ratio <= 1 and 0 <= throw_ratio <= 1
+    if not in_range or mask_ratio + throw_ratio > 1:
+        raise ValueError(
+            'mask_ratio and throw_ratio must be in [0, 1] and sum to at most 1, got '
+            f'{mask_ratio} + {throw_ratio} = {mask_ratio + throw_ratio}'
+        )
+
+
+@dataclass(frozen=True)
+class PatchPartition:
+    """The three patch sets of every image of a batch, V + M + T = L.
+
+    Attributes:
+        ids_keep: Visible patches, (B, V) int64, in the encoder's token order.
+        ids_mask: Masked patches, (B, M) int64.
+        ids_throw: Thrown patches, (B, T) int64.
+        ids_restore: Place of each patch in [visible | masked | thrown], (B, L) int64.
+        mask: 1 for masked, 0 for visible and thrown patches, (B, L) float32.
+    """
+
+    ids_keep: Tensor
+    ids_mask: Tensor
+    ids_throw: Tensor
+    ids_restore: Tensor
+    mask: Tensor
+
+    @property
+    def budget(self) -> PatchBudget:
+        """The counts V, M and T."""
+        sets = (self.ids_keep, self.ids_mask, self.ids_throw)
+        return PatchBudget(*(ids.shape[1] for ids in sets))
+
+    @property
+    def thrown(self) -> Tensor:
+        """True for thrown patches, (B, L) bool."""
+        budget = self.budget
+        return self.ids_restore >= budget.num_visible + budget.num_masked
+
+
+def partition_patches(ids_shuffle: Tensor, budget: PatchBudget) -> PatchPartition:
+    """Cut an order of all patches into visible, masked and thrown.
+
+    Args:
+        ids_shuffle: A permutation of the patch ids per image, (B, L) int64, in the
+            order [visible | masked | thrown].
+        budget: The counts; they must sum to L.
+
+    Returns:
+        The partition, on the device of ``ids_shuffle``.
+
+    Raises:
+        ValueError: If the counts do not sum to L.
+    """
+    batch_size, num_patches = ids_shuffle.shape
+    if budget.num_patches != num_patches:
+        raise ValueError(
+            f'{budget} is for {budget.num_patches} patches, the order has {num_patches}'
+        )
+    counts = [budget.num_visible, budget.num_masked, budget.num_thrown]
+    ids_keep, ids_mask, ids_throw = ids_shuffle.split(counts, dim=1)
+    places = torch.arange(num_patches, device=ids_shuffle.device)
+    places = places.expand(batch_size, -1)
+    ids_restore = torch.empty_like(ids_shuffle).scatter_(1, ids_shuffle, places)
+    mask = torch.zeros(ids_shuffle.shape, device=ids_shuffle.device)
+    mask.scatter_(1, ids_mask, 1.0)
+    return PatchPartition(ids_keep, ids_mask, ids_throw, ids_restore, mask)

@@ -1,0 +1,82 @@
+"""From a score to a ranking: patch ids in the order in which they are drawn."""
+
+import torch
+from torch import Tensor
+
+from mmattmask.masking.attention import at_least_float32
+
+
+def rank_random(score: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Rank patches uniformly at random; only shape and device of ``score`` count.
+
+    Args:
+        score: Any tensor (B, L).
+        generator: Source of randomness. Defaults to torch's own.
+
+    Returns:
+        Ranking, (B, L) int64: a permutation of the patch ids per image.
+    """
+    noise = torch.rand(score.shape, generator=generator, device=score.device)
+    return noise.argsort(dim=1)
+
+
+def rank_top(score: Tensor) -> Tensor:
+    """Rank the most attended patch first; ties keep raster order.
+
+    Args:
+        score: Score, (B, L); large = attended.
+
+    Returns:
+        Ranking, (B, L) int64.
+    """
+    return score.argsort(dim=1, descending=True, stable=True)
+
+
+def rank_bottom(score: Tensor) -> Tensor:
+    """Rank the least attended patch first; ties keep raster order.
+
+    Args:
+        score: Score, (B, L); large = attended.
+
+    Returns:
+        Ranking, (B, L) int64.
+    """
+    return score.argsort(dim=1, stable=True)
+
+
+def rank_sampled(
+    score: Tensor,
+    generator: torch.Generator | None = None,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """Draw all patches without replacement, with probabilities given by the score.
+
+    Gumbel top-k on the log-score: the k-th drawn patch follows the same law as in
+    ``torch.multinomial(score, L)``, in one batched sort and without a check that
+    waits for the device. A score of zero means "drawn after all others"; patches of
+    equal score are exchangeable, so a constant map gives a uniform random ranking.
+
+    Args:
+        score: Score, (B, L), not negative, any scale per image.
+        generator: Source of randomness. Defaults to torch's own.
+        noise: Exponential(1) draws, (B, L), instead of ``generator``.
+
+    Returns:
+        Ranking, (B, L) int64.
+
+    Raises:
+        ValueError: If ``noise`` and ``score`` differ in shape.
+
+    Source: AMT, Eq. 6; Kool et al. 2019, https://arxiv.org/abs/1903.06059.
+    """
+    score = at_least_float32(score)
+    tiny = torch.finfo(score.dtype).tiny
+    if noise is None:
+        noise = torch.empty_like(score).exponential_(generator=generator)
+    elif noise.shape != score.shape:
+        raise ValueError(
+            f'noise {tuple(noise.shape)} and score {tuple(score.shape)} differ in shape'
+        )
+    # Differs from AMT: torch.multinomial raises on a map that is zero everywhere.
+    log_score = score.clamp_min(tiny).log()
+    return (log_score - noise.clamp_min(tiny).log()).argsort(dim=1, descending=True)

@@ -1,0 +1,239 @@
+"""MAE as a host: thrown tokens are never computed, grids may have any shape."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.models import MAE, MAEPretrainDecoder, MAEPretrainHead, MAEViT
+from mmpretrain.models.utils import build_2d_sincos_position_embedding
+from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
+from torch import Tensor, nn
+
+from mmattmask.mask_generators import BaseMaskGenerator
+from mmattmask.masking import PatchPartition
+from mmattmask.models.guided import GuidedHost, PartitionedBackbone, patch_size_of
+from mmattmask.registry import MODELS
+
+
+def _positions(grid: Sequence[int], like: Tensor) -> Tensor:
+    """Sin-cos position embedding of CLS and a grid (h, w), (1, 1 + h * w, C)."""
+    # The stock function runs through the grid column by column. With (w, h) it returns
+    # what it returns for (h, w) on square grids and raster order on all others.
+    height, width = grid
+    return build_2d_sincos_position_embedding(
+        (width, height), like.shape[-1], cls_token=True
+    )
+
+
+@MODELS.register_module()
+class GuidedMAEViT(PartitionedBackbone, MAEViT):
+    """Stock MAEViT that encodes the visible patches its host chose.
+
+    Args:
+        *args: As for MAEViT. ``img_size`` may be (h, w); ``mask_ratio`` is the ratio of
+            random masking while there is no score.
+        **kwargs: As for MAEViT.
+
+    Raises:
+        ValueError: If the patch size does not divide the image size.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        patch_size = patch_size_of(self)
+        if any(side % patch_size for side in self.img_size):
+            raise ValueError(
+                f'patch_size ({patch_size}) does not divide img_size '
+                f'({self.img_size[0]} x {self.img_size[1]})'
+            )
+
+    def init_weights(self) -> None:
+        """Initialise as stock, with a position embedding for any grid."""
+        # As MAEViT.init_weights of mmpretrain 1.2.0, which takes the grid for square.
+        super(MAEViT, self).init_weights()
+        self.pos_embed.data.copy_(_positions(self.patch_resolution, self.pos_embed))
+        projection = self.patch_embed.projection.weight.data
+        nn.init.xavier_uniform_(projection.view(projection.shape[0], -1))
+        nn.init.normal_(self.cls_token, std=0.02)
+
+
+@MODELS.register_module()
+class GuidedMAEDecoder(MAEPretrainDecoder):
+    """Stock MAE decoder that never computes thrown patches.
+
+    Args:
+        *args: As for MAEPretrainDecoder.
+        grid: Patches of an image, (h, w). The host fills it in. Defaults to a square of
+            ``num_patches``.
+        **kwargs: As for MAEPretrainDecoder.
+
+    Attributes:
+        partition: The partition of the batch in work, set by the host, or None.
+
+    Raises:
+        ValueError: If ``grid`` does not have ``num_patches`` cells.
+    """
+
+    partition: PatchPartition | None = None
+
+    def __init__(
+        self, *args: Any, grid: tuple[int, int] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if grid is None:
+            grid = (round(self.num_patches**0.5),) * 2
+        if grid[0] * grid[1] != self.num_patches:
+            raise ValueError(
+                f'a grid of {grid[0]} x {grid[1]} has {grid[0] * grid[1]} patches, '
+                f'num_patches is {self.num_patches}'
+            )
+        self.grid = tuple(grid)
+
+    def init_weights(self) -> None:
+        """Initialise as stock, with a position embedding for any grid."""
+        # As MAEPretrainDecoder.init_weights of mmpretrain 1.2.0 (square grids only).
+        BaseModule.init_weights(self)
+        self.decoder_pos_embed.data.copy_(_positions(self.grid, self.decoder_pos_embed))
+        nn.init.normal_(self.mask_token, std=0.02)
+
+    def forward(self, x: Tensor, ids_restore: Tensor) -> Tensor:
+        """Predict the pixels of visible and masked patches.
+
+        Args:
+            x: Encoded tokens, CLS first, (B, 1 + V, C).
+            ids_restore: Place of each patch in [visible | masked | thrown], (B, L).
+
+        Returns:
+            Predictions in raster order, (B, L, pixels); zeros for thrown patches, which
+            the mask keeps out of the stock loss.
+        """
+        partition = self.partition
+        if partition is None or partition.ids_throw.shape[1] == 0:
+            return super().forward(x, ids_restore)
+        ids = torch.cat([partition.ids_keep, partition.ids_mask], dim=1)
+        x = self.decoder_embed(x)
+        batch_size, _, dims = x.shape
+        mask_tokens = self.mask_token.expand(
+            batch_size, partition.ids_mask.shape[1], dims
+        )
+        cls_position, positions = self.decoder_pos_embed.split(
+            [1, self.num_patches], dim=1
+        )
+        tokens = torch.cat([x[:, 1:], mask_tokens.to(x.dtype)], dim=1)
+        tokens = tokens + positions[0][ids]
+        x = torch.cat([x[:, :1] + cls_position, tokens], dim=1)
+        for block in self.decoder_blocks:
+            x = block(x)
+        pred = self.decoder_pred(self.decoder_norm(x)[:, 1:])
+        index = ids.unsqueeze(-1).expand_as(pred)
+        zeros = pred.new_zeros(batch_size, self.num_patches, pred.shape[-1])
+        return zeros.scatter(1, index, pred)
+
+
+@MODELS.register_module()
+class GuidedMAEHead(MAEPretrainHead):
+    """Stock MAE head for images of any shape."""
+
+    def patchify(self, imgs: Tensor) -> Tensor:
+        """Cut images (B, C, H, W) into patches (B, L, pixels).
+
+        Raises:
+            ValueError: If the patch size does not divide the images.
+        """
+        patch_size = self.patch_size
+        batch_size, channels, height, width = imgs.shape
+        if height % patch_size or width % patch_size:
+            raise ValueError(
+                f'patch_size ({patch_size}) does not divide images of '
+                f'{height} x {width}'
+            )
+        patches = imgs.unflatten(3, (-1, patch_size)).unflatten(2, (-1, patch_size))
+        patches = patches.permute(0, 2, 4, 3, 5, 1)  # B, h, w, p, p, C
+        return patches.reshape(batch_size, -1, patch_size**2 * channels)
+
+    def unpatchify(self, x: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
+        """Join patches (B, L, pixels) to images (B, C, H, W).
+
+        Args:
+            x: Patches in raster order.
+            grid: Patches of an image, (h, w). Defaults to a square.
+        """
+        if grid is None:
+            grid = (round(x.shape[1] ** 0.5),) * 2
+        patch_size = self.patch_size
+        patches = x.reshape(x.shape[0], *grid, patch_size, patch_size, self.in_channels)
+        images = patches.permute(0, 5, 1, 3, 2, 4)
+        return images.flatten(4, 5).flatten(2, 3)
+
+
+@MODELS.register_module()
+class GuidedMAE(GuidedHost, MAE):
+    """MAE whose masks come from a mask generator and, if given, a scorer.
+
+    What can be inferred need not be in the config: the decoder's grid, number of patches,
+    patch size and input width, and the head's patch size.
+
+    Args:
+        backbone: Config of a ``GuidedMAEViT``, or a module.
+        neck: Config of a ``GuidedMAEDecoder``, or a module.
+        head: Config of a stock ``MAEPretrainHead`` or of a ``GuidedMAEHead``.
+        mask_generator: Config of a mask generator.
+        scorer: Config of a scorer. Defaults to None: no score.
+        **kwargs: As for MAE.
+
+    Raises:
+        ValueError: If the parts do not fit each other.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any] | nn.Module,
+        neck: dict[str, Any] | nn.Module,
+        head: dict[str, Any] | nn.Module,
+        mask_generator: dict[str, Any] | BaseMaskGenerator,
+        scorer: dict[str, Any] | nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if isinstance(backbone, dict):
+            backbone = MMPRETRAIN_MODELS.build(backbone)
+        if isinstance(backbone, PartitionedBackbone):
+            patch_size = patch_size_of(backbone)
+            if isinstance(neck, dict):
+                neck = neck.copy()
+                neck.setdefault('num_patches', backbone.num_patches)
+                neck.setdefault('grid', tuple(backbone.patch_resolution))
+                neck.setdefault('patch_size', patch_size)
+                neck.setdefault('embed_dim', backbone.embed_dims)
+            if isinstance(head, dict):
+                head = head.copy()
+                head.setdefault('patch_size', patch_size)
+        super().__init__(backbone, neck, head, **kwargs)
+        self.init_guidance(mask_generator, scorer)
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        backbone, neck, head = self.backbone, self.neck, self.head
+        if not isinstance(neck, GuidedMAEDecoder):
+            raise ValueError(
+                "GuidedMAE needs neck type='mmattmask.GuidedMAEDecoder', got "
+                f'{type(neck).__name__}'
+            )
+        grid, patch_size = tuple(backbone.patch_resolution), patch_size_of(backbone)
+        checks = {
+            'grid': (neck.grid, grid),
+            'embed_dim': (neck.decoder_embed.in_features, backbone.embed_dims),
+            'head.patch_size': (head.patch_size, patch_size),
+            'output': (neck.decoder_pred.out_features, patch_size**2 * head.in_channels),
+        }
+        for name, (value, expected) in checks.items():
+            if value != expected:
+                raise ValueError(
+                    f'neck or head do not fit the backbone: {name} is {value}, the '
+                    f'backbone needs {expected}'
+                )
+        if grid[0] != grid[1] and not isinstance(head, GuidedMAEHead):
+            raise ValueError(
+                f'{type(head).__name__} takes square images only, the grid is '
+                f"{grid[0]} x {grid[1]}: use head type='mmattmask.GuidedMAEHead'"
+            )

@@ -1,0 +1,12 @@
+"""Sources of scores: how much is each patch attended?"""
+
+from mmattmask.scorers.bank import AttentionBank, BankError, BankHeader, BankWriter
+from mmattmask.scorers.cached_attention import CachedAttention
+
+__all__ = [
+    'AttentionBank',
+    'BankError',
+    'BankHeader',
+    'BankWriter',
+    'CachedAttention',
+]

@@ -1,0 +1,205 @@
+"""The attention bank: one memory-mapped file with a map per sample.
+
+A file is a header of 4096 bytes (JSON, padded with spaces) and then the rows. It is
+written under a temporary name and renamed when complete, so a file under its final name
+is whole unless the disk lost part of it, which the checksum tells.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+HEADER_BYTES = 4096
+FORMAT = 'mmattmask attention bank 1'
+CHUNK_ROWS = 65536
+
+Storage = Literal['float16', 'uint8']
+
+
+class BankError(ValueError):
+    """The file is no bank, is torn, or belongs to other data."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BankHeader:
+    """What a bank holds.
+
+    Attributes:
+        num_rows: Samples of the dataset.
+        grid: Cells of a map, (h, w).
+        storage: ``'float16'``, or ``'uint8'`` for maps in [0, 1] in steps of 1/255.
+        fingerprint: Identity of the dataset, see ``datasets.concat.fingerprint``.
+        source: When the maps were made, such as ``'epoch 40'``.
+        checksum: CRC-32 of the rows; None while the bank is being written.
+    """
+
+    num_rows: int
+    grid: tuple[int, int]
+    storage: Storage
+    fingerprint: str
+    source: str
+    checksum: int | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the file."""
+        cells = self.num_rows * self.grid[0] * self.grid[1]
+        return HEADER_BYTES + cells * np.dtype(self.storage).itemsize
+
+    def encode(self) -> bytes:
+        """Return the first bytes of the file."""
+        text = json.dumps({'format': FORMAT, **dataclasses.asdict(self)})
+        return text.encode().ljust(HEADER_BYTES - 1) + b'\n'
+
+    @classmethod
+    def read(cls, path: Path) -> 'BankHeader':
+        """Read the header of a file.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            BankError: If the file does not begin with a bank's header.
+        """
+        with path.open('rb') as file:
+            text = file.read(HEADER_BYTES)
+        try:
+            fields = json.loads(text)
+            if fields.pop('format') != FORMAT:
+                raise ValueError
+            return cls(**{**fields, 'grid': tuple(fields['grid'])})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BankError(f'{path} is not an attention bank ({FORMAT})') from error
+
+
+def _map_rows(path: Path, header: BankHeader, mode: Literal['r', 'r+']) -> np.memmap:
+    shape = (header.num_rows, *header.grid)
+    return np.memmap(path, header.storage, mode, HEADER_BYTES, shape)
+
+
+def _checksum(rows: np.ndarray) -> int:
+    value = 0
+    for start in range(0, len(rows), CHUNK_ROWS):
+        value = zlib.crc32(np.ascontiguousarray(rows[start : start + CHUNK_ROWS]), value)
+    return value
+
+
+class AttentionBank:
+    """Read access to a complete bank; processes that open it share its pages.
+
+    Args:
+        path: The file.
+        verify: Compare the checksum, which reads the whole file. Defaults to True.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        BankError: If the file is no bank, is incomplete or was changed.
+    """
+
+    def __init__(self, path: str | Path, verify: bool = True) -> None:
+        self.path = Path(path)
+        self.header = BankHeader.read(self.path)
+        size = self.path.stat().st_size
+        if self.header.checksum is None or size != self.header.num_bytes:
+            raise BankError(
+                f'{path} is torn: {size} of {self.header.num_bytes} bytes, '
+                f'checksum {self.header.checksum}'
+            )
+        self._rows = _map_rows(self.path, self.header, 'r')
+        if verify and _checksum(self._rows) != self.header.checksum:
+            raise BankError(f'{path} is torn: its rows do not match its checksum')
+
+    def __len__(self) -> int:
+        return self.header.num_rows
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'AttentionBank':
+        return self  # read-only: copies of a model (EMA) share the file
+
+    def maps(self, ids: np.ndarray) -> np.ndarray:
+        """Return the maps of samples.
+
+        Args:
+            ids: Sample ids, (B,) integers.
+
+        Returns:
+            Attention maps, (B, h, w) float32.
+
+        Raises:
+            ValueError: If an id is not in the bank.
+        """
+        if ids.size and not 0 <= ids.min() <= ids.max() < len(self):
+            raise ValueError(
+                f'sample ids {ids.min()}..{ids.max()} are outside the bank of '
+                f'{len(self)} samples {self.path}'
+            )
+        maps = self._rows[ids].astype(np.float32)
+        return maps / np.float32(255) if self.header.storage == 'uint8' else maps
+
+
+class BankWriter:
+    """Write access to a bank that does not exist yet.
+
+    One process creates the file; others on the same node may open the writer after that
+    with ``create=False`` and write other rows. Only the creator finishes.
+
+    Args:
+        path: The final file name.
+        header: What the bank will hold; ``checksum`` must be None.
+        create: Make the temporary file. Defaults to True.
+        previous: A bank of the same shape whose rows are kept where nothing is written.
+            Without it they are zero: nothing is known.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        header: BankHeader,
+        create: bool = True,
+        previous: AttentionBank | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.header = header
+        self._temporary = self.path.with_name(self.path.name + '.tmp')
+        if create:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if previous is not None:
+                shutil.copyfile(previous.path, self._temporary)
+            with self._temporary.open('r+b' if previous is not None else 'wb') as file:
+                file.write(header.encode())
+                file.truncate(header.num_bytes)
+        self.rows = _map_rows(self._temporary, header, 'r+')
+
+    def write(self, ids: np.ndarray, maps: np.ndarray) -> None:
+        """Store maps.
+
+        Args:
+            ids: Sample ids, (B,) integers.
+            maps: Attention maps, (B, h, w) floats; in [0, 1] for uint8 storage.
+
+        Raises:
+            ValueError: If a value is not finite or outside what the storage can hold.
+        """
+        limit = 1.0 if self.header.storage == 'uint8' else np.finfo(np.float16).max
+        bad = ~((maps >= 0) & (maps <= limit)).all(axis=(1, 2))
+        if bad.any():
+            raise ValueError(
+                f'attention of {bad.sum()} samples is not in [0, {limit:g}] (first '
+                f'sample id {ids[bad][0]}); the bank in use is left as it is'
+            )
+        if self.header.storage == 'uint8':
+            maps = np.rint(maps * 255)
+        self.rows[ids] = maps.astype(self.header.storage)
+
+    def finish(self) -> None:
+        """Make the bank complete under its final name, or not at all."""
+        self.rows.flush()
+        header = dataclasses.replace(self.header, checksum=_checksum(self.rows))
+        with self._temporary.open('r+b') as file:
+            file.write(header.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(self._temporary, self.path)
