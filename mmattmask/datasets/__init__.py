@@ -3,6 +3,7 @@
 from mmattmask.datasets.concat import ConcatDataset
 from mmattmask.datasets.transforms import (
     CenterCrop,
+    LoadImageFromFile,
     PackInputs,
     RandomCrop,
     RandomResizedCrop,
@@ -12,6 +13,7 @@ from mmattmask.datasets.transforms import (
 __all__ = [
     'CenterCrop',
     'ConcatDataset',
+    'LoadImageFromFile',
     'PackInputs',
     'RandomCrop',
     'RandomResizedCrop',

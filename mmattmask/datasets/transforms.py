@@ -4,14 +4,59 @@ Each takes the arguments of the MMPretrain or MMCV transform of the same name, d
 same random numbers and returns the same pixels.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
 from mmcv.transforms import CenterCrop as MMCVCenterCrop
+from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
+from mmengine.logging import print_log
 from mmpretrain.datasets import transforms as stock
 
 from mmattmask.datasets.geometry import Box, record_crop
 from mmattmask.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadImageFromFile(MMCVLoadImageFromFile):
+    """MMCV's LoadImageFromFile that skips a few unreadable images and names them.
+
+    In training the dataset takes another image in place of a skipped one.
+
+    Args:
+        max_unreadable: More unreadable images than this in one loader process stop the
+            run. Defaults to 10.
+        **kwargs: Arguments of the stock transform.
+    """
+
+    def __init__(self, max_unreadable: int = 10, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_unreadable = max_unreadable
+        self._unreadable: set[str] = set()
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
+        """Load the image, or return None for one that cannot be read.
+
+        Raises:
+            ValueError: If more than ``max_unreadable`` images cannot be read.
+        """
+        try:
+            return super().transform(results)
+        except (OSError, AssertionError, SyntaxError) as error:  # SyntaxError: PIL, PNG
+            path = results['img_path']
+            if path not in self._unreadable:
+                print_log(
+                    f'skipped an unreadable image: {path} ({error})',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+            self._unreadable.add(path)
+            if len(self._unreadable) > self.max_unreadable:
+                raise ValueError(
+                    f'{len(self._unreadable)} images cannot be read, max_unreadable is '
+                    f'{self.max_unreadable}: {", ".join(sorted(self._unreadable)[:20])}'
+                ) from error
+            return None
 
 
 @TRANSFORMS.register_module()

@@ -1,0 +1,476 @@
+"""AttentionRefreshHook in one process: schedule, randomness, resume, bad input."""
+
+import copy
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, TASK_UTILS
+from mmengine.runner import Runner
+
+from mmattmask.mask_generators import AMTMaskGenerator
+from mmattmask.scorers import AttentionBank
+
+from .toy_run import (
+    NUM_IMAGES,
+    assert_equal_weights,
+    toy_config,
+    train,
+    weights,
+    write_images,
+)
+
+REFRESH = 'mmattmask.AttentionRefreshHook'
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('images'))
+
+
+@TASK_UTILS.register_module(force=True)
+class SpyMaskGenerator(AMTMaskGenerator):
+    """Remembers the scores it was given."""
+
+    scores = []
+
+    def __call__(self, score, rng=None):
+        self.scores.append(score)
+        return super().__call__(score, rng)
+
+
+@HOOKS.register_module(force=True)
+class WatchHook(Hook):
+    """Remembers, per iteration, counts of the partition, mode and bank."""
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.rows = []
+
+    def before_run(self, runner):
+        model = runner.model
+        original = model.partition
+
+        def spy(inputs, data_samples):
+            partition = original(inputs, data_samples)
+            bank = model.scorer.bank
+            self.rows.append(
+                (
+                    runner.iter,
+                    partition.budget,
+                    model.training,
+                    None if bank is None else bank.header.source,
+                )
+            )
+            return partition
+
+        model.partition = spy
+
+
+def watch(runner):
+    return next(h for h in runner.hooks if isinstance(h, WatchHook)).rows
+
+
+def hooks(*extra, **refresh):
+    refresh = dict(dict(type=REFRESH, begin=1, interval=2), **refresh)
+    return [refresh, dict(type='mmattmask.EpochSeedHook'), *extra]
+
+
+def test_schedule_by_epoch(tmp_path, data_root):
+    cfg = toy_config(tmp_path, data_root, custom_hooks=hooks(dict(type='WatchHook')))
+    rows = watch(train(cfg))
+    assert len(rows) == 5 * 3
+    sources = [row[3] for row in rows]
+    assert sources == [None] * 3 + ['epoch 1'] * 6 + ['epoch 3'] * 6
+    warm, guided = rows[0][1], rows[-1][1]
+    assert (warm.num_visible, warm.num_masked, warm.num_thrown) == (4, 12, 0)
+    assert (guided.num_visible, guided.num_masked, guided.num_thrown) == (3, 7, 6)
+    assert all(row[2] for row in rows)
+    names = sorted(path.name for path in (tmp_path / 'attention_bank').iterdir())
+    assert names == ['epoch_1.bank', 'epoch_3.bank']
+
+
+def test_schedule_by_iteration_and_accumulation(tmp_path, data_root):
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        custom_hooks=hooks(
+            dict(type='WatchHook'), begin=3, interval=4, by_epoch=False
+        ),
+        optim_wrapper__accumulative_counts=2,
+        train_cfg=dict(_delete_=True, type='IterBasedTrainLoop', max_iters=9),
+        train_dataloader__sampler=dict(type='InfiniteSampler', shuffle=True),
+        default_hooks__checkpoint=dict(
+            type='CheckpointHook', by_epoch=False, interval=100
+        ),
+    )
+    cfg.custom_hooks.pop(1)  # no epochs here
+    rows = watch(train(cfg))
+    assert [row[3] for row in rows] == [None] * 3 + ['iter 3'] * 4 + ['iter 7'] * 2
+    assert all(row[2] for row in rows)
+
+
+def test_refresh_keeps_gradients_of_an_accumulation(tmp_path, data_root):
+    @HOOKS.register_module(force=True)
+    class GradientHook(Hook):
+        priority = 'VERY_HIGH'
+
+        def __init__(self, after):
+            self.priority = 'NORMAL' if after else 'VERY_HIGH'
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 3:
+                grads.append(
+                    [copy.deepcopy(p.grad) for p in runner.model.parameters()]
+                )
+
+    grads = []
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        custom_hooks=hooks(
+            dict(type='GradientHook', after=False),
+            dict(type='GradientHook', after=True),
+            begin=3,
+            interval=9,
+            by_epoch=False,
+        ),
+        optim_wrapper__accumulative_counts=2,
+        train_cfg__max_epochs=2,
+    )
+    train(cfg)
+    before, after = grads
+    pairs = [(a, b) for a, b in zip(before, after, strict=True) if a is not None]
+    assert pairs
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_random_stream_of_training_is_untouched(tmp_path, data_root):
+    """Random masks: with and without refreshes the same weights come out."""
+    random_masks = dict(_delete_=True, type='mmattmask.RandomMaskGenerator')
+    runs = []
+    for name, custom_hooks in (('with', hooks()), ('without', hooks()[1:])):
+        cfg = toy_config(tmp_path / name, data_root, train_cfg__max_epochs=3)
+        cfg.custom_hooks = custom_hooks[: 1 if name == 'with' else 0]
+        cfg.model.mask_generator = random_masks | dict(mask_ratio=0.75)
+        cfg.model.mask_generator.pop('_delete_')
+        runs.append(train(cfg))
+        states = (random.random(), np.random.rand(), torch.rand(1).item())
+        runs.append(states)
+    assert runs[0].model.scorer.bank is not None
+    assert runs[2].model.scorer.bank is None
+    assert_equal_weights(weights(runs[0]), weights(runs[2]))
+    assert runs[1][1:] == runs[3][1:]
+
+
+def test_bank_holds_the_models_attention(tmp_path, data_root):
+    runner = train(toy_config(tmp_path, data_root, train_cfg__max_epochs=2))
+    bank = AttentionBank(tmp_path / 'attention_bank' / 'epoch_1.bank')
+    assert len(bank) == NUM_IMAGES
+    model = runner.model
+    model.load_state_dict(weights(tmp_path / 'epoch_1.pth'))
+    model.eval()
+    dataset = runner.train_dataloader.dataset
+    for index in (0, 7, NUM_IMAGES - 1):
+        path = dataset.get_data_info(index)['img_path']
+        from PIL import Image
+
+        image = Image.open(path).resize((16, 16), Image.Resampling.BILINEAR)
+        pixels = (np.array(image, dtype=np.float32)[..., ::-1] - 128) / 64
+        inputs = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            expected = model(inputs, mode='attention')[0].numpy()
+        np.testing.assert_allclose(bank.maps(np.array([index]))[0], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize('stop', [2, 3, 4])
+def test_resumed_equals_uninterrupted(tmp_path, data_root, stop):
+    """Stopped before, at and after the second refresh (epoch 3)."""
+    whole = train(toy_config(tmp_path / 'whole', data_root))
+    with pytest.raises(SystemExit):
+        train(
+            toy_config(
+                tmp_path / 'parts',
+                data_root,
+                custom_hooks=hooks(dict(type='StopHook', epoch=stop)),
+            )
+        )
+    resumed = train(toy_config(tmp_path / 'parts', data_root, resume=True))
+    assert_equal_weights(weights(whole), weights(resumed))
+
+
+def test_resume_from_before_the_newest_refresh(tmp_path, data_root):
+    whole = train(toy_config(tmp_path, data_root))
+    cfg = toy_config(
+        tmp_path, data_root, resume=True, load_from=str(tmp_path / 'epoch_2.pth')
+    )
+    assert_equal_weights(weights(whole), weights(train(cfg)))
+
+
+@pytest.mark.parametrize(
+    ('damage', 'message'),
+    [
+        ('missing', 'No such file'),
+        ('torn', 'torn'),
+        ('flipped', 'checksum'),
+        ('stale', 'stale'),
+        ('other data', 'of other data: its fingerprint'),
+    ],
+)
+def test_resume_makes_a_new_bank_and_says_why(tmp_path, data_root, damage, message):
+    train(toy_config(tmp_path, data_root, train_cfg__max_epochs=3))
+    path = tmp_path / 'attention_bank' / 'epoch_1.bank'
+    if damage == 'missing':
+        path.unlink()
+    elif damage == 'torn':
+        path.write_bytes(path.read_bytes()[:-7])
+    elif damage == 'flipped':
+        content = bytearray(path.read_bytes())
+        content[-3] ^= 0xFF
+        path.write_bytes(content)
+    elif damage == 'stale':
+        bank = AttentionBank(path)
+        from mmattmask.scorers import BankWriter
+
+        fields = {**vars(bank.header), 'checksum': None}
+        writer = BankWriter(path, type(bank.header)(**fields))
+        writer.write(np.arange(3), np.full((3, 4, 4), 0.5))
+        writer.finish()
+    else:
+        moved = tmp_path / 'other'
+        shutil.copytree(data_root, moved)
+        data_root = str(moved)
+    # epoch 4 is between refreshes: the run must find its bank or make one
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        resume=True,
+        load_from=str(tmp_path / 'epoch_2.pth'),
+        custom_hooks=hooks(dict(type='WatchHook')),
+        train_cfg__max_epochs=4,
+    )
+    rows = watch(train(cfg))
+    log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    assert 'the saved bank cannot be used' in log
+    assert message in log
+    assert 'making a new bank from the weights at epoch 2' in log
+    assert [row[3] for row in rows] == ['epoch 2'] * 3 + ['epoch 3'] * 3
+
+
+def test_rolling_refresh_renews_a_share(tmp_path, data_root):
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        custom_hooks=hooks(rolling=True, begin=1, interval=3, max_keep_banks=9),
+        optim_wrapper__optimizer__lr=0.02,
+    )
+    train(cfg)
+    banks = [
+        AttentionBank(tmp_path / 'attention_bank' / f'epoch_{epoch}.bank')
+        for epoch in (1, 2, 3, 4)
+    ]
+    ids = np.arange(NUM_IMAGES)
+    maps = [bank.maps(ids) for bank in banks]
+    for epoch, (old, new) in enumerate(zip(maps, maps[1:], strict=False), 1):
+        changed = (old != new).any(axis=(1, 2))
+        np.testing.assert_array_equal(changed, ids % 3 == epoch % 3)
+
+
+def test_rolling_refresh_resumes_bit_for_bit(tmp_path, data_root):
+    rolling = dict(rolling=True, begin=1, interval=3)
+    whole = train(
+        toy_config(tmp_path / 'whole', data_root, custom_hooks=hooks(**rolling))
+    )
+    stop = dict(type='StopHook', epoch=3)
+    with pytest.raises(SystemExit):
+        train(
+            toy_config(
+                tmp_path / 'parts', data_root, custom_hooks=hooks(stop, **rolling)
+            )
+        )
+    resumed = train(
+        toy_config(
+            tmp_path / 'parts', data_root, custom_hooks=hooks(**rolling), resume=True
+        )
+    )
+    assert_equal_weights(weights(whole), weights(resumed))
+
+
+def test_smaller_input_gives_a_coarser_bank(tmp_path, data_root):
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        custom_hooks=hooks(dict(type='WatchHook'), input_size=8),
+        train_cfg__max_epochs=2,
+    )
+    runner = train(cfg)
+    assert runner.model.scorer.bank.header.grid == (2, 2)
+    assert watch(runner)[-1][1].num_visible == 3
+
+
+def test_persistent_workers_see_new_maps(tmp_path, data_root):
+    SpyMaskGenerator.scores.clear()
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        custom_hooks=hooks()[:1],
+        model__mask_generator__type='SpyMaskGenerator',
+        train_dataloader__num_workers=1,
+        train_dataloader__persistent_workers=True,
+        train_dataloader__sampler__shuffle=False,
+        optim_wrapper__optimizer__lr=0.01,
+    )
+    train(cfg)
+    assert len(SpyMaskGenerator.scores) == 4 * 3  # none in the epoch before a score
+    assert all(score.std() > 0 for score in SpyMaskGenerator.scores)
+
+
+def test_ema_hook_beside_ours(tmp_path, data_root):
+    ema = dict(type='EMAHook')
+    changes = dict(custom_hooks=hooks(ema))
+    whole = train(toy_config(tmp_path / 'whole', data_root, **changes))
+    with pytest.raises(SystemExit):
+        stopping = hooks(ema, dict(type='StopHook', epoch=2))
+        train(toy_config(tmp_path / 'parts', data_root, custom_hooks=stopping))
+    resumed = train(
+        toy_config(tmp_path / 'parts', data_root, resume=True, **changes)
+    )
+    assert_equal_weights(weights(whole), weights(resumed))
+    saved = [
+        torch.load(tmp_path / name / 'epoch_5.pth', weights_only=False)
+        for name in ('whole', 'parts')
+    ]
+    assert_equal_weights(saved[0]['ema_state_dict'], saved[1]['ema_state_dict'])
+    assert not [key for key in saved[0]['state_dict'] if 'scorer' in key]
+
+
+def test_log_line(tmp_path, data_root):
+    train(toy_config(tmp_path, data_root, train_cfg__max_epochs=2))
+    log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    line = next(line for line in log.splitlines() if 'attention refresh before' in line)
+    for part in ('epoch 1', f'{NUM_IMAGES} maps of 4 x 4', '% of the time', 'MiB'):
+        assert part in line
+
+
+def test_unreadable_image_is_named_and_gets_no_attention(tmp_path, data_root):
+    broken = tmp_path / 'images'
+    shutil.copytree(data_root, broken)
+    (broken / 'class_1' / '003.png').write_bytes(b'not an image')
+    changes = dict(train_cfg__max_epochs=2)
+    cfg = toy_config(tmp_path / 'run', broken, **changes)
+    cfg.train_dataloader.dataset.pipeline[0].type = 'mmattmask.LoadImageFromFile'
+    runner = train(cfg)
+    log = ''.join(path.read_text() for path in (tmp_path / 'run').glob('*/*.log'))
+    assert 'skipped an unreadable image' in log
+    assert '003.png' in log
+    dataset = runner.train_dataloader.dataset
+    paths = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+    index = next(i for i, path in enumerate(paths) if path.endswith('003.png'))
+    maps = runner.model.scorer.bank.maps(np.arange(NUM_IMAGES))
+    silent = (maps == 0).all(axis=(1, 2))
+    assert silent[index]
+    assert silent.sum() == 1
+
+    cfg = toy_config(tmp_path / 'strict', broken, **changes)
+    cfg.train_dataloader.dataset.pipeline[0].type = 'mmattmask.LoadImageFromFile'
+    cfg.custom_hooks[0].max_unreadable = 0
+    with pytest.raises(ValueError, match=r'1 images cannot be read.*003\.png'):
+        train(cfg)
+
+
+def test_nan_attention_leaves_the_bank_in_use(tmp_path, data_root):
+    runner = train(toy_config(tmp_path, data_root, train_cfg__max_epochs=2))
+    hook = next(h for h in runner.hooks if type(h).__name__ == 'AttentionRefreshHook')
+    bank = runner.model.scorer.bank
+    with torch.no_grad():
+        runner.model.backbone.cls_token.fill_(float('nan'))
+    with pytest.raises(ValueError, match='not in'):
+        hook._refresh(runner, 9)
+    assert runner.model.scorer.bank is bank
+    assert AttentionBank(bank.path).header.source == 'epoch 1'
+    assert runner.model.training
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(begin=-1), 'begin'),
+        (dict(interval=0), 'interval'),
+        (dict(max_keep_banks=0), 'max_keep_banks'),
+        (dict(rolling=True, by_epoch=False), 'rolling'),
+    ],
+)
+def test_bad_options(changes, message):
+    with pytest.raises(ValueError, match=message):
+        HOOKS.build(dict(dict(type=REFRESH), **changes))
+
+
+def bad_crop(cfg):
+    cfg.train_dataloader.dataset.pipeline[1].type = 'RandomResizedCrop'
+
+
+def bad_pack(cfg):
+    cfg.train_dataloader.dataset.pipeline[-1].type = 'PackInputs'
+
+
+def bad_concat(cfg):
+    dataset = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(
+        type='mmengine.ConcatDataset', datasets=[dataset, dataset.copy()]
+    )
+
+
+def bad_host(cfg):
+    cfg.model.pop('scorer')
+
+
+def bad_size(cfg):
+    cfg.custom_hooks[0].input_size = (18, 16)
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'message'),
+    [
+        (bad_crop, "RandomResizedCrop.*use type='mmattmask.RandomResizedCrop'"),
+        (bad_pack, "drops crop_box: use type='mmattmask.PackInputs'"),
+        (bad_concat, 'mmattmask.ConcatDataset'),
+        (bad_host, 'CachedAttention'),
+        (bad_size, r'patch size \(4\) does not divide the image size \(18 x 16\)'),
+    ],
+)
+def test_bad_input_stops_before_training(tmp_path, data_root, spoil, message):
+    cfg = toy_config(tmp_path, data_root)
+    spoil(cfg)
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+    assert runner.iter == 0
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_concat_dataset_is_keyed(tmp_path, data_root):
+    cfg = toy_config(tmp_path, data_root, train_cfg__max_epochs=3)
+    part = cfg.train_dataloader.dataset
+    first = dict(part, data_root=data_root + '/class_0', with_label=False)
+    second = dict(part, data_root=data_root + '/class_1', with_label=False)
+    cfg.train_dataloader.dataset = dict(
+        type='mmattmask.ConcatDataset', datasets=[first, second]
+    )
+    runner = train(cfg)
+    assert len(runner.model.scorer.bank) == NUM_IMAGES
+    dataset = runner.train_dataloader.dataset
+    ids = [dataset[i]['data_samples'].sample_idx for i in range(len(dataset))]
+    assert ids == list(range(NUM_IMAGES))
+
+
+def test_message_hub_entry_is_plain(tmp_path, data_root):
+    train(toy_config(tmp_path, data_root, train_cfg__max_epochs=2))
+    saved = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+    entry = saved['message_hub']['runtime_info']['mmattmask/attention_bank']
+    assert json.loads(json.dumps(entry)) == entry
+    assert entry['name'] == 'epoch_1'

@@ -1,0 +1,206 @@
+"""A training run small enough to repeat, also as a script in another process.
+
+python toy_run.py WORK_DIR DATA_ROOT [KEY=JSON ...]
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from PIL import Image
+
+from mmattmask.scorers import BankWriter
+
+NUM_IMAGES = 22
+
+
+def write_images(root, count=NUM_IMAGES):
+    """Write ``count`` small random photographs into two class folders."""
+    rng = np.random.default_rng(0)
+    for index in range(count):
+        folder = Path(root) / f'class_{index % 2}'
+        folder.mkdir(parents=True, exist_ok=True)
+        coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize((30, 24), Image.Resampling.BICUBIC)
+        image.save(folder / f'{index:03d}.png')
+    return str(root)
+
+
+def toy_config(work_dir, data_root, **changes):
+    """Return the config; ``changes`` are dotted keys with __ for dots."""
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='mmattmask.RandomResizedCrop', scale=16),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='mmattmask.PackInputs'),
+    ]
+    cfg = Config(
+        dict(
+            default_scope='mmpretrain',
+            work_dir=str(work_dir),
+            log_level='INFO',
+            model=dict(
+                type='mmattmask.GuidedMAE',
+                backbone=dict(
+                    type='mmattmask.GuidedMAEViT',
+                    arch=dict(
+                        embed_dims=24,
+                        num_layers=2,
+                        num_heads=2,
+                        feedforward_channels=48,
+                    ),
+                    img_size=16,
+                    patch_size=4,
+                ),
+                neck=dict(
+                    type='mmattmask.GuidedMAEDecoder',
+                    decoder_embed_dim=16,
+                    decoder_depth=1,
+                    decoder_num_heads=2,
+                ),
+                head=dict(
+                    type='MAEPretrainHead',
+                    norm_pix=True,
+                    loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+                ),
+                scorer=dict(type='mmattmask.CachedAttention'),
+                mask_generator=dict(type='mmattmask.AMTMaskGenerator'),
+            ),
+            data_preprocessor=dict(
+                type='SelfSupDataPreprocessor', mean=[128] * 3, std=[64] * 3
+            ),
+            train_dataloader=dict(
+                batch_size=8,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=True),
+                collate_fn=dict(type='default_collate'),
+                dataset=dict(
+                    type='CustomDataset', data_root=str(data_root), pipeline=pipeline
+                ),
+            ),
+            optim_wrapper=dict(
+                type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)
+            ),
+            train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=5),
+            default_hooks=dict(
+                checkpoint=dict(type='CheckpointHook', interval=1),
+                logger=dict(type='LoggerHook', interval=1),
+            ),
+            custom_hooks=[
+                dict(type='mmattmask.AttentionRefreshHook', begin=1, interval=2),
+                dict(type='mmattmask.EpochSeedHook'),
+            ],
+            env_cfg=dict(
+                mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+                dist_cfg=dict(backend='gloo'),
+            ),
+            randomness=dict(seed=3),
+        )
+    )
+    cfg.merge_from_dict({key.replace('__', '.'): v for key, v in changes.items()})
+    return cfg
+
+
+def train(cfg):
+    """Train and return the runner."""
+    # runs of one process share MMEngine's instance names
+    cfg.experiment_name = f'{Path(cfg.work_dir).name}_{len(os.listdir("/proc/self/fd"))}'
+    cfg.experiment_name += f'_{np.random.default_rng().integers(2**62)}'
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+def weights(runner_or_path):
+    """Return a state dict, of a runner's model or a checkpoint."""
+    if isinstance(runner_or_path, str | Path):
+        return torch.load(runner_or_path, weights_only=False)['state_dict']
+    return runner_or_path.model.state_dict()
+
+
+def assert_equal_weights(first, second):
+    """Assert two state dicts are equal bit for bit."""
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+@HOOKS.register_module()
+class StopHook(Hook):
+    """Leave the run before an epoch begins, as if the time were up."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def before_train_epoch(self, runner):
+        if runner.epoch == self.epoch:
+            sys.exit(0)
+
+
+def kill_at(point):
+    """Let this process die (SIGKILL) at a point of the second refresh.
+
+    ``write-N`` before the N-th batch is written, ``finish`` when all rows are there,
+    ``rename`` before the new file takes its name, ``done`` after that.
+    """
+    finished = []
+    original_write, original_finish = BankWriter.write, BankWriter.finish
+    original_replace = os.replace
+    calls = []
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def write(self, ids, maps):
+        if finished and point == f'write-{len(calls)}':
+            die()
+        if finished:
+            calls.append(ids)
+        original_write(self, ids, maps)
+
+    def finish(self):
+        if finished and point == 'finish':
+            die()
+        original_finish(self)
+        if finished and point == 'done':
+            die()
+        finished.append(True)
+
+    def replace(source, target):
+        if finished and point == 'rename' and str(target).endswith('.bank'):
+            die()
+        original_replace(source, target)
+
+    BankWriter.write, BankWriter.finish, os.replace = write, finish, replace
+
+
+def main():
+    """Run as a script."""
+    work_dir, data_root, *options = sys.argv[1:]
+    changes = dict(option.split('=', 1) for option in options)
+    if 'KILL_AT' in os.environ:
+        kill_at(os.environ['KILL_AT'])
+    if 'HOST_NAME' in os.environ:
+        socket.gethostname = lambda: os.environ['HOST_NAME']
+    if 'RANK' in os.environ:  # MMEngine's own launcher wants an accelerator
+        torch.distributed.init_process_group('gloo')
+    torch.set_num_threads(1)
+    cfg = toy_config(
+        work_dir, data_root, **{key: json.loads(v) for key, v in changes.items()}
+    )
+    if 'RANK' in os.environ:
+        cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+    train(cfg)
+
+
+if __name__ == '__main__':
+    main()
