@@ -7,6 +7,7 @@ is whole unless the disk lost part of it, which the checksum tells.
 
 import dataclasses
 import json
+import mmap
 import os
 import shutil
 import zlib
@@ -112,6 +113,8 @@ class AttentionBank:
         self._rows = _map_rows(self.path, self.header, 'r')
         if verify and _checksum(self._rows) != self.header.checksum:
             raise BankError(f'{path} is torn: its rows do not match its checksum')
+        if hasattr(mmap, 'MADV_RANDOM'):  # else each look-up reads 128 kB around it
+            self._rows._mmap.madvise(mmap.MADV_RANDOM)
 
     def __len__(self) -> int:
         return self.header.num_rows

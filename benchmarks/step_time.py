@@ -1,0 +1,227 @@
+"""Step time of guided MAE beside stock MAE, variants interleaved in one process.
+
+    python benchmarks/step_time.py --batch-size 16 --rounds 12            # CPU
+    python benchmarks/step_time.py --device cuda --batch-size 256 --amp   # GPU
+
+A step is forward, backward and an AdamW update on random images. Every round runs each
+variant once; the table gives medians over rounds and the median of the ratios to stock
+MAE of the same round.
+"""
+
+import argparse
+import contextlib
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import mmpretrain
+import numpy as np
+import torch
+from mmengine.hub import get_config
+from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.structures import DataSample
+
+from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
+
+STOCK = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
+ARCHS = {
+    # name: backbone arch, embed_dim
+    'tiny': ('deit-tiny', 192),
+    'small': ('deit-small', 384),
+    'base': ('b', 768),
+    'large': ('l', 1024),
+}
+NUM_IMAGES = 4096
+
+
+def build(arch: str, generator: dict | None, scorer: dict | None):
+    """Build stock MAE, or guided MAE with a policy."""
+    model = get_config(STOCK).model
+    model.backbone.arch, model.neck.embed_dim = ARCHS[arch]
+    if generator is not None:
+        model.type = 'mmattmask.GuidedMAE'
+        model.backbone.type = 'mmattmask.GuidedMAEViT'
+        model.neck.type = 'mmattmask.GuidedMAEDecoder'
+        model.mask_generator = generator
+        model.scorer = scorer
+    torch.manual_seed(0)
+    model = MODELS.build(model)
+    model.init_weights()
+    return model
+
+
+def make_bank(folder: str) -> AttentionBank:
+    """Write random maps at 14 x 14."""
+    header = BankHeader(NUM_IMAGES, (14, 14), 'float16', 'random', 'random')
+    writer = BankWriter(Path(folder) / 'random.bank', header)
+    maps = np.random.default_rng(0).random((NUM_IMAGES, 14, 14))
+    writer.write(np.arange(NUM_IMAGES), maps)
+    writer.finish()
+    return AttentionBank(writer.path)
+
+
+def make_samples(count: int) -> list[DataSample]:
+    """Make views with random crops and flips."""
+    rng = np.random.default_rng(1)
+    samples = []
+    for index in rng.integers(0, NUM_IMAGES, count):
+        top, left = rng.integers(0, 100, 2)
+        flip = bool(rng.integers(2))
+        meta = dict(
+            sample_idx=int(index),
+            ori_shape=(375, 500),
+            crop_box=(float(top), float(left), 250.0, 300.0),
+            flip=flip,
+            flip_direction='horizontal' if flip else None,
+        )
+        samples.append(DataSample(metainfo=meta))
+    return samples
+
+
+class Variant:
+    """A model with its optimizer and the times of its steps."""
+
+    def __init__(self, name, model, args):
+        self.name = name
+        self.model = model.to(args.device).train()
+        self.optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=args.fused)
+        self.times: list[float] = []
+
+    def step(self, inputs, samples, args):
+        """Run and time one training step."""
+        synchronize(args)
+        start = time.perf_counter()
+        self.optimizer.zero_grad()
+        with autocast(args):
+            loss = self.model(inputs, samples, mode='loss')['loss']
+        loss.backward()
+        self.optimizer.step()
+        synchronize(args)
+        self.times.append(time.perf_counter() - start)
+
+
+def autocast(args):
+    """bf16 where asked for."""
+    if not args.amp:
+        return contextlib.nullcontext()
+    return torch.autocast(args.device, torch.bfloat16)
+
+
+def synchronize(args):
+    """Wait for the device."""
+    if args.device == 'cuda':
+        torch.cuda.synchronize()
+
+
+def median_time(function, args, rounds):
+    """Time a function."""
+    times = []
+    for _ in range(rounds):
+        synchronize(args)
+        start = time.perf_counter()
+        function()
+        synchronize(args)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def main():
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--arch', default='base', choices=ARCHS)
+    parser.add_argument('--batch-size', type=int, default=16)
+    parser.add_argument('--rounds', type=int, default=12)
+    parser.add_argument('--warmup', type=int, default=2)
+    parser.add_argument('--device', default='cpu', choices=['cpu', 'cuda'])
+    parser.add_argument('--threads', type=int)
+    parser.add_argument('--amp', action='store_true', help='bf16 autocast')
+    parser.add_argument('--epochs', type=int, default=400)
+    parser.add_argument('--interval', type=int, default=40)
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    args.fused = args.device == 'cuda'
+    init_default_scope('mmpretrain')
+
+    random = dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.75)
+    amt = dict(type='mmattmask.AMTMaskGenerator')
+    cached = dict(type='mmattmask.CachedAttention')
+    policies = {
+        'stock MAE 75': (None, None),
+        'guided, random 75': (random, None),
+        'AM 75/0': (amt | dict(mask_ratio=0.75, throw_ratio=0.0), cached),
+        'AMT 45/40': (amt | dict(mask_ratio=0.45, throw_ratio=0.40), cached),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        bank = make_bank(folder)
+        variants = []
+        for name, (generator, scorer) in policies.items():
+            model = build(args.arch, generator, scorer)
+            if scorer is not None:
+                model.scorer.bank = bank
+            variants.append(Variant(name, model, args))
+        inputs = torch.randn(args.batch_size, 3, 224, 224, device=args.device)
+        samples = make_samples(args.batch_size)
+        for round_ in range(args.warmup + args.rounds):
+            for variant in variants[round_ % 4 :] + variants[: round_ % 4]:
+                variant.step(inputs, samples, args)
+        for variant in variants:
+            del variant.times[: args.warmup]
+        report(args, variants, inputs, samples)
+
+
+def report(args, variants, inputs, samples):
+    """Measure guidance and refresh, then print."""
+    device = platform.processor() or platform.machine()
+    if args.device == 'cuda':
+        device = torch.cuda.get_device_name()
+    print(
+        f'\nViT-{args.arch}, batch {args.batch_size}, {device}, '
+        f'{torch.get_num_threads()} threads, {"bf16 autocast" if args.amp else "fp32"}, '
+        f'torch {torch.__version__}, mmpretrain {mmpretrain.__version__}, '
+        f'{args.rounds} rounds\n'
+    )
+    stock, amt = variants[0], variants[-1]
+    targets = {'AMT 45/40': '<= 0.63 (FLOP limit 0.61)', 'guided, random 75': '1.00'}
+    print('| policy | step, s (median) | ratio to stock (median) | range | target |')
+    print('|---|---|---|---|---|')
+    for variant in variants:
+        ratios = [a / b for a, b in zip(variant.times, stock.times, strict=True)]
+        print(
+            f'| {variant.name} | {statistics.median(variant.times):.3f} '
+            f'| {statistics.median(ratios):.3f} '
+            f'| {min(ratios):.2f}..{max(ratios):.2f} '
+            f'| {targets.get(variant.name, "")} |'
+        )
+    step = statistics.median(amt.times)
+    stock_step = statistics.median(stock.times)
+    guidance = median_time(lambda: amt.model.partition(inputs, samples), args, 30)
+    random = median_time(lambda: variants[1].model.partition(inputs, samples), args, 30)
+    amt.model.eval()
+    with torch.no_grad(), autocast(args):
+        attention = median_time(
+            lambda: amt.model(inputs, mode='attention'), args, max(3, args.rounds // 2)
+        )
+    refreshes = (args.epochs - 1) // args.interval
+    share = refreshes * attention / (args.epochs * step)
+    stock_share = refreshes * attention / (args.epochs * stock_step)
+    print('\n| cost | measured | target |')
+    print('|---|---|---|')
+    print(
+        f'| look-up + crop + partition of a batch, of an AMT step '
+        f'| {guidance / step:.2%} ({guidance * 1e3:.1f} ms) | <= 1 % |'
+    )
+    print(
+        f'| the same without a score (random partition), of a step '
+        f'| {random / step:.2%} | |'
+    )
+    print(
+        f'| {refreshes} refreshes of {args.epochs} epochs, model time only, of the AMT '
+        f'run (of a stock run) | {share:.2%} ({stock_share:.2%}) | <= 1 % |'
+    )
+
+
+if __name__ == '__main__':
+    main()
