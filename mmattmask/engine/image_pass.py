@@ -21,7 +21,7 @@ from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmattmask.engine.progress import report_progress
+from mmattmask.engine.progress_report import report_progress
 
 UNREADABLE = (OSError, AssertionError, ValueError, SyntaxError)  # SyntaxError: PIL, PNG
 
