@@ -3,5 +3,11 @@
 from mmattmask.mask_generators.amt import AMTMaskGenerator
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.mask_generators.random import RandomMaskGenerator
+from mmattmask.mask_generators.soft_to_hard import SoftToHardMaskGenerator
 
-__all__ = ['AMTMaskGenerator', 'BaseMaskGenerator', 'RandomMaskGenerator']
+__all__ = [
+    'AMTMaskGenerator',
+    'BaseMaskGenerator',
+    'RandomMaskGenerator',
+    'SoftToHardMaskGenerator',
+]

@@ -62,7 +62,11 @@ class AMTMaskGenerator(BaseMaskGenerator):
         return PatchBudget.from_ratios(num_patches, self.mask_ratio, self.throw_ratio)
 
     def shuffle(
-        self, score: Tensor, budget: PatchBudget, rng: torch.Generator | None
+        self,
+        score: Tensor,
+        budget: PatchBudget,
+        rng: torch.Generator | None,
+        progress: float,
     ) -> Tensor:
         """Rank by attention, then place visible patches first."""
         if self.ranking == 'sampled':

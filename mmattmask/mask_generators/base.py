@@ -13,7 +13,12 @@ class BaseMaskGenerator(metaclass=ABCMeta):
 
     A subclass says how many patches each set gets (:meth:`budget`) and in which order
     they are taken (:meth:`shuffle`). It never sees images, epochs or models.
+
+    Attributes:
+        by_epoch: Whether ``progress`` is to change with epochs or with iterations.
     """
+
+    by_epoch: bool = True
 
     @abstractmethod
     def budget(self, num_patches: int) -> PatchBudget:
@@ -25,12 +30,19 @@ class BaseMaskGenerator(metaclass=ABCMeta):
 
     @abstractmethod
     def shuffle(
-        self, score: Tensor, budget: PatchBudget, rng: torch.Generator | None
+        self,
+        score: Tensor,
+        budget: PatchBudget,
+        rng: torch.Generator | None,
+        progress: float,
     ) -> Tensor:
         """Order the patches as [visible | masked | thrown], (B, L) int64."""
 
     def __call__(
-        self, score: Tensor, rng: torch.Generator | None = None
+        self,
+        score: Tensor,
+        rng: torch.Generator | None = None,
+        progress: float = 0.0,
     ) -> PatchPartition:
         """Partition the patches of every image.
 
@@ -38,6 +50,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             score: Score, (B, L); large = attended. A constant score says "nothing is
                 known".
             rng: Source of randomness on the score's device. Defaults to torch's own.
+            progress: Share of the training that is done, in [0, 1].
 
         Returns:
             The partition, with the same counts for every image.
@@ -46,4 +59,4 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             ValueError: If the ratios do not fit L.
         """
         budget = self.budget(score.shape[1])
-        return partition_patches(self.shuffle(score, budget, rng), budget)
+        return partition_patches(self.shuffle(score, budget, rng, progress), budget)

@@ -37,7 +37,11 @@ class RandomMaskGenerator(BaseMaskGenerator):
         return PatchBudget.from_ratios(num_patches, self.mask_ratio, self.throw_ratio)
 
     def shuffle(
-        self, score: Tensor, budget: PatchBudget, rng: torch.Generator | None
+        self,
+        score: Tensor,
+        budget: PatchBudget,
+        rng: torch.Generator | None,
+        progress: float,
     ) -> Tensor:
         """Order the patches at random."""
         return rank_random(score, rng)

@@ -1,6 +1,11 @@
 """Masking mathematics on plain tensors: nothing here knows OpenMMLab."""
 
-from mmattmask.masking.attention import cls_attention, min_max, reduce_heads
+from mmattmask.masking.attention import (
+    cls_attention,
+    min_max,
+    received_attention,
+    reduce_heads,
+)
 from mmattmask.masking.partition import (
     PatchBudget,
     PatchPartition,
@@ -11,6 +16,7 @@ from mmattmask.masking.ranking import (
     rank_random,
     rank_sampled,
     rank_top,
+    shuffle_soft_to_hard,
 )
 from mmattmask.masking.view import view_score
 
@@ -24,6 +30,8 @@ __all__ = [
     'rank_random',
     'rank_sampled',
     'rank_top',
+    'received_attention',
     'reduce_heads',
+    'shuffle_soft_to_hard',
     'view_score',
 ]

@@ -61,6 +61,79 @@ def cls_attention(
     return logits.softmax(dim=-1)[:, :, 0, num_prefix_tokens:]
 
 
+def received_attention(
+    query: Tensor,
+    key: Tensor,
+    num_prefix_tokens: int = 1,
+    scale: float | None = None,
+    direction: Literal['received', 'given'] = 'received',
+    stage: Literal['logits', 'probs'] = 'logits',
+    include_prefix: bool = True,
+    include_self: bool = True,
+) -> Tensor:
+    """Sum up, for every patch, the attention it receives from all tokens.
+
+    For logits the sum over queries comes first, ``(sum_i q_i) . k_m``, so the cost is
+    O(N) and no attention matrix exists. The defaults are what GPA's released code
+    computes; ``include_prefix=include_self=False`` is the paper's text.
+
+    Args:
+        query: Queries of all tokens, (B, H, N, D), prefix tokens first.
+        key: Keys of all tokens, (B, H, N, D).
+        num_prefix_tokens: CLS and other tokens that are not patches; may be 0.
+        scale: Factor on the logits. Defaults to ``D ** -0.5``.
+        direction: ``'received'`` sums over queries, what others look for in patch m;
+            ``'given'`` sums over keys, the literal order of indices in GPA Eq. 4-5.
+        stage: ``'logits'`` before softmax, may be negative; ``'probs'`` after it,
+            which needs the N x N matrix. ``'given'`` probabilities sum to 1 with
+            prefix and self, so they only carry what the two leave out.
+        include_prefix: Count the prefix tokens among the others.
+        include_self: Count the patch itself.
+
+    Returns:
+        (B, H, N - num_prefix_tokens) float32 (float64 for float64 input).
+
+    Raises:
+        ValueError: If the shapes do not fit or an option is unknown.
+
+    Source: GPA, Eq. 4-5; Lrbomchz/MM2024_GPA models_vit_teacher.py.
+    """
+    if query.ndim != 4 or query.shape != key.shape:
+        raise ValueError(
+            'query and key must both be (B, H, N, D), got '
+            f'{tuple(query.shape)} and {tuple(key.shape)}'
+        )
+    if not 0 <= num_prefix_tokens < key.shape[2]:
+        raise ValueError(
+            f'num_prefix_tokens ({num_prefix_tokens}) must be at least 0 and less than '
+            f'the number of tokens ({key.shape[2]})'
+        )
+    if direction not in ('received', 'given') or stage not in ('logits', 'probs'):
+        raise ValueError(
+            "direction must be 'received' or 'given' and stage 'logits' or 'probs', "
+            f'got {direction!r} and {stage!r}'
+        )
+    if scale is None:
+        scale = float(key.shape[-1]) ** -0.5
+    query, key = at_least_float32(query) * scale, at_least_float32(key)
+    first_other = 0 if include_prefix else num_prefix_tokens
+    if stage == 'logits':
+        one, others = (key, query) if direction == 'received' else (query, key)
+        patches = one[:, :, num_prefix_tokens:]
+        total = others[:, :, first_other:].sum(dim=2, keepdim=True)
+        if not include_self:
+            total = total - others[:, :, num_prefix_tokens:]
+        return (patches * total).sum(dim=-1)
+    attention = (query @ key.transpose(-2, -1)).softmax(dim=-1)
+    if direction == 'received':
+        attention = attention.transpose(-2, -1)
+    patches = attention[:, :, num_prefix_tokens:]
+    total = patches[..., first_other:].sum(dim=-1)
+    if not include_self:
+        total = total - patches[..., num_prefix_tokens:].diagonal(dim1=-2, dim2=-1)
+    return total
+
+
 def min_max(x: Tensor) -> Tensor:
     """Scale the last dimension to [0, 1]; a constant row becomes zeros."""
     low = x.amin(dim=-1, keepdim=True)

@@ -80,3 +80,54 @@ def rank_sampled(
     # Differs from AMT: torch.multinomial raises on a map that is zero everywhere.
     log_score = score.clamp_min(tiny).log()
     return (log_score - noise.clamp_min(tiny).log()).argsort(dim=1, descending=True)
+
+
+def shuffle_soft_to_hard(
+    score: Tensor,
+    num_masked: int,
+    num_soft: int,
+    num_hard: int,
+    exclusive: bool = False,
+    generator: torch.Generator | None = None,
+    noise: Tensor | None = None,
+    soft_ranking: Tensor | None = None,
+) -> Tensor:
+    """Mask some patches for their score, some drawn by it, and the rest at random.
+
+    Args:
+        score: Score, (B, L), not negative.
+        num_masked: Patches to mask.
+        num_soft: Of these, how many are drawn with probabilities given by the score;
+            cut to what ``num_hard`` leaves.
+        num_hard: Of these, how many are those of the highest score.
+        exclusive: Draw the soft ones among patches that are not hard. Else, as
+            released, a patch can be both and a random one is masked instead.
+        generator: Source of randomness. Defaults to torch's own.
+        noise: Uniform draws, (B, L), instead of ``generator``.
+        soft_ranking: A ranking drawn by the score, (B, L), instead of ``generator``.
+
+    Returns:
+        The patches as [visible | masked], (B, L) int64.
+
+    Raises:
+        ValueError: If ``num_hard`` is larger than ``num_masked`` or a count negative.
+
+    Source: GPA, Eq. 6-7; Lrbomchz/MM2024_GPA models_GPA.py.
+    """
+    if not 0 <= num_hard <= num_masked or num_soft < 0:
+        raise ValueError(
+            f'num_hard ({num_hard}) must be in 0..num_masked ({num_masked}) and '
+            f'num_soft ({num_soft}) at least 0'
+        )
+    num_soft = min(num_soft, num_masked - num_hard)
+    if noise is None:
+        noise = torch.rand(score.shape, generator=generator, device=score.device)
+    hard = rank_top(score)[:, :num_hard]
+    priority = noise.clone()
+    if num_soft:
+        if soft_ranking is None:
+            drawable = score.scatter(1, hard, -1.0) if exclusive else score
+            soft_ranking = rank_sampled(drawable, generator)
+        priority.scatter_(1, soft_ranking[:, :num_soft], 2.0)
+    priority.scatter_(1, hard, 3.0)
+    return priority.argsort(dim=1)

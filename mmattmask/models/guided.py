@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
+from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import PatchPartition
 from mmattmask.registry import MODELS, TASK_UTILS
 
@@ -142,7 +143,7 @@ class GuidedHost:
             generator = self.warmup_mask_generator
             height, width = self.backbone.patch_resolution
             score = inputs.new_zeros(inputs.shape[0], height * width)
-        return generator(score, self.rng)
+        return generator(score, self.rng, training_progress(generator.by_epoch))
 
     @contextmanager
     def use_partition(self, partition: PatchPartition) -> Iterator[None]:
