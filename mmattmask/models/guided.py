@@ -128,22 +128,33 @@ class GuidedHost:
             return self.scorer(data_samples, grid, patch_size, inputs.device)
 
     @torch.no_grad()
-    def partition(
+    def guide(
         self, inputs: Tensor, data_samples: Sequence[Any] | None
-    ) -> PatchPartition:
-        """Decide who is visible, masked or thrown in every image of a batch.
+    ) -> tuple[Tensor | None, PatchPartition]:
+        """Score a batch and decide who is visible, masked or thrown.
 
         Args:
             inputs: Normalised views, (B, 3, H, W).
             data_samples: One DataSample per view; None is enough without a scorer.
+
+        Returns:
+            The score of the patches, (B, L), or None if none is known, and the partition.
         """
         score = self.score(inputs, data_samples)
         generator = self.mask_generator
+        known = score
         if score is None:
             generator = self.warmup_mask_generator
             height, width = self.backbone.patch_resolution
             score = inputs.new_zeros(inputs.shape[0], height * width)
-        return generator(score, self.rng, training_progress(generator.by_epoch))
+        progress = training_progress(generator.by_epoch)
+        return known, generator(score, self.rng, progress)
+
+    def partition(
+        self, inputs: Tensor, data_samples: Sequence[Any] | None
+    ) -> PatchPartition:
+        """Return the partition that :meth:`guide` decides on."""
+        return self.guide(inputs, data_samples)[1]
 
     @contextmanager
     def use_partition(self, partition: PatchPartition) -> Iterator[None]:

@@ -97,6 +97,51 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         self.decoder_pos_embed.data.copy_(_positions(self.grid, self.decoder_pos_embed))
         nn.init.normal_(self.mask_token, std=0.02)
 
+    def embed(self, x: Tensor, ids_restore: Tensor) -> Tensor:
+        """Turn encoded tokens into decoder tokens with their positions.
+
+        Args:
+            x: Encoded tokens, CLS first, (B, 1 + V, C).
+            ids_restore: Place of each patch in [visible | masked | thrown], (B, L).
+
+        Returns:
+            Decoder tokens, CLS first: (B, 1 + L, D) in raster order, or
+            (B, 1 + V + M, D) as [CLS | visible | masked] where patches are thrown.
+        """
+        x = self.decoder_embed(x)
+        batch_size, num_tokens, dims = x.shape
+        num_patches = ids_restore.shape[1]
+        num_thrown = 0 if self.partition is None else self.partition.ids_throw.shape[1]
+        mask_tokens = self.mask_token.expand(
+            batch_size, num_patches + 1 - num_tokens - num_thrown, dims
+        )
+        patches = torch.cat([x[:, 1:], mask_tokens], dim=1)
+        if not num_thrown:  # raster order, as stock
+            index = ids_restore.unsqueeze(-1).expand(-1, -1, dims)
+            tokens = torch.cat([x[:, :1], patches.gather(1, index)], dim=1)
+            return tokens + self.decoder_pos_embed
+        cls_position, positions = self.decoder_pos_embed.split([1, num_patches], dim=1)
+        patches = patches + positions[0][self._ids_seen()]
+        return torch.cat([x[:, :1] + cls_position, patches], dim=1)
+
+    def to_raster(self, values: Tensor) -> Tensor:
+        """Put per-patch values in the order of decoder tokens into raster order.
+
+        Args:
+            values: (B, L, K), or (B, V + M, K) where patches are thrown; no CLS.
+
+        Returns:
+            (B, L, K); zeros for thrown patches, which the mask keeps out of losses.
+        """
+        if self.partition is None or self.partition.ids_throw.shape[1] == 0:
+            return values
+        index = self._ids_seen().unsqueeze(-1).expand_as(values)
+        zeros = values.new_zeros(len(values), self.num_patches, values.shape[-1])
+        return zeros.scatter(1, index, values)
+
+    def _ids_seen(self) -> Tensor:
+        return torch.cat([self.partition.ids_keep, self.partition.ids_mask], dim=1)
+
     def forward(self, x: Tensor, ids_restore: Tensor) -> Tensor:
         """Predict the pixels of visible and masked patches.
 
@@ -105,30 +150,13 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
             ids_restore: Place of each patch in [visible | masked | thrown], (B, L).
 
         Returns:
-            Predictions in raster order, (B, L, pixels); zeros for thrown patches, which
-            the mask keeps out of the stock loss.
+            Predictions in raster order, (B, L, pixels); zeros for thrown patches.
         """
-        partition = self.partition
-        if partition is None or partition.ids_throw.shape[1] == 0:
-            return super().forward(x, ids_restore)
-        ids = torch.cat([partition.ids_keep, partition.ids_mask], dim=1)
-        x = self.decoder_embed(x)
-        batch_size, _, dims = x.shape
-        mask_tokens = self.mask_token.expand(
-            batch_size, partition.ids_mask.shape[1], dims
-        )
-        cls_position, positions = self.decoder_pos_embed.split(
-            [1, self.num_patches], dim=1
-        )
-        tokens = torch.cat([x[:, 1:], mask_tokens.to(x.dtype)], dim=1)
-        tokens = tokens + positions[0][ids]
-        x = torch.cat([x[:, :1] + cls_position, tokens], dim=1)
+        x = self.embed(x, ids_restore)
         for block in self.decoder_blocks:
             x = block(x)
-        pred = self.decoder_pred(self.decoder_norm(x)[:, 1:])
-        index = ids.unsqueeze(-1).expand_as(pred)
-        zeros = pred.new_zeros(batch_size, self.num_patches, pred.shape[-1])
-        return zeros.scatter(1, index, pred)
+        pred = self.decoder_pred(self.decoder_norm(x))
+        return self.to_raster(pred[:, 1:])
 
 
 @MODELS.register_module()
@@ -200,6 +228,7 @@ class GuidedMAE(GuidedHost, MAE):
         if isinstance(backbone, PartitionedBackbone):
             patch_size = patch_size_of(backbone)
             if isinstance(neck, dict):
+                _check_decoder(MMPRETRAIN_MODELS.get(neck['type']))
                 neck = neck.copy()
                 neck.setdefault('num_patches', backbone.num_patches)
                 neck.setdefault('grid', tuple(backbone.patch_resolution))
@@ -214,11 +243,7 @@ class GuidedMAE(GuidedHost, MAE):
 
     def _check_parts(self) -> None:
         backbone, neck, head = self.backbone, self.neck, self.head
-        if not isinstance(neck, GuidedMAEDecoder):
-            raise ValueError(
-                "GuidedMAE needs neck type='mmattmask.GuidedMAEDecoder', got "
-                f'{type(neck).__name__}'
-            )
+        _check_decoder(type(neck))
         grid, patch_size = tuple(backbone.patch_resolution), patch_size_of(backbone)
         checks = {
             'grid': (neck.grid, grid),
@@ -237,3 +262,11 @@ class GuidedMAE(GuidedHost, MAE):
                 f'{type(head).__name__} takes square images only, the grid is '
                 f"{grid[0]} x {grid[1]}: use head type='mmattmask.GuidedMAEHead'"
             )
+
+
+def _check_decoder(cls: type) -> None:
+    if not issubclass(cls, GuidedMAEDecoder):
+        raise ValueError(
+            "GuidedMAE needs neck type='mmattmask.GuidedMAEDecoder', got "
+            f'{cls.__name__}'
+        )

@@ -38,9 +38,9 @@ class SpyMaskGenerator(AMTMaskGenerator):
 
     scores = []
 
-    def __call__(self, score, rng=None):
+    def __call__(self, score, *args):
         self.scores.append(score)
-        return super().__call__(score, rng)
+        return super().__call__(score, *args)
 
 
 @HOOKS.register_module(force=True)
