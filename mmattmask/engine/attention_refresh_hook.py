@@ -20,9 +20,8 @@ from mmattmask.engine.bank_sharing import (
 )
 from mmattmask.engine.image_pass import WholeImages, evaluating, image_pass
 from mmattmask.engine.schedule import Schedule
-from mmattmask.models.guided import GuidedHost
 from mmattmask.registry import HOOKS
-from mmattmask.scorers import AttentionBank, BankHeader, BankWriter, CachedAttention
+from mmattmask.scorers import AttentionBank, BankHeader, BankWriter, CachedMaps
 
 BANK_KEY = 'mmattmask/attention_bank'
 
@@ -33,13 +32,14 @@ class AttentionRefreshHook(Hook):
 
     Whole images, squashed to the input size, go through the model in evaluation mode;
     the maps are written to ``<work_dir>/attention_bank/epoch_<n>.bank`` and the model's
-    ``CachedAttention`` scorer uses them from then on. The random stream of training is
+    scorer (``CachedAttention``, say) uses them from then on. The random stream of training is
     not touched. A resumed run continues with the bank its checkpoint was trained with,
     or makes a new one and says why.
 
     Args:
         begin: Epochs (or iterations) of random masking before the first refresh.
-        interval: Epochs (or iterations) between refreshes.
+        interval: Epochs (or iterations) between refreshes; None for a single one, as a
+            frozen teacher needs.
         by_epoch: Count epochs, or training iterations (micro-batches under gradient
             accumulation).
         input_size: Height and width in px of the images for this pass. Defaults to the
@@ -66,7 +66,7 @@ class AttentionRefreshHook(Hook):
     def __init__(
         self,
         begin: int = 40,
-        interval: int = 40,
+        interval: int | None = 40,
         by_epoch: bool = True,
         input_size: int | Sequence[int] | None = None,
         rolling: bool = False,
@@ -79,8 +79,8 @@ class AttentionRefreshHook(Hook):
         # Differs from AMT: the released code refreshes after epoch `begin` (from 0), so
         # it masks at random for one epoch more than the paper's number says.
         self.schedule = Schedule(begin, interval, by_epoch)
-        if rolling and not by_epoch:
-            raise ValueError('rolling=True needs by_epoch=True')
+        if rolling and (not by_epoch or interval is None):
+            raise ValueError('rolling=True needs by_epoch=True and an interval')
         if max_keep_banks < 1 or max_unreadable < 0:
             raise ValueError(
                 f'max_keep_banks ({max_keep_banks}) must be at least 1 and '
@@ -101,13 +101,12 @@ class AttentionRefreshHook(Hook):
         """Check model, data and schedule; find the bank of a resumed run."""
         self._start = time.perf_counter()
         self._model = get_ori_model(runner.model)
-        if not isinstance(self._model, GuidedHost) or not isinstance(
-            self._model.scorer, CachedAttention
-        ):
+        scorer = getattr(self._model, 'scorer', None)
+        if not isinstance(scorer, CachedMaps) or not scorer.cached:
             raise ValueError(
-                'AttentionRefreshHook needs a guided model with scorer='
-                "dict(type='mmattmask.CachedAttention'), got "
-                f'{type(self._model).__name__}'
+                'AttentionRefreshHook needs a guided model whose scorer keeps maps, such '
+                "as dict(type='mmattmask.CachedAttention'), got "
+                f'{type(self._model).__name__} with {type(scorer).__name__}'
             )
         datasets = bases(runner.train_dataloader.dataset)
         for dataset in datasets:

@@ -6,18 +6,18 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """First after ``begin`` epochs or iterations, then every ``interval``.
+    """First after ``begin`` epochs or iterations, then every ``interval`` (None: never).
 
     Raises:
         ValueError: If ``begin`` is negative or ``interval`` is not positive.
     """
 
     begin: int
-    interval: int
+    interval: int | None
     by_epoch: bool = True
 
     def __post_init__(self) -> None:
-        if self.begin < 0 or self.interval < 1:
+        if self.begin < 0 or (self.interval is not None and self.interval < 1):
             raise ValueError(
                 f'begin ({self.begin}) must be at least 0 and interval '
                 f'({self.interval}) at least 1'
@@ -34,4 +34,6 @@ class Schedule:
 
     def is_due(self, now: int) -> bool:
         """Return whether it happens before epoch or iteration ``now`` (from 0)."""
+        if self.interval is None:
+            return now == self.begin
         return now >= self.begin and (now - self.begin) % self.interval == 0

@@ -108,7 +108,9 @@ class GuidedHost:
         return height // patch_size, width // patch_size
 
     @torch.no_grad()
-    def score(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> Tensor | None:
+    def score(
+        self, inputs: Tensor, data_samples: Sequence[Any] | None
+    ) -> Tensor | None:
         """Return the score of the views' patches, (B, L), or None if none is known.
 
         Raises:
@@ -125,7 +127,7 @@ class GuidedHost:
             return None
         patch_size = patch_size_of(self.backbone)
         with torch.autocast(inputs.device.type, enabled=False):
-            return self.scorer(data_samples, grid, patch_size, inputs.device)
+            return self.scorer(inputs, data_samples, grid, patch_size)
 
     @torch.no_grad()
     def guide(

@@ -2,6 +2,8 @@
 
 from mmattmask.scorers.bank import AttentionBank, BankError, BankHeader, BankWriter
 from mmattmask.scorers.cached_attention import CachedAttention
+from mmattmask.scorers.cached_maps import CachedMaps
+from mmattmask.scorers.frozen_teacher import FrozenTeacher
 
 __all__ = [
     'AttentionBank',
@@ -9,4 +11,6 @@ __all__ = [
     'BankHeader',
     'BankWriter',
     'CachedAttention',
+    'CachedMaps',
+    'FrozenTeacher',
 ]

@@ -1,0 +1,184 @@
+"""Scores from a frozen, pre-trained ViT (GPA)."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from mmengine.logging import print_log
+from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
+from torch import Tensor, nn
+
+from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
+from mmattmask.masking import cls_attention, min_max, received_attention
+from mmattmask.masking.view import CropMode
+from mmattmask.registry import MODELS
+from mmattmask.scorers.bank import Storage
+from mmattmask.scorers.cached_maps import CachedMaps, check_options
+from mmattmask.scorers.self_attention import (
+    blocks_of,
+    check_block,
+    num_prefix_tokens_of,
+    read_query_key,
+)
+
+Attention = Literal['received', 'received_paper', 'received_probs', 'cls']
+ATTENTIONS: tuple[Attention, ...] = (
+    'received',
+    'received_paper',
+    'received_probs',
+    'cls',
+)
+
+
+@MODELS.register_module()
+class FrozenTeacher(CachedMaps):
+    """How much attention a pre-trained ViT's head gives to each patch.
+
+    The teacher runs only to the block it is read at. It stays in evaluation mode and is
+    hidden from checkpoints, optimizers and distributed wrappers.
+
+    Args:
+        backbone: Config of the teacher, such as ``dict(type='VisionTransformer',
+            arch='b', patch_size=16)`` or ``dict(type='TIMMBackbone', …)``.
+        checkpoint: Its weights: an MMPretrain, MAE, DINO, iBOT or AttMask file. Read
+            when the model's weights are initialised. Defaults to None, for backbones
+            that load their own (TIMMBackbone, or ``init_cfg``).
+        block: The block to read, from 0.
+        head: The head to read, from 0; None sums over all heads.
+        attention: ``'received'``, GPA's sum over all queries of the logits, CLS and the
+            patch itself included, as released; ``'received_paper'`` without these two;
+            ``'received_probs'`` after softmax, which needs the N x N matrix; ``'cls'``
+            the CLS token's attention.
+        cached: Read whole images once, by ``AttentionRefreshHook(begin=0,
+            interval=None)``, and crop the maps like the views: nearly free. Defaults to
+            False: read every view as it is, as in the paper.
+        crop_mode: See :class:`CachedMaps`.
+        storage: See :class:`CachedMaps`.
+
+    Raises:
+        ValueError: If block, head or an option does not exist, or the checkpoint does
+            not fit the teacher.
+        FileNotFoundError: If there is no such checkpoint.
+
+    Source: GPA, Eq. 4-5; Lrbomchz/MM2024_GPA models_vit_teacher.py.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        checkpoint: str | None = None,
+        block: int = 9,
+        head: int | None = 11,
+        attention: Attention = 'received',
+        cached: bool = False,
+        crop_mode: CropMode = 'aligned',
+        storage: Storage = 'float16',
+    ) -> None:
+        super().__init__(crop_mode, storage)
+        check_options(attention=(attention, ATTENTIONS))
+        teacher = MMPRETRAIN_MODELS.build(copy.deepcopy(backbone))
+        check_block(teacher, block)
+        heads = blocks_of(teacher)[block].attn.num_heads
+        if head is not None and not 0 <= head < heads:
+            raise ValueError(f'head {head} does not exist in {heads} heads')
+        teacher.requires_grad_(False).eval()
+        self._hide(teacher)
+        self.checkpoint = checkpoint
+        self.block = block
+        self.head = head
+        self.attention: Attention = attention
+        self.cached = cached
+        self._has_weights = False
+
+    def _hide(self, teacher: nn.Module) -> None:
+        # Not a submodule: neither in state_dict() nor parameters() nor train()
+        object.__setattr__(self, 'teacher', teacher)
+
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> 'FrozenTeacher':
+        """Take the hidden teacher along to devices and dtypes."""
+        self.teacher._apply(fn)
+        return super()._apply(fn, recurse)
+
+    def init_weights(self) -> None:
+        """Load the teacher's weights."""
+        if self._has_weights:
+            return
+        if self.checkpoint is None:
+            has_own = hasattr(self.teacher, 'timm_model') or self.teacher.init_cfg
+            if not has_own:
+                raise ValueError(
+                    'FrozenTeacher has no weights: set checkpoint, or init_cfg of its '
+                    'backbone'
+                )
+            self.teacher.init_weights()
+        else:
+            state = to_mmpretrain_vit(read_state_dict(self.checkpoint))
+            # what comes after the block that is read does not matter
+            matched = load_matched(
+                self.teacher, state, self.checkpoint, (r'^ln1\.', r'^ln2\.')
+            )
+            print_log(f'frozen teacher: {matched}', logger='current')
+        self._has_weights = True
+
+    def check(self, backbone: nn.Module) -> None:
+        """Raise ValueError unless teacher and student cut images alike."""
+        sizes = [_patch_size(vit) for vit in (self.teacher, backbone)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f'the teacher has patches of {sizes[0]} px and the student of '
+                f'{sizes[1]} px: their grids do not agree'
+            )
+
+    @torch.no_grad()
+    def measure(self, backbone: nn.Module, images: Tensor) -> Tensor:
+        """Return the score of the images' patches, (B, L) float32 in [0, 1].
+
+        Args:
+            backbone: The student's backbone; not used.
+            images: Normalised images, (B, 3, H, W).
+        """
+        self.init_weights()
+        teacher = self.teacher
+        query, key = read_query_key(
+            teacher, self.block, lambda: teacher(images), stop=True
+        )
+        prefix = num_prefix_tokens_of(teacher)
+        with torch.autocast(images.device.type, enabled=False):
+            if self.attention == 'cls':
+                scores = cls_attention(query, key, prefix)
+            else:
+                others_only = self.attention == 'received_paper'
+                scores = received_attention(
+                    query,
+                    key,
+                    prefix,
+                    stage='probs' if self.attention == 'received_probs' else 'logits',
+                    include_prefix=not others_only,
+                    include_self=not others_only,
+                )
+            # Differs from GPA: a constant map becomes zeros, not NaN.
+            if self.head is not None:
+                return min_max(scores[:, self.head])
+            return min_max(scores.sum(dim=1))
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Sequence[Any],
+        grid: tuple[int, int],
+        patch_size: int,
+    ) -> Tensor | None:
+        """Return the score of the views' patches, see :class:`CachedMaps`."""
+        if self.cached:
+            return super().forward(inputs, data_samples, grid, patch_size)
+        return self.measure(self.teacher, inputs)
+
+
+def _patch_size(vit: nn.Module) -> int:
+    vit = getattr(vit, 'timm_model', vit)
+    embedding = vit.patch_embed
+    projection = getattr(embedding, 'projection', None) or embedding.proj
+    return int(projection.kernel_size[0])

@@ -1,0 +1,146 @@
+"""The attention bank: what goes in comes out, in any order, within known bounds."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
+from mmattmask.scorers.bank import HEADER_BYTES
+
+ROWS, GRID = 7, (3, 5)
+
+
+def header_of(storage='float16', rows=ROWS, grid=GRID, source='epoch 40'):
+    return BankHeader(rows, grid, storage, 'fingerprint', source)
+
+
+def make_bank(path, maps, storage='float16', **options) -> AttentionBank:
+    header = header_of(storage, len(maps), maps.shape[1:])
+    writer = BankWriter(path, header, **options)
+    writer.write(np.arange(len(maps)), maps)
+    writer.finish()
+    return AttentionBank(path)
+
+
+def random_maps(rows=ROWS, grid=GRID, seed=0) -> np.ndarray:
+    return np.random.default_rng(seed).random((rows, *grid), dtype=np.float32)
+
+
+@given(
+    maps_seed=st.integers(0, 2**31),
+    rows=st.integers(2, 20),
+    grid=st.tuples(st.integers(1, 14), st.integers(1, 14)),
+    storage=st.sampled_from(['float16', 'uint8']),
+)
+def test_round_trip_within_the_storages_step(
+    tmp_path_factory, maps_seed, rows, grid, storage
+):
+    maps = random_maps(rows, grid, maps_seed)
+    maps.flat[0], maps.flat[-1] = 0, 1  # both ends of the range
+    bank = make_bank(tmp_path_factory.mktemp('bank') / 'bank', maps, storage)
+    read = bank.maps(np.arange(rows))
+    assert read.dtype == np.float32
+    assert read.shape == maps.shape
+    assert len(bank) == rows
+    # float16 keeps 11 bits of a value up to 1; uint8 has steps of 1/255
+    bound = 2**-12 if storage == 'float16' else 0.5 / 255 + 1e-6
+    assert np.abs(read - maps).max() <= bound
+    assert (read.min(), read.max()) == (0, 1)
+
+
+def test_small_values_keep_float16s_relative_precision(tmp_path):
+    maps = random_maps() / 196  # near 1 / number of patches, as with 'mean'
+    read = make_bank(tmp_path / 'bank', maps).maps(np.arange(ROWS))
+    np.testing.assert_allclose(read, maps, rtol=2**-10, atol=2**-24)
+
+
+@given(st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=30))
+def test_lookup_gives_each_ids_own_row_in_any_order_and_repeated(shared_bank, ids):
+    bank, maps = shared_bank
+    expected = np.stack([maps[i] for i in ids]).astype(np.float16).astype(np.float32)
+    for dtype in (np.int64, np.int32):
+        np.testing.assert_array_equal(bank.maps(np.array(ids, dtype)), expected)
+
+
+@pytest.fixture(scope='module')
+def shared_bank(tmp_path_factory):
+    maps = random_maps()
+    return make_bank(tmp_path_factory.mktemp('shared') / 'bank', maps), maps
+
+
+def test_lookup_of_no_ids_is_empty(shared_bank):
+    assert shared_bank[0].maps(np.array([], np.int64)).shape == (0, *GRID)
+
+
+@pytest.mark.parametrize('ids', [[-1], [0, ROWS], [3, 10**9], [-ROWS, 2]])
+def test_ids_outside_the_bank_are_refused_with_the_range(shared_bank, ids):
+    message = rf'{min(ids)}\.\.{max(ids)} are outside the bank of {ROWS} samples'
+    with pytest.raises(ValueError, match=message):
+        shared_bank[0].maps(np.array(ids))
+
+
+def test_a_lookup_is_a_copy(shared_bank):
+    bank, _ = shared_bank
+    first = bank.maps(np.array([0, 1]))
+    before = first.copy()
+    first[:] = 7
+    np.testing.assert_array_equal(bank.maps(np.array([0, 1])), before)
+
+
+def test_header_comes_back_and_is_readable_text(tmp_path):
+    bank = make_bank(tmp_path / 'bank', random_maps(), 'uint8')
+    for name in ('num_rows', 'grid', 'storage', 'fingerprint', 'source'):
+        assert getattr(bank.header, name) == getattr(header_of('uint8'), name)
+    assert isinstance(bank.header.checksum, int)
+    first = (tmp_path / 'bank').read_bytes()[:HEADER_BYTES]
+    assert first.endswith(b'\n')
+    fields = json.loads(first)
+    assert fields['format'] == 'mmattmask attention bank 1'
+    assert fields['grid'] == [3, 5]
+    assert BankHeader.read(tmp_path / 'bank') == bank.header
+
+
+def test_names_that_are_not_ascii_are_kept(tmp_path):
+    folder = tmp_path / 'Läufe 训练 run'
+    header = BankHeader(ROWS, GRID, 'float16', 'Bilder/图像', 'époque 40')
+    writer = BankWriter(folder / 'époque_40.bank', header)
+    writer.write(np.arange(ROWS), random_maps())
+    writer.finish()
+    bank = AttentionBank(folder / 'époque_40.bank')
+    assert bank.header.fingerprint == 'Bilder/图像'
+    assert bank.header.source == 'époque 40'
+    assert AttentionBank(str(folder / 'époque_40.bank')).header == bank.header
+
+
+@pytest.mark.parametrize(
+    ('header', 'megabytes'),
+    [
+        (header_of('float16', 1_281_167, (14, 14)), 502),
+        (header_of('uint8', 1_281_167, (14, 14)), 251),
+        (header_of('float16', 1_281_167, (7, 7)), 126),
+        (header_of('float16', 14_197_122, (14, 14)), 5565),
+    ],
+)
+def test_size_of_real_datasets_is_known_without_a_file(header, megabytes):
+    assert round(header.num_bytes / 1e6) == megabytes
+
+
+@pytest.mark.parametrize(('storage', 'size'), [('float16', 2), ('uint8', 1)])
+def test_the_file_has_the_size_its_header_says(tmp_path, storage, size):
+    bank = make_bank(tmp_path / 'bank', random_maps(), storage)
+    expected = HEADER_BYTES + ROWS * 15 * size
+    assert bank.path.stat().st_size == bank.header.num_bytes == expected
+
+
+def test_a_deep_copy_shares_the_file(shared_bank):
+    bank, _ = shared_bank
+    assert copy.deepcopy({'bank': bank})['bank'] is bank
+
+
+def test_the_mapping_is_read_only(shared_bank):
+    with pytest.raises(ValueError, match='read-only'):
+        shared_bank[0]._rows[0] = 0
