@@ -88,4 +88,3 @@ def fingerprint(datasets: list[BaseDataset]) -> str:
             for item in dataset.data_list:
                 digest.update(pickle.dumps(item, protocol=4))
     return digest.hexdigest()
-

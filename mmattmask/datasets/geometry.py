@@ -1,17 +1,22 @@
 """Where a view lies in its source image, and which pipelines keep track of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 Box = tuple[float, float, float, float]
 
-# Stock transforms that move pixels without saying where they went.
+# Transforms of MMCV, MMPretrain and torchvision that move pixels without saying where
+# they went; subclasses count too.
 LOSSY_TRANSFORMS = {
+    'AlbuKeypoint',
     'Albumentations',
+    'AugMix',
     'AutoAugment',
     'CenterCrop',
     'EfficientNetCenterCrop',
     'EfficientNetRandomCrop',
+    'ElasticTransform',
+    'FiveCrop',
     'MAERandomResizedCrop',
     'MultiView',
     'Pad',
@@ -27,7 +32,9 @@ LOSSY_TRANSFORMS = {
     'RandomVerticalFlip',
     'Rotate',
     'Shear',
+    'TenCrop',
     'Translate',
+    'TrivialAugmentWide',
 }
 GEOMETRY_KEYS = ('sample_idx', 'ori_shape', 'crop_box', 'flip', 'flip_direction')
 
@@ -77,25 +84,9 @@ def check_pipeline(transforms: Iterable[Any]) -> None:
         ValueError: If a transform moves pixels without recording it or the packing
             transform drops the record; the message names it and its replacement.
     """
-    from mmattmask.registry import TRANSFORMS
-
-    last = None
-    for last in _flatten(transforms):
-        wrapped = getattr(last, 't', last)  # torchvision/X is a wrapper around X
-        name = type(wrapped).__name__
-        if name in LOSSY_TRANSFORMS and not getattr(last, 'records_geometry', False):
-            own = TRANSFORMS.module_dict.get(name)
-            advice = (
-                f"use type='mmattmask.{name}', which takes the same arguments"
-                if own is not None
-                else 'replace it with one of the crops of mmattmask.datasets or remove '
-                'it'
-            )
-            raise ValueError(
-                f'the training pipeline contains {name}, after which a view cannot be '
-                f'found in its source image, so cached attention cannot be cropped '
-                f'with it: {advice}'
-            )
+    transforms = list(transforms)
+    _check_moves(transforms)
+    last = transforms[-1] if transforms else None
     missing = [k for k in GEOMETRY_KEYS if k not in getattr(last, 'meta_keys', ())]
     if missing:
         raise ValueError(
@@ -104,13 +95,42 @@ def check_pipeline(transforms: Iterable[Any]) -> None:
         )
 
 
-def _flatten(transforms: Iterable[Any]) -> Iterator[Any]:
+def _check_moves(transforms: Iterable[Any]) -> None:
+    num_flips = 0
     for transform in transforms:
-        inner = getattr(transform, 'transforms', None)
-        if inner is None or type(transform).__name__ in LOSSY_TRANSFORMS:
-            yield transform
-        else:
-            for branch in inner:
-                yield from _flatten(
-                    branch if isinstance(branch, list | tuple) else [branch]
-                )
+        name = _lossy_name(transform)
+        if name is not None:
+            raise ValueError(
+                'the training pipeline contains '
+                f'{type(_unwrap(transform)).__name__}, after which a view cannot be '
+                'found in its source image, so cached attention cannot be cropped with '
+                f'it: {_advice(name)}'
+            )
+        num_flips += type(transform).__name__ == 'RandomFlip'
+        if num_flips > 1:
+            raise ValueError(
+                'the training pipeline contains RandomFlip twice; the second forgets '
+                'what the first did: use one, with direction=[...] for several'
+            )
+        for branch in getattr(_unwrap(transform), 'transforms', None) or ():
+            _check_moves(branch if isinstance(branch, list | tuple) else [branch])
+
+
+def _unwrap(transform: Any) -> Any:
+    return getattr(transform, 't', transform)  # torchvision/X is a wrapper around X
+
+
+def _lossy_name(transform: Any) -> str | None:
+    """Return the name under which a transform is known to lose geometry, or None."""
+    if getattr(transform, 'records_geometry', False):
+        return None
+    names = [cls.__name__ for cls in type(_unwrap(transform)).__mro__]
+    return next((name for name in names if name in LOSSY_TRANSFORMS), None)
+
+
+def _advice(name: str) -> str:
+    from mmattmask.registry import TRANSFORMS
+
+    if name in TRANSFORMS.module_dict:
+        return f"use type='mmattmask.{name}', which takes the same arguments"
+    return 'replace it with one of the crops of mmattmask.datasets or remove it'

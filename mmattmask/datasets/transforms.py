@@ -5,8 +5,10 @@ same random numbers and returns the same pixels.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
+import mmcv
 import numpy as np
 from mmcv.transforms import CenterCrop as MMCVCenterCrop
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
@@ -84,12 +86,29 @@ class RandomCrop(stock.RandomCrop):
     """MMPretrain's RandomCrop that records ``crop_box``.
 
     With padding the box may reach beyond the source image; the map's edge values
-    stand for the padding.
+    stand for the padding. ``padding_mode`` holds for ``padding`` too, which the stock
+    transform always fills with ``pad_val``.
+
+    Args:
+        crop_size: Height and width of the crop in px.
+        padding: Px added to all sides, to (left and right, top and bottom), or to
+            (left, top, right, bottom).
+        **kwargs: Other arguments of the stock transform.
     """
 
     records_geometry = True
     _box: Box
     _padded_size: tuple[int, int]
+
+    def __init__(
+        self,
+        crop_size: int | Sequence[int],
+        padding: int | Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(crop_size, **kwargs)  # padding is ours, see transform
+        sides = (padding or 0,) * 4 if not isinstance(padding, Sequence) else padding
+        self.border = tuple(sides * 2 if len(sides) == 2 else sides)
 
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
         """Draw the crop of the padded image and remember it."""
@@ -100,10 +119,15 @@ class RandomCrop(stock.RandomCrop):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pad, crop and record where the crop came from."""
         size = results['img'].shape[:2]
+        left, top, right, bottom = self.border
+        # Differs from MMPretrain, which forgets padding_mode here.
+        results['img'] = mmcv.impad(
+            results['img'],
+            padding=self.border,
+            pad_val=self.pad_val,
+            padding_mode=self.padding_mode,
+        )
         results = super().transform(results)
-        padding = self.padding or 0
-        sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
-        left, top, right, bottom = sides * 2 if len(sides) == 2 else sides
         # what pad_if_needed adds is the same on both sides
         extra_y = self._padded_size[0] - size[0] - top - bottom
         extra_x = self._padded_size[1] - size[1] - left - right

@@ -4,6 +4,7 @@ from mmattmask.scorers.bank import AttentionBank, BankError, BankHeader, BankWri
 from mmattmask.scorers.cached_attention import CachedAttention
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
+from mmattmask.scorers.predicted_loss import PredictedLoss
 
 __all__ = [
     'AttentionBank',
@@ -13,4 +14,5 @@ __all__ = [
     'CachedAttention',
     'CachedMaps',
     'FrozenTeacher',
+    'PredictedLoss',
 ]

@@ -56,6 +56,8 @@ class BankHeader:
     def encode(self) -> bytes:
         """Return the first bytes of the file."""
         text = json.dumps({'format': FORMAT, **dataclasses.asdict(self)})
+        if len(text) >= HEADER_BYTES:
+            raise ValueError(f'a header of {len(text)} bytes is longer than allowed')
         return text.encode().ljust(HEADER_BYTES - 1) + b'\n'
 
     @classmethod
@@ -170,6 +172,11 @@ class BankWriter:
         if create:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if previous is not None:
+                if previous.header.num_bytes != header.num_bytes:
+                    raise ValueError(
+                        f'{previous.path} has {previous.header.num_bytes} bytes, a bank '
+                        f'that keeps its rows must too, not {header.num_bytes}'
+                    )
                 shutil.copyfile(previous.path, self._temporary)
             with self._temporary.open('r+b' if previous is not None else 'wb') as file:
                 file.write(header.encode())

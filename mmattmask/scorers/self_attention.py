@@ -68,7 +68,8 @@ def read_cls_attention(backbone: nn.Module, images: Tensor, block: int = -1) -> 
     """Run a ViT on whole images and return one block's CLS attention.
 
     Args:
-        backbone: An MMPretrain ViT with a CLS token whose blocks have ``attn.qkv``.
+        backbone: A ViT of a host, which runs unmasked with ``mask=None``; with a CLS
+            token, and blocks that have ``attn.qkv``.
         images: Normalised images, (B, 3, H, W).
         block: The block to read. Defaults to the last.
 

@@ -1,0 +1,233 @@
+"""The score of a view: a crop, resize and flip of the map like that of the image."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mmattmask.masking import view_score
+
+GRIDS = [(14, 14), (2, 5), (14, 9), (7, 3), (1, 1)]
+
+
+def score_of(maps, boxes, sizes, flips=None, grid=(4, 4), **options) -> Tensor:
+    """Call view_score on plain lists; without flips."""
+    flips = [(False, False)] * len(maps) if flips is None else flips
+    return view_score(
+        maps,
+        torch.tensor(boxes, dtype=torch.float64),
+        torch.tensor(sizes),
+        torch.tensor(flips),
+        grid,
+        **options,
+    )
+
+
+def sampled_slowly(attention_map, box, size, flip, grid, samples) -> Tensor:
+    """The same by torch's own bilinear sampler, point by point, one view."""
+    axes = []
+    for axis in (0, 1):
+        count = grid[axis] * samples
+        points = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        points = (box[axis] + points * box[axis + 2]) / size[axis]  # share of the image
+        axes.append(points.flip(0) if flip[axis] else points)
+    y, x = torch.meshgrid(*axes, indexing='ij')
+    where = torch.stack([x, y], dim=-1)[None] * 2 - 1
+    values = F.grid_sample(
+        attention_map[None, None],
+        where,
+        mode='bilinear',
+        padding_mode='border',
+        align_corners=False,
+    )
+    return F.avg_pool2d(values, samples).flatten()
+
+
+@st.composite
+def views(draw):
+    """A map grid, an image size, a box that may reach beyond it, flips, a view grid."""
+    side = st.integers(1, 15)
+    size = (draw(st.integers(8, 600)), draw(st.integers(8, 600)))
+    box = [draw(st.integers(-size[axis] // 3, size[axis] - 1)) for axis in (0, 1)]
+    box += [draw(st.integers(1, 4 * size[axis] // 3)) for axis in (0, 1)]
+    flip = (draw(st.booleans()), draw(st.booleans()))
+    grids = [(draw(side), draw(side)) for _ in range(2)]
+    return grids[0], size, box, flip, grids[1], draw(st.integers(1, 17))
+
+
+@given(views(), st.integers(0, 2**31))
+def test_equals_bilinear_sampling_of_the_map(view, seed):
+    map_grid, size, box, flip, grid, samples = view
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.rand(1, *map_grid, generator=generator, dtype=torch.float64)
+    score = score_of(maps, [box], [size], [flip], grid, samples=samples)
+    assert score.dtype == torch.float64
+    expected = sampled_slowly(maps[0], box, size, flip, grid, samples)
+    torch.testing.assert_close(score[0], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize('grid', GRIDS)
+@pytest.mark.parametrize('map_grid', GRIDS)
+def test_constant_maps_stay_constant_and_ranges_are_kept(map_grid, grid):
+    maps = torch.rand(3, *map_grid)
+    maps[0] = 0.37
+    boxes, sizes = [[3, -20, 50, 90], [0, 0, 97, 641], [10, 40, 1, 1]], [(97, 641)] * 3
+    for mode in ('aligned', 'official'):
+        score = score_of(maps, boxes, sizes, grid=grid, crop_mode=mode)
+        assert score.shape == (3, grid[0] * grid[1])
+        torch.testing.assert_close(score[0], torch.full_like(score[0], 0.37))
+        assert (score.amin(1) >= maps.amin((1, 2)) - 1e-6).all()
+        assert (score.amax(1) <= maps.amax((1, 2)) + 1e-6).all()
+
+
+@pytest.mark.parametrize('samples', [1, 2, 16])
+def test_whole_image_at_the_maps_own_grid_is_the_identity_on_ramps(samples):
+    rows, columns = torch.meshgrid(torch.arange(6.0), torch.arange(9.0), indexing='ij')
+    ramp = (2 * rows - 3 * columns)[None]
+    score = score_of(ramp, [[0, 0, 60, 90]], [(60, 90)], grid=(6, 9), samples=samples)
+    inner = (slice(None), slice(1, -1), slice(1, -1))
+    score = score.unflatten(1, (6, 9))
+    torch.testing.assert_close(score[inner], ramp[inner])
+    # at the border half a cell is flat: at most an eighth of a step per axis
+    assert (score - ramp).abs().max() <= (2 + 3) / 8 + 1e-5
+
+
+def test_one_sample_per_patch_at_the_maps_own_grid_is_the_map():
+    maps = torch.rand(2, 5, 7)
+    whole = [[0, 0, 50, 70]] * 2
+    score = score_of(maps, whole, [(50, 70)] * 2, grid=(5, 7), samples=1)
+    torch.testing.assert_close(score, maps.flatten(1))
+
+
+@given(views(), st.integers(0, 2**31))
+def test_flips_turn_the_score_over(view, seed):
+    map_grid, size, box, _, grid, samples = view
+    maps = torch.rand(1, *map_grid, generator=torch.Generator().manual_seed(seed))
+    plain = score_of(maps, [box], [size], grid=grid, samples=samples)
+    plain = plain.unflatten(1, grid)
+    for flip in ((True, False), (False, True), (True, True)):
+        flipped = score_of(maps, [box], [size], [flip], grid, samples=samples)
+        axes = [axis + 1 for axis in (0, 1) if flip[axis]]
+        torch.testing.assert_close(
+            flipped.unflatten(1, grid), plain.flip(axes), rtol=0, atol=2e-5
+        )
+
+
+@given(views(), st.integers(0, 2**31))
+def test_flipped_image_and_map_give_the_flipped_score(view, seed):
+    map_grid, size, box, _, grid, samples = view
+    generator = torch.Generator().manual_seed(seed)
+    maps = torch.rand(1, *map_grid, generator=generator, dtype=torch.float64)
+    mirrored = [box[0], size[1] - box[1] - box[3], box[2], box[3]]
+    plain = score_of(maps, [box], [size], grid=grid, samples=samples)
+    other = score_of(maps.flip(2), [mirrored], [size], grid=grid, samples=samples)
+    torch.testing.assert_close(
+        other.unflatten(1, grid), plain.unflatten(1, grid).flip(2), rtol=0, atol=1e-9
+    )
+
+
+def test_left_half_gives_the_left_columns_and_top_half_the_top_rows():
+    maps = torch.rand(1, 14, 14)
+    whole = score_of(maps, [[0, 0, 200, 300]], [(200, 300)], grid=(8, 8))
+    whole = whole.unflatten(1, (8, 8))
+    left = score_of(maps, [[0, 0, 200, 150]], [(200, 300)], grid=(8, 4))
+    top = score_of(maps, [[0, 0, 100, 300]], [(200, 300)], grid=(4, 8))
+    torch.testing.assert_close(left.unflatten(1, (8, 4)), whole[:, :, :4])
+    torch.testing.assert_close(top.unflatten(1, (4, 8)), whole[:, :4])
+
+
+def test_a_corner_shows_its_own_cell_and_padding_the_nearest_edge():
+    maps = torch.arange(16.0).view(1, 4, 4)
+    sizes = [(40, 40)]
+    corner = score_of(maps, [[30, 0, 5, 5]], sizes, grid=(1, 1), samples=1)
+    assert corner.item() == pytest.approx(maps[0, 2, 0] * 0.25 + maps[0, 3, 0] * 0.75)
+    beyond = score_of(maps, [[-60, 35, 40, 60]], sizes, grid=(3, 3))
+    torch.testing.assert_close(beyond, torch.full((1, 9), 3.0))
+    below = score_of(maps, [[41, -90, 40, 60]], sizes, grid=(3, 3))
+    torch.testing.assert_close(below, torch.full((1, 9), 12.0))
+
+
+@pytest.mark.parametrize('mode', ['aligned', 'official'])
+def test_a_batch_equals_its_views_one_by_one(mode):
+    maps = torch.rand(5, 14, 9)
+    sizes = [(97, 641), (300, 200), (32, 32), (224, 224), (50, 60)]
+    boxes = [[1, 2, 90, 600], [50, 0, 250, 200], [4, 4, 8, 9], [0, 0, 224, 224]]
+    boxes.append([-10, -10, 70, 80])
+    flips = [(False, True), (True, False), (True, True), (False, False), (False, True)]
+    together = score_of(maps, boxes, sizes, flips, (7, 3), crop_mode=mode)
+    for k in range(5):
+        alone = score_of(
+            maps[k : k + 1], [boxes[k]], [sizes[k]], [flips[k]], (7, 3), crop_mode=mode
+        )
+        torch.testing.assert_close(together[k : k + 1], alone)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize('mode', ['aligned', 'official'])
+def test_any_float_type(dtype, mode):
+    maps = torch.rand(2, 14, 9).to(dtype)
+    boxes, sizes = [[3, 5, 70, 80], [0, 0, 99, 120]], [(99, 120)] * 2
+    score = score_of(maps, boxes, sizes, grid=(7, 3), crop_mode=mode)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    assert score.dtype == wide
+    exact = score_of(maps.double(), boxes, sizes, grid=(7, 3), crop_mode=mode)
+    torch.testing.assert_close(score.double(), exact, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('layout', ['mae', 'simmim', 'tiny'])
+def test_crops_equal_the_golden_values(golden, layout):
+    case = golden('amt_weights')
+    size, patch_size = case.config['layouts'][layout]
+    grid = (size // patch_size,) * 2
+    maps = case['in/maps'][case['in/map_index']]
+    flip = torch.stack([torch.zeros_like(case['in/flip']), case['in/flip']], dim=1)
+    scores = {
+        mode: patch_size**2
+        * view_score(
+            maps, case['in/boxes'], case['in/image_hw'], flip, grid, mode, patch_size
+        )
+        for mode in ('aligned', 'official')
+    }
+    case.assert_close(scores['official'], f'out/{layout}/official_buggy_sum')
+    # A direct sampler differs from "resize, then crop" as roi_align does.
+    aligned, golden_sum = scores['aligned'], case[f'ref/{layout}/aligned_sum']
+    error = (aligned - golden_sum).abs().amax(1) / golden_sum.amax(1)
+    assert error.max() <= 2e-2
+    for row, expected in zip(aligned, golden_sum, strict=True):
+        assert torch.corrcoef(torch.stack([row, expected]))[0, 1] >= 0.999
+
+
+def test_the_released_crop_ignores_the_box():
+    maps = torch.rand(1, 14, 14)
+    scores = [
+        score_of(maps, [box], [(100, 100)], crop_mode='official')
+        for box in ([0, 0, 50, 50], [30, 20, 60, 70])
+    ]
+    assert torch.equal(scores[0], scores[1])
+    corner = score_of(maps[:, :2, :2], [[0, 0, 1, 1]], [(1, 1)])
+    torch.testing.assert_close(scores[0], corner)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(maps=torch.zeros(2, 3, 14, 14)), r'\(B, h, w\), got \(2, 3, 14, 14\)'),
+        (dict(boxes=torch.zeros(2, 3)), r'crop_box must be \(2, 4\), got \(2, 3\)'),
+        (dict(sizes=torch.ones(1, 2)), r'image_size must be \(2, 2\), got \(1, 2\)'),
+        (dict(flip=torch.zeros(2)), r'flip must be \(2, 2\), got \(2,\)'),
+        (dict(mode='center'), r"crop_mode must be one of .*, got 'center'"),
+    ],
+)
+def test_wrong_input_is_refused(change, message):
+    arguments = dict(
+        maps=torch.zeros(2, 14, 14),
+        boxes=torch.zeros(2, 4),
+        sizes=torch.ones(2, 2),
+        flip=torch.zeros(2, 2, dtype=torch.bool),
+        grid=(4, 4),
+        mode='aligned',
+    )
+    with pytest.raises(ValueError, match=message):
+        view_score(*{**arguments, **change}.values())
