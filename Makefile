@@ -1,0 +1,68 @@
+# make demo            pre-train on photographs on this machine; DATA=<folder> for yours
+# make test            set up everything, compiled mmcv ops included, and run all tests
+# make test-official   the pre-training tests on the official OpenMMLab packages
+# make lint | format | wheel | clean
+#
+# PYTHON names the interpreter to build .venv with (3.10, 3.11 or 3.12);
+# PYTEST_ARGS is handed to pytest.
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: demo test test-official lint format wheel clean
+
+INPUTS := setup.py pyproject.toml requirements/tested.txt requirements/install.sh
+# More threads than cores slow PyTorch down; so do many threads on small tensors.
+export OMP_NUM_THREADS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); \
+  [ $$n -lt 8 ] && echo $$n || echo 8)
+export PYTHON
+
+demo: .venv/.ready-demo
+	.venv/bin/python tools/demo.py $(if $(DATA),--data "$(DATA)")
+
+test: .venv/.ready-test
+	@if [ -e .venv/.mmcv-ops ]; then \
+	  .venv/bin/python -m pytest $(PYTEST_ARGS); \
+	else \
+	  echo 'No compiled mmcv ops here: leaving out the tests marked downstream.'; \
+	  .venv/bin/python -m pytest -m 'not downstream' $(PYTEST_ARGS); \
+	fi
+
+test-official: .venv-official/.ready-official
+	.venv-official/bin/python -m pytest -m 'not downstream and not onedl' $(PYTEST_ARGS)
+
+lint: .venv/.ready-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: .venv/.ready-dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+wheel: .venv/.ready-demo
+	rm -rf build dist
+	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	rm -rf build
+	@ls dist
+
+clean:
+	rm -rf .venv .venv-official build dist *.egg-info mmattmask/.mim \
+	  .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+# A stamp is written when its stage is complete: a set-up that was stopped is taken
+# up again. Each stage of .venv holds the ones before it.
+.venv/.ready-demo: $(INPUTS)
+	requirements/install.sh demo .venv
+	touch $@
+
+.venv/.ready-dev: $(INPUTS)
+	requirements/install.sh dev .venv
+	touch .venv/.ready-demo $@
+
+.venv/.ready-test: $(INPUTS) requirements/build_mmcv.sh
+	requirements/install.sh test .venv
+	touch .venv/.ready-demo .venv/.ready-dev $@
+
+.venv-official/.ready-official: $(INPUTS)
+	requirements/install.sh official .venv-official
+	touch $@

@@ -1,0 +1,133 @@
+"""What training and testing share: arguments, loader defaults, the runner."""
+
+import argparse
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.logging import print_log
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import distributed
+
+# Devices on which mmengine's AmpOptimWrapper refuses to be built.
+DEVICES_WITHOUT_AMP = ('cpu', 'mps')
+AMP_ONLY_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that MMPretrain's train.py and test.py share."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='where logs and results go (default: work_dirs/<name of the config>)',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='use automatic mixed precision'
+    )
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='do not pin the memory of loaded batches',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override the config, for example train_cfg.max_epochs=10; lists as '
+        'key="[a,b]" with the quotes and without spaces',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what starts the processes of a distributed run',
+    )
+    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+
+
+def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
+    """Write the shared arguments into the config, except ``--cfg-options``."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg.launcher = args.launcher
+    # Command line, then config, then the config's file name.
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+
+
+def set_loader_defaults(
+    cfg: Config, fields: Sequence[str], forced: dict[str, Any], **defaults: Any
+) -> None:
+    """Complete the data loaders of a config.
+
+    Args:
+        cfg: The config, changed in place.
+        fields: Names of the loaders; those the config lacks are passed over.
+        forced: Options that win over the config's.
+        **defaults: Options for a loader that does not set them.
+    """
+    for field in fields:
+        loader = cfg.get(field)
+        if loader is None:
+            continue
+        for name, value in defaults.items():
+            loader.setdefault(name, value)
+        loader.update(forced)
+        # torch refuses persistent workers where there are no workers.
+        if loader.get('num_workers', 0) == 0:
+            loader.persistent_workers = False
+
+
+def drop_amp_without_accelerator(cfg: Config) -> None:
+    """Train in full precision, with one warning, where AMP cannot be built."""
+    wrapper = cfg.get('optim_wrapper')
+    if wrapper is None or get_device() not in DEVICES_WITHOUT_AMP:
+        return
+    kind = wrapper.get('type', 'OptimWrapper')
+    name = kind if isinstance(kind, str) else kind.__name__
+    if name.rsplit('.')[-1] != 'AmpOptimWrapper':
+        return
+    wrapper.type = 'OptimWrapper'
+    for option in AMP_ONLY_OPTIONS:
+        wrapper.pop(option, None)
+    print_log(
+        f'AmpOptimWrapper needs an accelerator and this is {get_device()}: '
+        'training in full precision with OptimWrapper.',
+        logger='current',
+        level=logging.WARNING,
+    )
+
+
+def start_cpu_processes(cfg: Config) -> None:
+    """Join the processes of a launcher on a machine without an accelerator.
+
+    MMEngine's own start calls ``torch.cuda.set_device`` and hands a device id to
+    ``DistributedDataParallel``; on a CPU both raise.
+    """
+    if cfg.launcher != 'pytorch' or get_device() != 'cpu':
+        return
+    distributed.init_process_group('gloo')
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner that the config asks for."""
+    start_cpu_processes(cfg)
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)

@@ -1,0 +1,249 @@
+"""Choose GPA's block and head from a few annotated images."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmpretrain.models import MAEViT, VisionTransformer
+from mmpretrain.registry import MODELS
+from mmpretrain.utils import register_all_modules
+from PIL import Image
+from torch import Tensor
+
+from mmattmask.datasets.foreground import (
+    AnnotatedImage,
+    patch_mask,
+    read_index,
+    read_label_maps,
+    read_mask_folder,
+)
+from mmattmask.datasets.foreground_coco import read_coco
+from mmattmask.engine.progress_report import report_progress
+from mmattmask.evaluation.head_selection import AVERAGES, read_maps
+from mmattmask.evaluation.selection_report import SelectionReport
+from mmattmask.scorers.frozen_teacher import ATTENTIONS, FrozenTeacher
+from mmattmask.scorers.frozen_teacher import _patch_size as patch_size_of
+
+IMAGENET = dict(
+    mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
+)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description="Choose the block and head of a ViT for GPA's FrozenTeacher: the "
+        'one whose most attended patches recall the annotated foreground best'
+    )
+    parser.add_argument(
+        'checkpoint', nargs='?', help='weights; none if model.backbone loads its own'
+    )
+    vit = parser.add_argument_group('the ViT (default: a stock ViT-B/16 of 224 px)')
+    vit.add_argument('--config', help='take model.backbone and the normalisation of it')
+    vit.add_argument('--arch', default='b', help='without --config: an MMPretrain arch')
+    vit.add_argument('--patch-size', type=int, default=16, help='without --config')
+    vit.add_argument('--img-size', type=int, default=224, help='without --config')
+    data = parser.add_argument_group(
+        'annotated images: --index, or --images and one of'
+    )
+    data.add_argument('--index', help='CSV file with the columns image and mask')
+    data.add_argument(
+        '--where', nargs='+', default=[], metavar='COLUMN=VALUE', help='rows of --index'
+    )
+    data.add_argument('--images', help='folder; of --index, root of its paths')
+    data.add_argument('--masks', help='folder of PNG masks, not 0 = foreground')
+    data.add_argument('--coco', help='JSON file in the format of COCO')
+    data.add_argument(
+        '--boxes', action='store_true', help='boxes of --coco, not shapes'
+    )
+    data.add_argument('--categories', nargs='+', help='foreground of --coco')
+    data.add_argument('--labels', help='folder of PNG label maps, such as ADE20K')
+    data.add_argument('--foreground-ids', nargs='+', type=int, help='of --labels')
+    data.add_argument('--background-ids', nargs='+', type=int, help='instead of these')
+    parser.add_argument('--max-images', type=int, help='draw this many images')
+    parser.add_argument('--seed', type=int, default=0, help='of --max-images')
+    parser.add_argument(
+        '--coverage', type=float, default=0.5, help='annotated share of a patch (0.5)'
+    )
+    parser.add_argument('--attention', choices=ATTENTIONS, default='received')
+    parser.add_argument(
+        '--ratio', type=float, default=0.75, help='second k, of all patches (0.75)'
+    )
+    parser.add_argument(
+        '--average', choices=AVERAGES, default='macro', help='over images, decides'
+    )
+    parser.add_argument(
+        '--compare',
+        nargs=2,
+        type=number_or_all,
+        metavar=('BLOCK', 'HEAD'),
+        help="print another choice's recall too; HEAD may be all",
+    )
+    parser.add_argument('--batch-size', type=int, default=16)
+    parser.add_argument('--device', default=get_device())
+    parser.add_argument('--work-dir', default='work_dirs/select_attention')
+    args = parser.parse_args(argv)
+    kinds = [args.index, args.masks, args.coco, args.labels]
+    if sum(kind is not None for kind in kinds) != 1:
+        parser.error('give one of --index, --masks, --coco and --labels')
+    if args.index is None and args.images is None:
+        parser.error('--masks, --coco and --labels need --images')
+    if any('=' not in item for item in args.where):
+        parser.error(f'--where needs COLUMN=VALUE, got {" ".join(args.where)}')
+    if args.compare and args.compare[0] is None:
+        parser.error('--compare takes one block at a time, got all')
+    return args
+
+
+def number_or_all(text: str) -> int | None:
+    """Read a head; None is all of them."""
+    return None if text == 'all' else int(text)
+
+
+def annotated_images(args: argparse.Namespace) -> list[AnnotatedImage]:
+    """List the images that the arguments name."""
+    if args.index:
+        where = [item.split('=', 1) for item in args.where]
+        images = read_index(args.index, dict(where), args.images)
+    elif args.masks:
+        images = read_mask_folder(args.images, args.masks)
+    elif args.labels:
+        images = read_label_maps(
+            args.images, args.labels, args.foreground_ids, args.background_ids
+        )
+    else:
+        shapes = 'boxes' if args.boxes else 'polygons'
+        images = read_coco(args.coco, args.images, shapes, args.categories)
+    if args.max_images is not None and args.max_images < len(images):
+        draw = np.random.default_rng(args.seed)
+        chosen = draw.choice(len(images), args.max_images, replace=False)
+        images = [images[index] for index in sorted(chosen)]
+    return images
+
+
+def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return FrozenTeacher's ``backbone`` and how images are normalised.
+
+    Raises:
+        ValueError: If the config file has no ``model.backbone``.
+    """
+    if args.config is None:
+        backbone = dict(
+            type='VisionTransformer',
+            arch=args.arch,
+            img_size=args.img_size,
+            patch_size=args.patch_size,
+        )
+        return backbone, IMAGENET
+    cfg = Config.fromfile(args.config)
+    model = cfg.get('model', {})
+    if 'backbone' not in model:
+        raise ValueError(f'{args.config} has no model.backbone')
+    backbone = as_teacher(model.backbone.to_dict())
+    preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    if not preprocessor:
+        return backbone, IMAGENET
+    how = dict(mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)  # the stock defaults
+    stated = {key: preprocessor.get(key) for key in how}
+    return backbone, dict(how, **{k: v for k, v in stated.items() if v is not None})
+
+
+def as_teacher(backbone: dict[str, Any]) -> dict[str, Any]:
+    """Turn an MAE encoder, which masks, into the ViT that it is; keep other ViTs.
+
+    Raises:
+        ValueError: If there is no such backbone.
+    """
+    backbone = {key: value for key, value in backbone.items() if key != '_scope_'}
+    kind = MODELS.get(backbone['type'])
+    if kind is None:
+        raise ValueError(f'there is no backbone {backbone["type"]!r}')
+    if not issubclass(kind, MAEViT):
+        return backbone
+    known = set(inspect.signature(VisionTransformer).parameters) - {'out_type'}
+    own = {key: value for key, value in backbone.items() if key in known}
+    return dict(type='VisionTransformer', **own)
+
+
+def normalise(image: Image.Image, size: tuple[int, int], how: dict[str, Any]) -> Tensor:
+    """Squash an RGB image to (H, W) and normalise it as in training, (3, H, W)."""
+    squashed = image.resize(size[::-1], Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(squashed, dtype=np.float32)).permute(2, 0, 1)
+    if not how['to_rgb']:  # OpenMMLab loads BGR
+        pixels = pixels.flip(0)
+    mean, std = (torch.tensor(how[key]).view(-1, 1, 1) for key in ('mean', 'std'))
+    return (pixels - mean) / std
+
+
+def measure(
+    args: argparse.Namespace, backbone: dict[str, Any], how: dict[str, Any]
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Return maps (B, blocks, heads, L), annotated patches (B, L) and the grid."""
+    scorer = FrozenTeacher(
+        backbone, args.checkpoint, block=0, head=None, attention=args.attention
+    )
+    scorer.init_weights()
+    vit = scorer.to(args.device).teacher
+    sides = backbone.get('img_size', args.img_size)
+    size = (sides, sides) if isinstance(sides, int) else tuple(sides)
+    patch = patch_size_of(vit)
+    grid = (size[0] // patch, size[1] // patch)
+    samples = annotated_images(args)
+    maps, masks = [], []
+    starts = range(0, len(samples), args.batch_size)
+    for start in report_progress(starts, len(starts), 'attention selection'):
+        loaded = [item.load() for item in samples[start : start + args.batch_size]]
+        images = torch.stack([normalise(image, size, how) for image, _ in loaded])
+        maps.append(read_maps(vit, images.to(args.device), args.attention).cpu())
+        masks += [patch_mask(mask, grid, args.coverage) for _, mask in loaded]
+    return torch.cat(maps), torch.from_numpy(np.stack(masks)), grid
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run ``tools/select_attention.py``; return what it prints."""
+    args = parse_args(argv)
+    register_all_modules(init_default_scope=True)
+    try:
+        backbone, how = teacher_config(args)
+        report = SelectionReport.from_maps(
+            *measure(args, backbone, how), args.ratio, args.average
+        )
+        lines = [report.text()]
+        if args.compare:
+            lines.append(report.describe(*args.compare))
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f'error: {error}')
+    config = config_line(args, backbone, *report.chosen)
+    work_dir = Path(args.work_dir)
+    report.write(work_dir, dict(vars(args), config=config))
+    return '\n\n'.join([*lines, config, f'written to {work_dir}'])
+
+
+def config_line(
+    args: argparse.Namespace, backbone: dict[str, Any], block: int, head: int | None
+) -> str:
+    """Return the ``scorer=dict(…)`` of a guided model's config."""
+    options: dict[str, Any] = dict(
+        type='mmattmask.FrozenTeacher', block=block, head=head
+    )
+    if args.attention != 'received':
+        options['attention'] = args.attention
+    if args.checkpoint is not None:
+        options['checkpoint'] = args.checkpoint
+    options['backbone'] = backbone
+    return f'scorer={as_code(options)}'
+
+
+def as_code(value: Any) -> str:
+    """Write a config value as configs are written, with ``dict(…)``."""
+    if isinstance(value, dict):
+        items = (f'{key}={as_code(item)}' for key, item in value.items())
+        return f'dict({", ".join(items)})'
+    return repr(value)

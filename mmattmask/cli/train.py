@@ -1,0 +1,94 @@
+"""Train a config: the flags of MMPretrain's tools/train.py, also without a GPU."""
+
+import argparse
+from collections.abc import Sequence
+
+from mmengine.config import Config
+
+from mmattmask.cli.launch import (
+    add_common_arguments,
+    build_runner,
+    drop_amp_without_accelerator,
+    merge_common_arguments,
+    set_loader_defaults,
+)
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description='Train a model')
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='continue from this checkpoint, or from the latest of the work dir',
+    )
+    parser.add_argument(
+        '--no-validate', action='store_true', help='do not evaluate while training'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the batch size of this run',
+    )
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='start the loader workers anew each epoch',
+    )
+    return parser.parse_args(argv)
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
+    """Write the arguments into the config; ``--cfg-options`` have the last word.
+
+    Returns:
+        The same config, changed in place.
+
+    Raises:
+        ValueError: If ``--auto-scale-lr`` is asked of a config that does not name
+            the batch size its learning rate belongs to.
+    """
+    merge_common_arguments(cfg, args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
+            raise ValueError(
+                f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size'
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+
+    forced = {}
+    if args.no_pin_memory:
+        forced['pin_memory'] = False
+    if args.no_persistent_workers:
+        forced['persistent_workers'] = False
+    set_loader_defaults(
+        cfg,
+        LOADERS,
+        forced,
+        pin_memory=True,
+        persistent_workers=True,
+        collate_fn=dict(type='default_collate'),
+    )
+    drop_amp_without_accelerator(cfg)
+    return cfg
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run ``tools/train.py``."""
+    args = parse_args(argv)
+    build_runner(merge_args(Config.fromfile(args.config), args)).train()

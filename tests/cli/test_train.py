@@ -1,0 +1,130 @@
+"""Arguments of tools/train.py: what MMPretrain's tool makes of them, and ours."""
+
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+
+import mmpretrain
+import pytest
+from mmengine.config import Config
+
+from mmattmask.cli import launch, train
+
+CONFIG = """
+model = dict(type='MAE')
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+train_dataloader = dict(batch_size=2, num_workers=2, dataset=dict(type='CIFAR10'))
+val_dataloader = dict(batch_size=4, num_workers=1, pin_memory=False)
+test_dataloader = None
+val_cfg = dict()
+val_evaluator = dict(type='Accuracy')
+auto_scale_lr = dict(base_batch_size=4096)
+"""
+
+
+@pytest.fixture
+def config_file(tmp_path) -> Path:
+    path = tmp_path / 'small.py'
+    path.write_text(CONFIG)
+    return path
+
+
+def stock_tool(name: str):
+    path = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(f'stock_{name}', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def merged(path: Path, *argv: str) -> Config:
+    args = train.parse_args([str(path), *argv])
+    return train.merge_args(Config.fromfile(path), args)
+
+
+@pytest.mark.parametrize(
+    'argv',
+    [
+        [],
+        ['--work-dir', 'here'],
+        ['--resume'],
+        ['--resume', 'some.pth'],
+        ['--no-validate'],
+        ['--auto-scale-lr'],
+        ['--no-pin-memory', '--no-persistent-workers'],
+        ['--launcher', 'slurm', '--local-rank', '1'],
+        ['--cfg-options', 'optim_wrapper.optimizer.lr=3', 'model.size="[1,2]"'],
+        ['--cfg-options', 'train_dataloader.batch_size=7', '--work-dir', 'here'],
+    ],
+    ids=' '.join,
+)
+def test_same_as_the_stock_tool(config_file, argv, monkeypatch):
+    stock = stock_tool('train')
+    monkeypatch.setattr(sys, 'argv', ['train.py', str(config_file), *argv])
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    theirs = stock.merge_args(Config.fromfile(config_file), stock.parse_args())
+    ours = merged(config_file, *argv)
+    expected, got = theirs.to_dict(), ours.to_dict()
+    # The stock tool writes './work_dirs'.
+    assert Path(got.pop('work_dir')) == Path(expected.pop('work_dir'))
+    assert got == expected
+
+
+def test_options_have_the_last_word(config_file):
+    options = ['train_dataloader.pin_memory=False', 'resume=False']
+    cfg = merged(config_file, '--resume', '--cfg-options', *options)
+    assert cfg.train_dataloader.pin_memory is False
+    assert cfg.resume is False
+
+
+def test_no_persistent_workers_without_workers(config_file):
+    cfg = merged(config_file, '--cfg-options', 'train_dataloader.num_workers=0')
+    assert cfg.train_dataloader.persistent_workers is False
+    assert cfg.val_dataloader.persistent_workers is True
+
+
+def test_auto_scale_lr_needs_a_batch_size(config_file):
+    config_file.write_text(CONFIG.split('auto_scale_lr')[0])
+    with pytest.raises(ValueError, match=r'small\.py has no .*base_batch_size'):
+        merged(config_file, '--auto-scale-lr')
+
+
+@pytest.fixture
+def printed(monkeypatch) -> list[tuple[str, int]]:
+    lines = []
+    monkeypatch.setattr(
+        launch, 'print_log', lambda text, logger, level: lines.append((text, level))
+    )
+    return lines
+
+
+@pytest.mark.parametrize('device', ['cpu', 'mps'])
+@pytest.mark.parametrize('name', ['AmpOptimWrapper', 'mmengine.AmpOptimWrapper'])
+def test_amp_falls_back_with_one_warning(
+    config_file, monkeypatch, printed, device, name
+):
+    monkeypatch.setattr(launch, 'get_device', lambda: device)
+    options = [f'optim_wrapper.type={name}', 'optim_wrapper.dtype=bfloat16']
+    cfg = merged(config_file, '--amp', '--cfg-options', *options)
+    assert cfg.optim_wrapper.to_dict() == dict(
+        type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)
+    )
+    ((text, level),) = printed
+    assert 'AmpOptimWrapper' in text
+    assert device in text
+    assert level == logging.WARNING
+
+
+def test_amp_stays_on_an_accelerator(config_file, monkeypatch, printed):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    cfg = merged(config_file, '--amp')
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.loss_scale == 'dynamic'
+    assert printed == []
+
+
+def test_full_precision_says_nothing(config_file, monkeypatch, printed):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    assert merged(config_file).optim_wrapper.type == 'OptimWrapper'
+    assert printed == []

@@ -1,0 +1,33 @@
+"""Tools that judge the code have one version, wherever it is written."""
+
+import re
+
+import pytest
+
+from .conftest import ROOT
+
+
+def versions_of(tool: str) -> dict[str, str]:
+    """Version of ruff or mypy by the file that names it."""
+    pin = re.escape(tool) + r'==([\d.]+)'
+    hook = rf'{tool}(?:-pre-commit)?\s+rev: v([\d.]+)'
+    found = {}
+    for path, pattern in {
+        'setup.py': pin,
+        'requirements/tested.txt': pin,
+        '.pre-commit-config.yaml': hook,
+    }.items():
+        (found[path],) = re.findall(pattern, (ROOT / path).read_text())
+    return found
+
+
+@pytest.mark.parametrize('tool', ['ruff', 'mypy'])
+def test_tool_version_agrees_across_files(tool):
+    assert len(set(versions_of(tool).values())) == 1, versions_of(tool)
+
+
+def test_ci_lints_with_the_environment_of_make_lint():
+    assert 'make lint' in (ROOT / '.ci' / 'run').read_text()
+    makefile = (ROOT / 'Makefile').read_text()
+    for command in ('ruff check', 'ruff format --check', 'mypy'):
+        assert f'\t.venv/bin/{command}' in makefile
