@@ -82,7 +82,8 @@ def test_images_go_through_pipeline_masks_and_loss(name, tmp_path, monkeypatch):
     data = model.data_preprocessor(batch, training=True)
 
     height, width = model.backbone.img_size
-    assert data['inputs'].shape == (2, 3, height, width)
+    views = data['inputs'] if isinstance(data['inputs'], list) else [data['inputs']]
+    assert all(view.shape == (2, 3, height, width) for view in views)
     grid = model.attention_grid((height, width))
     if model.scorer is not None and not model.scorer.cached:
         scores = torch.zeros(2, math.prod(grid))  # the teacher is on meta
@@ -95,7 +96,10 @@ def test_images_go_through_pipeline_masks_and_loss(name, tmp_path, monkeypatch):
     on_meta = {key: ids.to('meta') for key, ids in vars(partition).items()}
     partition = dataclasses.replace(partition, **on_meta)
     monkeypatch.setattr(model, 'partition', lambda *args: partition)
-    losses = model(data['inputs'].to('meta'), data['data_samples'], mode='loss')
+    inputs = [view.to('meta') for view in views]
+    if not isinstance(data['inputs'], list):
+        (inputs,) = inputs
+    losses = model(inputs, data['data_samples'], mode='loss')
     assert losses['loss'].shape == ()
 
 

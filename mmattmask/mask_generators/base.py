@@ -16,9 +16,11 @@ class BaseMaskGenerator(metaclass=ABCMeta):
 
     Attributes:
         by_epoch: Whether ``progress`` is to change with epochs or with iterations.
+        include_current: Whether ``progress`` is to count the one in work as done.
     """
 
     by_epoch: bool = True
+    include_current: bool = False
 
     @abstractmethod
     def budget(self, num_patches: int) -> PatchBudget:

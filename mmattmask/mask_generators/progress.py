@@ -3,12 +3,13 @@
 from mmengine.logging import MessageHub
 
 
-def training_progress(by_epoch: bool = True) -> float:
-    """Return the share of training that is done, in [0, 1).
+def training_progress(by_epoch: bool = True, include_current: bool = False) -> float:
+    """Return the share of training that is done, in [0, 1].
 
     Args:
         by_epoch: Constant within an epoch (``epoch / max_epochs``), or growing with
             every iteration.
+        include_current: Count the epoch or iteration in work as done.
 
     Returns:
         0 outside of a run.
@@ -16,4 +17,5 @@ def training_progress(by_epoch: bool = True) -> float:
     hub = MessageHub.get_current_instance()
     now, end = ('epoch', 'max_epochs') if by_epoch else ('iter', 'max_iters')
     total = hub.get_info(end, 0)
-    return hub.get_info(now, 0) / total if total else 0.0
+    done = hub.get_info(now, 0) + include_current
+    return done / total if total else 0.0

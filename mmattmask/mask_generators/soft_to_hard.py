@@ -21,13 +21,16 @@ class SoftToHardMaskGenerator(BaseMaskGenerator):
     Args:
         mask_ratio: Share of masked patches. Defaults to 0.75.
         soft: Share drawn by the score at the start and at the end. Defaults to
-            (0.5, 0.0), the paper's; (0, 0) with ``hard=(0, 0.5)`` is HPM's schedule.
+            (0.5, 0.0), the paper's; (0, 0) with ``hard=(0, 0.5)`` and
+            ``include_current=True`` is HPM's schedule.
         hard: Share of the highest scores at the start and at the end. Defaults to
             (0.0, 0.5).
         exclusive: Draw the soft ones among patches that are not hard (the paper's
             Eq. 6). Defaults to False: a patch can be both, and a random one is masked
             instead, as released.
         by_epoch: Change the shares with epochs, as released, or with iterations.
+        include_current: Count the epoch (iteration) in work as done, as HPM does: then
+            the last epoch has the shares of the end.
 
     Raises:
         ValueError: If a ratio or share is outside [0, 1].
@@ -42,6 +45,7 @@ class SoftToHardMaskGenerator(BaseMaskGenerator):
         hard: Sequence[float] = (0.0, 0.5),
         exclusive: bool = False,
         by_epoch: bool = True,
+        include_current: bool = False,
     ) -> None:
         check_ratios(mask_ratio)
         for name, share in (('soft', soft), ('hard', hard)):
@@ -55,6 +59,7 @@ class SoftToHardMaskGenerator(BaseMaskGenerator):
         self.hard = hard
         self.exclusive = exclusive
         self.by_epoch = by_epoch
+        self.include_current = include_current
 
     def budget(self, num_patches: int) -> PatchBudget:
         """Round the ratio as MAE does."""

@@ -149,7 +149,7 @@ class GuidedHost:
             generator = self.warmup_mask_generator
             height, width = self.backbone.patch_resolution
             score = inputs.new_zeros(inputs.shape[0], height * width)
-        progress = training_progress(generator.by_epoch)
+        progress = training_progress(generator.by_epoch, generator.include_current)
         return known, generator(score, self.rng, progress)
 
     def partition(

@@ -124,6 +124,16 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         patches = patches + positions[0][self._ids_seen()]
         return torch.cat([x[:, :1] + cls_position, patches], dim=1)
 
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Run blocks and norm on decoder tokens, (B, 1 + N, D)."""
+        for block in self.decoder_blocks:
+            tokens = block(tokens)
+        return self.decoder_norm(tokens)
+
+    def predict(self, features: Tensor) -> Tensor:
+        """Turn decoded tokens (B, 1 + N, D) into pixels in raster order, (B, L, K)."""
+        return self.to_raster(self.decoder_pred(features)[:, 1:])
+
     def to_raster(self, values: Tensor) -> Tensor:
         """Put per-patch values in the order of decoder tokens into raster order.
 
@@ -152,11 +162,7 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         Returns:
             Predictions in raster order, (B, L, pixels); zeros for thrown patches.
         """
-        x = self.embed(x, ids_restore)
-        for block in self.decoder_blocks:
-            x = block(x)
-        pred = self.decoder_pred(self.decoder_norm(x))
-        return self.to_raster(pred[:, 1:])
+        return self.predict(self.decode(self.embed(x, ids_restore)))
 
 
 @MODELS.register_module()
@@ -249,7 +255,10 @@ class GuidedMAE(GuidedHost, MAE):
             'grid': (neck.grid, grid),
             'embed_dim': (neck.decoder_embed.in_features, backbone.embed_dims),
             'head.patch_size': (head.patch_size, patch_size),
-            'output': (neck.decoder_pred.out_features, patch_size**2 * head.in_channels),
+            'output': (
+                neck.decoder_pred.out_features,
+                patch_size**2 * head.in_channels,
+            ),
         }
         for name, (value, expected) in checks.items():
             if value != expected:

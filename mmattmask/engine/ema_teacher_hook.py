@@ -1,0 +1,83 @@
+"""Move a model's EMA teacher after every optimizer step."""
+
+import math
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmpretrain.utils import get_ori_model
+
+from mmattmask.registry import HOOKS
+
+
+@HOOKS.register_module()
+class EMATeacherHook(Hook):
+    """Call ``model.update_teacher(momentum)`` after every optimizer step.
+
+    The momentum follows half a cosine from ``momentum`` to ``end_momentum`` over the
+    optimizer steps of the run. It is a function of the iteration alone, so a resumed
+    run goes on where it stopped.
+
+    Args:
+        momentum: Share of the student in the first update, in [0, 1]. MMEngine's
+            convention: the default 0.004 is the papers' 0.996.
+        end_momentum: Share of the student at the end of training. Defaults to 0.
+
+    Raises:
+        ValueError: If a momentum is outside [0, 1]; before training, if the model has
+            no teacher or there are several optimizers.
+
+    Source: naver-ai/lut main_lut.py, engines/engine_lut.py.
+    """
+
+    priority = 'NORMAL'  # before checkpoints are saved
+
+    def __init__(self, momentum: float = 0.004, end_momentum: float = 0.0) -> None:
+        if not (0 <= momentum <= 1 and 0 <= end_momentum <= 1):
+            raise ValueError(
+                f'momentum ({momentum}) and end_momentum ({end_momentum}) must be in '
+                '[0, 1]: the share of the student, 0.004 where papers write 0.996'
+            )
+        self.momentum = momentum
+        self.end_momentum = end_momentum
+
+    def before_train(self, runner: Any) -> None:
+        """Check that there is a teacher, and one optimizer to count the steps of."""
+        model = get_ori_model(runner.model)
+        if not hasattr(model, 'update_teacher'):
+            raise ValueError(
+                'EMATeacherHook needs a model with a teacher, such as mmattmask.LUT, '
+                f'got {type(model).__name__}'
+            )
+        if not hasattr(runner.optim_wrapper, '_accumulative_counts'):
+            raise ValueError(
+                'EMATeacherHook needs one optimizer wrapper, got '
+                f'{type(runner.optim_wrapper).__name__}'
+            )
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Move the teacher if the optimizer has made a step in this iteration."""
+        # Differs from LUT: under gradient accumulation the schedule counts optimizer
+        # steps; the released one counts iterations and skips most of them.
+        optim_wrapper = runner.optim_wrapper
+        if not optim_wrapper.should_update():
+            return
+        accumulated = optim_wrapper._accumulative_counts
+        total = math.ceil(runner.max_iters / accumulated)
+        momentum = cosine_momentum(
+            runner.iter // accumulated, total, self.momentum, self.end_momentum
+        )
+        get_ori_model(runner.model).update_teacher(momentum)
+
+
+def cosine_momentum(step: int, total: int, start: float, end: float) -> float:
+    """Return the momentum of update ``step`` (from 0) of ``total``.
+
+    Args:
+        step: Optimizer steps before this one.
+        total: Optimizer steps of the run.
+        start: Momentum of step 0.
+        end: Momentum that step ``total`` would have.
+    """
+    return end + (start - end) * (1 + math.cos(math.pi * step / total)) / 2

@@ -1,0 +1,164 @@
+"""EMATeacherHook: its schedule, gradient accumulation, resumed runs, bad input."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mmattmask.engine import EMATeacherHook
+from mmattmask.engine.ema_teacher_hook import cosine_momentum
+from mmattmask.models import LUT
+
+from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
+
+HOOKS = [dict(type='mmattmask.EMATeacherHook'), dict(type='mmattmask.EpochSeedHook')]
+MOVED = (5.0, 5.0, 10.0, 10.0)  # another crop_box, in px
+ITERATIONS = 3  # of an epoch: 22 images in batches of 8, the last one short
+
+
+@MODELS.register_module(force=True)
+class SpyLUT(LUT):
+    """Remembers what the hook asked for, and the student's weights at that time."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.momenta, self.students = [], []
+
+    def init_weights(self):
+        super().init_weights()
+        self.momenta.clear()
+        self.students.clear()
+
+    def update_teacher(self, momentum):
+        super().update_teacher(momentum)
+        self.momenta.append(momentum)
+        self.students.append(self.backbone.cls_token.detach().clone())
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('images'))
+
+
+def config(work_dir, data_root, **changes):
+    view = [
+        dict(type='ResizeEdge', scale=16),
+        dict(type='mmattmask.RandomCrop', crop_size=16, padding=2),
+        dict(type='RandomFlip', prob=0.5),
+    ]
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='mmattmask.MultiView', num_views=[2], transforms=[view]),
+        dict(type='mmattmask.PackInputs'),
+    ]
+    return toy_config(
+        work_dir,
+        data_root,
+        **{
+            'model__type': 'SpyLUT',
+            'model__hid_channels': 32,
+            'model__scorer': None,
+            'train_dataloader__dataset__pipeline': pipeline,
+            'train_cfg__max_epochs': 2,
+            'custom_hooks': HOOKS,
+            **changes,
+        },
+    )
+
+
+def test_momentum_falls_along_half_a_cosine():
+    steps = [cosine_momentum(step, 10, 0.004, 0.0) for step in range(11)]
+    assert steps[0] == 0.004
+    assert steps[5] == pytest.approx(0.002)
+    assert steps[10] == 0.0
+    assert all(now > later for now, later in pairwise(steps))
+    assert cosine_momentum(3, 10, 0.1, 0.1) == pytest.approx(0.1)
+
+
+def test_every_step_of_a_run_moves_the_teacher(tmp_path, data_root):
+    runner = train(config(tmp_path, data_root))
+    model = runner.model
+    total = 2 * ITERATIONS
+    expected = [
+        0.004 * (1 + math.cos(math.pi * step / total)) / 2 for step in range(total)
+    ]
+    assert model.momenta == pytest.approx(expected)
+    # after the optimizer: the teacher is the average of the weights that came out
+    first = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
+    value = first['teacher.backbone.cls_token']
+    for step in range(ITERATIONS, total):
+        value = value.lerp(model.students[step], model.momenta[step])
+    torch.testing.assert_close(model.teacher['backbone'].cls_token, value)
+    assert torch.equal(model.students[-1], model.backbone.cls_token)
+    assert not torch.equal(model.teacher['backbone'].cls_token, model.students[-1])
+
+
+def test_accumulated_iterations_count_as_one_step(tmp_path, data_root):
+    cfg = config(tmp_path, data_root, optim_wrapper__accumulative_counts=4)
+    cfg.custom_hooks[0].update(momentum=0.5, end_momentum=0.1)
+    model = train(cfg).model
+    # iterations 0-3, and the 2 that are left at the end of training
+    expected = [cosine_momentum(step, 2, 0.5, 0.1) for step in range(2)]
+    assert model.momenta == pytest.approx(expected)
+    assert not torch.equal(*model.students)
+
+
+@pytest.mark.parametrize('accumulated', [1, 2])
+def test_resumed_run_equals_an_uninterrupted_one(tmp_path, data_root, accumulated):
+    changes = dict(train_cfg__max_epochs=4)
+    changes['optim_wrapper__accumulative_counts'] = accumulated
+    whole = train(config(tmp_path / 'whole', data_root, **changes))
+    resumed = train(
+        config(
+            tmp_path / 'resumed',
+            data_root,
+            load_from=str(tmp_path / 'whole' / 'epoch_2.pth'),
+            resume=True,
+            **changes,
+        )
+    )
+    count = 4 * ITERATIONS // accumulated
+    assert len(whole.model.momenta) == count
+    assert resumed.model.momenta == whole.model.momenta[count // 2 :]
+    assert_equal_weights(weights(whole), weights(resumed))
+    assert any(name.startswith('teacher.projector.bn0') for name in weights(whole))
+
+
+def test_attention_of_the_first_view_guides_its_mask(tmp_path, data_root):
+    refresh = dict(type='mmattmask.AttentionRefreshHook', begin=1, interval=1)
+    scorer = dict(type='mmattmask.CachedAttention')
+    cfg = config(
+        tmp_path, data_root, model__scorer=scorer, custom_hooks=[*HOOKS, refresh]
+    )
+    runner = train(cfg)
+    model = runner.model
+    assert len(model.momenta) == 2 * ITERATIONS
+    bank = model.scorer.bank
+    assert bank.header.source == 'epoch 1'
+    data = model.data_preprocessor(next(iter(runner.train_dataloader)), training=True)
+    score, partition = model.guide(**data)
+    alone, _ = model.guide(data['inputs'][0], data['data_samples'])
+    assert score.shape == (8, 16)
+    assert torch.equal(score, alone)
+    assert partition.budget == model.mask_generator.budget(16)
+    for key, other in (('flip', lambda flip: not flip), ('crop_box', lambda _: MOVED)):
+        for sample in data['data_samples']:
+            sample.set_metainfo({key: other(getattr(sample, key))})
+        changed, _ = model.guide(**data)
+        assert not torch.equal(changed, score)
+        score = changed
+
+
+def test_a_model_without_teacher_is_refused(tmp_path, data_root):
+    cfg = config(tmp_path, data_root, model__type='mmattmask.GuidedMAE')
+    del cfg.model.hid_channels
+    with pytest.raises(ValueError, match=r'with a teacher.*got GuidedMAE'):
+        train(cfg)
+
+
+@pytest.mark.parametrize('momenta', [(0.996, 1.1), (-0.1, 0.0)])
+def test_momentum_outside_its_range_is_refused(momenta):
+    with pytest.raises(ValueError, match=f'momentum .{momenta[0]}'):
+        EMATeacherHook(*momenta)

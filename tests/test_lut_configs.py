@@ -1,0 +1,121 @@
+"""The LUT configs are the released recipe, and they learn something."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import HOOKS, DefaultScope
+
+from mmattmask.models import EMATeacherHost
+from tests.config_building import CONFIGS, ROOT, build_model, build_pipeline, load
+
+LUT = [name for name in CONFIGS if name.startswith('configs/lut/')]
+IN1K = [name for name in LUT if name.endswith('_in1k.py')]
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_a_teacher_and_the_hook_that_moves_it_come_together(name):
+    cfg = load(name)
+    hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
+    moved = [hook for hook in hooks if type(hook).__name__ == 'EMATeacherHook']
+    assert len(moved) == isinstance(build_model(cfg), EMATeacherHost)
+
+
+@pytest.mark.parametrize('name', LUT)
+def test_recipe(name):
+    cfg = load(name)
+    model = build_model(cfg)
+    assert model.context_weight == 0.25
+    assert cfg.train_dataloader.drop_last
+    budget = model.mask_generator.budget(model.backbone.num_patches)
+    assert budget.num_visible == budget.num_patches // 4
+    assert type(model.projector.bn0).__name__ == 'SyncBatchNorm'
+    for head in (model.projector, model.predictor):
+        assert head.fc0.bias is head.fc1.bias is None
+        assert head.fc1.out_features == model.backbone.embed_dims
+        assert [type(part).__name__ for part in head.children()][-1] == 'Linear'
+
+
+@pytest.mark.parametrize(
+    ('name', 'dims'), [('small', 384), ('base', 768), ('large', 1024)]
+)
+def test_full_size_is_the_released_recipe(name, dims):
+    (name,) = [config for config in IN1K if f'vit-{name}' in config]
+    cfg = load(name)
+    model = build_model(cfg)
+    assert model.backbone.embed_dims == dims
+    assert model.projector.fc0.out_features == 4096
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1.5e-4 * 4096**0.5 / 4)
+    assert cfg.optim_wrapper.optimizer.betas == (0.9, 0.95)
+    assert [s.end for s in cfg.param_scheduler] == [40, 1600]
+    optim_cfg = {**cfg.optim_wrapper, 'type': 'OptimWrapper'}
+    del optim_cfg['loss_scale']
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        groups = build_optim_wrapper(model, optim_cfg).optimizer.param_groups
+    decays = {id(group['params'][0]): group['weight_decay'] for group in groups}
+    for name, value in model.named_parameters():
+        if value.requires_grad:
+            is_plain = value.ndim == 1 or name.endswith(('cls_token', 'mask_token'))
+            assert decays[id(value)] == (0.0 if is_plain else 0.05), name
+
+
+def test_second_view_is_coloured_and_the_first_is_not():
+    image = np.full((250, 300, 3), (200, 120, 40), np.uint8)
+    (pipeline,) = {build_pipeline(load(IN1K[0]))}
+    views = pipeline.transforms[1]
+    changes = []
+    for seed in range(60):
+        np.random.seed(seed)  # noqa: NPY002  MMCV's transforms draw from it
+        results = views({'img': image.copy(), 'ori_shape': (250, 300)})
+        first, second = results['img']
+        assert first.shape == second.shape == (224, 224, 3)
+        assert np.abs(first.astype(int) - image[0, 0]).max() <= 1
+        pixel = second[100, 100].astype(int)
+        is_gray = np.ptp(pixel) == 0
+        changes.append('gray' if is_gray else (pixel != image[0, 0]).any())
+    assert 8 <= changes.count('gray') <= 32  # a third
+    assert changes.count(True) > 20
+    assert False in changes  # blur alone
+
+
+def train(work_dir, data_root, *options):
+    (name,) = [config for config in LUT if config.endswith('_debug.py')]
+    command = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(ROOT / name)]
+    command += ['--work-dir', str(work_dir), '--cfg-options']
+    command += [f'train_dataloader.dataset.data_root={data_root}', *options]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    run = subprocess.run(
+        command,
+        cwd=work_dir.parent,
+        env={**os.environ, 'PYTHONPATH': path, 'CUDA_VISIBLE_DEVICES': ''},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    (scalars,) = work_dir.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in scalars.read_text().splitlines()]
+
+
+def test_both_losses_fall_on_photographs(data_folder, tmp_path):
+    rows = train(
+        tmp_path / 'work_dir',
+        data_folder / 'imagenet_sample' / 'train',
+        'train_dataloader.dataset.indices=96',
+        'train_dataloader.batch_size=16',
+        'train_cfg.max_epochs=6',
+        'param_scheduler.1.T_max=5',
+        'param_scheduler.1.end=6',
+        'optim_wrapper.optimizer.lr=1e-3',
+        'randomness.seed=0',
+    )
+    assert len(rows) == 36
+    for name in ('loss', 'loss_context'):
+        values = np.array([row[name] for row in rows])
+        assert np.isfinite(values).all()
+        assert values[-6:].mean() < 0.95 * values[:6].mean()
