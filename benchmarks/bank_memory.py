@@ -4,8 +4,8 @@
 
 A bank of the stated size is made (sparse: it takes no disk), loader processes are
 forked, and the main process looks batches up. Own memory is what a process has written
-for itself; the bank's pages in memory are counted apart: all processes share them and the
-system drops them when memory is short.
+for itself; the bank's pages in memory are counted apart: all processes share them and
+the system drops them when memory is short.
 """
 
 import argparse

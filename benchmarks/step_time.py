@@ -179,7 +179,8 @@ def report(args, variants, inputs, samples):
         device = torch.cuda.get_device_name()
     print(
         f'\nViT-{args.arch}, batch {args.batch_size}, {device}, '
-        f'{torch.get_num_threads()} threads, {"bf16 autocast" if args.amp else "fp32"}, '
+        f'{torch.get_num_threads()} threads, '
+        f'{"bf16 autocast" if args.amp else "fp32"}, '
         f'torch {torch.__version__}, mmpretrain {mmpretrain.__version__}, '
         f'{args.rounds} rounds\n'
     )

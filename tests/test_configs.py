@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,17 +86,20 @@ def test_images_go_through_pipeline_masks_and_loss(name, tmp_path, monkeypatch):
     views = data['inputs'] if isinstance(data['inputs'], list) else [data['inputs']]
     assert all(view.shape == (2, 3, height, width) for view in views)
     grid = model.attention_grid((height, width))
-    if model.scorer is not None and not model.scorer.cached:
+    if model.scorer is not None and not getattr(model.scorer, 'cached', False):
         scores = torch.zeros(2, math.prod(grid))  # the teacher is on meta
-        monkeypatch.setattr(model.scorer, 'measure', lambda *args: scores)
+        monkeypatch.setattr(model.scorer, 'forward', lambda *args: scores)
     elif model.scorer is not None:
         maps = np.zeros((2, *grid), np.float16)
         model.scorer.bank = SimpleNamespace(maps=lambda ids: maps[ids])
-    partition = model.partition(**data)
+    score, partition = model.guide(**data)
     assert partition.budget == model.mask_generator.budget(math.prod(grid))
     on_meta = {key: ids.to('meta') for key, ids in vars(partition).items()}
     partition = dataclasses.replace(partition, **on_meta)
-    monkeypatch.setattr(model, 'partition', lambda *args: partition)
+    score = None if score is None else score.to('meta')
+    monkeypatch.setattr(model, 'guide', lambda *args: (score, partition))
+    # there is no autocast on meta
+    monkeypatch.setattr(torch, 'autocast', lambda *args, **kwargs: nullcontext())
     inputs = [view.to('meta') for view in views]
     if not isinstance(data['inputs'], list):
         (inputs,) = inputs

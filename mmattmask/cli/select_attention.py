@@ -28,8 +28,8 @@ from mmattmask.datasets.foreground_coco import read_coco
 from mmattmask.engine.progress_report import report_progress
 from mmattmask.evaluation.head_selection import AVERAGES, read_maps
 from mmattmask.evaluation.selection_report import SelectionReport
-from mmattmask.scorers.frozen_teacher import ATTENTIONS, FrozenTeacher
-from mmattmask.scorers.frozen_teacher import _patch_size as patch_size_of
+from mmattmask.scorers.frozen_teacher import FrozenTeacher
+from mmattmask.scorers.self_attention import ATTENTIONS, patch_size_of
 
 IMAGENET = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True

@@ -32,9 +32,9 @@ class AttentionRefreshHook(Hook):
 
     Whole images, squashed to the input size, go through the model in evaluation mode;
     the maps are written to ``<work_dir>/attention_bank/epoch_<n>.bank`` and the model's
-    scorer (``CachedAttention``, say) uses them from then on. The random stream of training is
-    not touched. A resumed run continues with the bank its checkpoint was trained with,
-    or makes a new one and says why.
+    scorer (``CachedAttention``, say) uses them from then on. The random stream of
+    training is not touched. A resumed run continues with the bank its checkpoint was
+    trained with, or makes a new one and says why.
 
     Args:
         begin: Epochs (or iterations) of random masking before the first refresh.
@@ -104,8 +104,8 @@ class AttentionRefreshHook(Hook):
         scorer = getattr(self._model, 'scorer', None)
         if not isinstance(scorer, CachedMaps) or not scorer.cached:
             raise ValueError(
-                'AttentionRefreshHook needs a guided model whose scorer keeps maps, such '
-                "as dict(type='mmattmask.CachedAttention'), got "
+                'AttentionRefreshHook needs a guided model whose scorer keeps maps, '
+                "such as dict(type='mmattmask.CachedAttention'), got "
                 f'{type(self._model).__name__} with {type(scorer).__name__}'
             )
         datasets = bases(runner.train_dataloader.dataset)

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """First after ``begin`` epochs or iterations, then every ``interval`` (None: never).
+    """First after ``begin`` epochs or iterations, then every ``interval`` or never.
 
     Raises:
         ValueError: If ``begin`` is negative or ``interval`` is not positive.

@@ -77,11 +77,7 @@ class AMTMaskGenerator(BaseMaskGenerator):
             [budget.num_masked, budget.num_visible + budget.num_thrown], dim=1
         )
         if self.throw == 'middle':
-            thrown, visible = rest.split(
-                [budget.num_thrown, budget.num_visible], dim=1
-            )
+            thrown, visible = rest.split([budget.num_thrown, budget.num_visible], dim=1)
         else:
-            visible, thrown = rest.split(
-                [budget.num_visible, budget.num_thrown], dim=1
-            )
+            visible, thrown = rest.split([budget.num_visible, budget.num_thrown], dim=1)
         return torch.cat([visible, masked, thrown], dim=1)

@@ -51,8 +51,8 @@ class SoftToHardMaskGenerator(BaseMaskGenerator):
         for name, share in (('soft', soft), ('hard', hard)):
             if len(share) != 2 or not all(0 <= value <= 1 for value in share):
                 raise ValueError(
-                    f'{name} must be two shares in [0, 1], at the start and at the end, '
-                    f'got {tuple(share)}'
+                    f'{name} must be two shares in [0, 1], at the start and at the '
+                    f'end, got {tuple(share)}'
                 )
         self.mask_ratio = mask_ratio
         self.soft = soft

@@ -18,6 +18,11 @@ from mmattmask.masking.ranking import (
     rank_top,
     shuffle_soft_to_hard,
 )
+from mmattmask.masking.score_losses import (
+    relative_order_loss,
+    z_score,
+    z_score_loss,
+)
 from mmattmask.masking.view import view_score
 
 __all__ = [
@@ -32,6 +37,9 @@ __all__ = [
     'rank_top',
     'received_attention',
     'reduce_heads',
+    'relative_order_loss',
     'shuffle_soft_to_hard',
     'view_score',
+    'z_score',
+    'z_score_loss',
 ]

@@ -125,4 +125,4 @@ def _axis_weights(
     points = torch.minimum(points, last[:, None]).clamp_min(0)
     cells = torch.arange(num_cells, dtype=start.dtype, device=start.device)
     weights = (1 - (points[:, :, None] - cells).abs()).clamp_min(0)
-    return weights.unflatten(1, (num_patches, samples)).mean(dim=2)
+    return weights.reshape(-1, num_patches, samples, num_cells).mean(dim=2)

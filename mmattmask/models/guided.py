@@ -11,6 +11,7 @@ from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import PatchPartition
 from mmattmask.registry import MODELS, TASK_UTILS
+from mmattmask.scorers.self_attention import patch_size_of
 
 
 class PartitionedBackbone:
@@ -126,8 +127,7 @@ class GuidedHost:
         if self.scorer is None:
             return None
         patch_size = patch_size_of(self.backbone)
-        with torch.autocast(inputs.device.type, enabled=False):
-            return self.scorer(inputs, data_samples, grid, patch_size)
+        return self.scorer(inputs, data_samples, grid, patch_size)
 
     @torch.no_grad()
     def guide(
@@ -140,7 +140,8 @@ class GuidedHost:
             data_samples: One DataSample per view; None is enough without a scorer.
 
         Returns:
-            The score of the patches, (B, L), or None if none is known, and the partition.
+            The score of the patches, (B, L), or None if none is known, and the
+            partition.
         """
         score = self.score(inputs, data_samples)
         generator = self.mask_generator
@@ -202,8 +203,3 @@ class GuidedHost:
             raise ValueError("mode='attention' needs a scorer, the model has none")
         grid = self.attention_grid(inputs.shape[-2:])
         return self.scorer.measure(self.backbone, inputs).unflatten(1, grid)
-
-
-def patch_size_of(backbone: nn.Module) -> int:
-    """Return the side of a ViT's patches in px."""
-    return int(backbone.patch_embed.projection.kernel_size[0])

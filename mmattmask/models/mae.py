@@ -205,8 +205,8 @@ class GuidedMAEHead(MAEPretrainHead):
 class GuidedMAE(GuidedHost, MAE):
     """MAE whose masks come from a mask generator and, if given, a scorer.
 
-    What can be inferred need not be in the config: the decoder's grid, number of patches,
-    patch size and input width, and the head's patch size.
+    What can be inferred need not be in the config: the decoder's grid, number of
+    patches, patch size and input width, and the head's patch size.
 
     Args:
         backbone: Config of a ``GuidedMAEViT``, or a module.

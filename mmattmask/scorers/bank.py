@@ -87,7 +87,8 @@ def _map_rows(path: Path, header: BankHeader, mode: Literal['r', 'r+']) -> np.me
 def _checksum(rows: np.ndarray) -> int:
     value = 0
     for start in range(0, len(rows), CHUNK_ROWS):
-        value = zlib.crc32(np.ascontiguousarray(rows[start : start + CHUNK_ROWS]), value)
+        chunk = np.ascontiguousarray(rows[start : start + CHUNK_ROWS])
+        value = zlib.crc32(chunk, value)
     return value
 
 
@@ -174,8 +175,8 @@ class BankWriter:
             if previous is not None:
                 if previous.header.num_bytes != header.num_bytes:
                     raise ValueError(
-                        f'{previous.path} has {previous.header.num_bytes} bytes, a bank '
-                        f'that keeps its rows must too, not {header.num_bytes}'
+                        f'{previous.path} has {previous.header.num_bytes} bytes, a '
+                        f'bank that keeps its rows must too, not {header.num_bytes}'
                     )
                 shutil.copyfile(previous.path, self._temporary)
             with self._temporary.open('r+b' if previous is not None else 'wb') as file:

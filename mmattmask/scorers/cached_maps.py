@@ -24,12 +24,12 @@ def check_options(**options: tuple[Any, tuple[Any, ...]]) -> None:
 class CachedMaps(nn.Module, metaclass=ABCMeta):
     """Base of scorers whose maps are in an :class:`AttentionBank`.
 
-    ``AttentionRefreshHook`` makes the bank from what :meth:`measure` returns; until then
-    there is no score. Nothing of it is in checkpoints.
+    ``AttentionRefreshHook`` makes the bank from what :meth:`measure` returns; until
+    then there is no score. Nothing of it is in checkpoints.
 
     Args:
-        crop_mode: ``'aligned'`` (the papers) or ``'official'`` (the corner crop of AMT's
-            released code).
+        crop_mode: ``'aligned'`` (the papers) or ``'official'`` (the corner crop of
+            AMT's released code).
         storage: ``'float16'`` or ``'uint8'``, half the size.
 
     Attributes:
@@ -100,22 +100,23 @@ class CachedMaps(nn.Module, metaclass=ABCMeta):
             )
         except AttributeError as error:
             raise ValueError(
-                f'a view came without its geometry ({error}): end the training pipeline '
-                "with type='mmattmask.PackInputs'"
+                f'a view came without its geometry ({error}): end the training '
+                "pipeline with type='mmattmask.PackInputs'"
             ) from error
-        maps = torch.from_numpy(self.bank.maps(ids)).to(inputs.device, non_blocking=True)
-        boxes = torch.from_numpy(geometry).to(inputs.device, non_blocking=True)
+        device = inputs.device
+        maps = torch.from_numpy(self.bank.maps(ids)).to(device, non_blocking=True)
+        boxes = torch.from_numpy(geometry).to(device, non_blocking=True)
         crop_box, image_size, flip = boxes.split([4, 2, 2], dim=1)
-        return view_score(
-            maps,
-            crop_box,
-            image_size,
-            flip.bool(),
-            grid,
-            self.crop_mode,
-            samples=patch_size,
-        )
-
+        with torch.autocast(device.type, enabled=False):
+            return view_score(
+                maps,
+                crop_box,
+                image_size,
+                flip.bool(),
+                grid,
+                self.crop_mode,
+                samples=patch_size,
+            )
 
 
 def _flips(sample: Any) -> tuple[bool, bool]:

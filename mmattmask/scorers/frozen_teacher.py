@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -10,24 +10,20 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 
 from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
-from mmattmask.masking import cls_attention, min_max, received_attention
+from mmattmask.masking import min_max
 from mmattmask.masking.view import CropMode
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Storage
 from mmattmask.scorers.cached_maps import CachedMaps, check_options
 from mmattmask.scorers.self_attention import (
+    ATTENTIONS,
+    Attention,
+    attention_to_patches,
     blocks_of,
     check_block,
     num_prefix_tokens_of,
+    patch_size_of,
     read_query_key,
-)
-
-Attention = Literal['received', 'received_paper', 'received_probs', 'cls']
-ATTENTIONS: tuple[Attention, ...] = (
-    'received',
-    'received_paper',
-    'received_probs',
-    'cls',
 )
 
 
@@ -125,7 +121,7 @@ class FrozenTeacher(CachedMaps):
 
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless teacher and student cut images alike."""
-        sizes = [_patch_size(vit) for vit in (self.teacher, backbone)]
+        sizes = [patch_size_of(vit) for vit in (self.teacher, backbone)]
         if sizes[0] != sizes[1]:
             raise ValueError(
                 f'the teacher has patches of {sizes[0]} px and the student of '
@@ -147,18 +143,7 @@ class FrozenTeacher(CachedMaps):
         )
         prefix = num_prefix_tokens_of(teacher)
         with torch.autocast(images.device.type, enabled=False):
-            if self.attention == 'cls':
-                scores = cls_attention(query, key, prefix)
-            else:
-                others_only = self.attention == 'received_paper'
-                scores = received_attention(
-                    query,
-                    key,
-                    prefix,
-                    stage='probs' if self.attention == 'received_probs' else 'logits',
-                    include_prefix=not others_only,
-                    include_self=not others_only,
-                )
+            scores = attention_to_patches(query, key, prefix, self.attention)
             # Differs from GPA: a constant map becomes zeros, not NaN.
             if self.head is not None:
                 return min_max(scores[:, self.head])
@@ -175,10 +160,3 @@ class FrozenTeacher(CachedMaps):
         if self.cached:
             return super().forward(inputs, data_samples, grid, patch_size)
         return self.measure(self.teacher, inputs)
-
-
-def _patch_size(vit: nn.Module) -> int:
-    vit = getattr(vit, 'timm_model', vit)
-    embedding = vit.patch_embed
-    projection = getattr(embedding, 'projection', None) or embedding.proj
-    return int(projection.kernel_size[0])

@@ -1,14 +1,23 @@
 """Read the attention of a ViT while fused attention stays in use."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from mmattmask.masking import cls_attention
+from mmattmask.masking import cls_attention, received_attention
+
+Attention = Literal['received', 'received_paper', 'received_probs', 'cls']
+ATTENTIONS: tuple[Attention, ...] = (
+    'received',
+    'received_paper',
+    'received_probs',
+    'cls',
+)
 
 
-class _BlockReached(Exception):
+class _BlockReachedError(Exception):
     """Ends a forward pass that has shown what was wanted."""
 
 
@@ -22,6 +31,40 @@ def num_prefix_tokens_of(vit: nn.Module) -> int:
     if hasattr(vit, 'timm_model'):
         return int(vit.timm_model.num_prefix_tokens)
     return int(vit.num_extra_tokens)
+
+
+def patch_size_of(vit: nn.Module) -> int:
+    """Return the side of a ViT's patches in px."""
+    embedding = getattr(vit, 'timm_model', vit).patch_embed
+    projection = getattr(embedding, 'projection', None) or embedding.proj
+    return int(projection.kernel_size[0])
+
+
+def attention_to_patches(
+    query: Tensor, key: Tensor, num_prefix_tokens: int, attention: Attention
+) -> Tensor:
+    """Say how much attention each patch gets, by one of the readings of FrozenTeacher.
+
+    Args:
+        query: Queries of all tokens, (B, H, N, D), prefix tokens first.
+        key: Keys of all tokens, (B, H, N, D).
+        num_prefix_tokens: CLS and other tokens that are not patches.
+        attention: The reading, see ``FrozenTeacher``.
+
+    Returns:
+        (B, H, L) float32 (float64 for float64 input).
+    """
+    if attention == 'cls':
+        return cls_attention(query, key, num_prefix_tokens)
+    others_only = attention == 'received_paper'
+    return received_attention(
+        query,
+        key,
+        num_prefix_tokens,
+        stage='probs' if attention == 'received_probs' else 'logits',
+        include_prefix=not others_only,
+        include_self=not others_only,
+    )
 
 
 def read_query_key(
@@ -51,12 +94,12 @@ def read_query_key(
     def catch(module: nn.Module, args: object, output: Tensor) -> None:
         caught.append(output)
         if stop:
-            raise _BlockReached
+            raise _BlockReachedError
 
     handle = attention.qkv.register_forward_hook(catch)
     try:
         forward()
-    except _BlockReached:
+    except _BlockReachedError:
         pass
     finally:
         handle.remove()
@@ -91,8 +134,8 @@ def check_readable(backbone: nn.Module, block: int = -1) -> None:
     """Raise ValueError unless :func:`read_cls_attention` can read the backbone."""
     if getattr(backbone, 'cls_token', None) is None:
         raise ValueError(
-            f'{type(backbone).__name__} has no CLS token (cls_token), so there is no CLS '
-            'attention to guide the masks'
+            f'{type(backbone).__name__} has no CLS token (cls_token), so there is no '
+            'CLS attention to guide the masks'
         )
     check_block(backbone, block)
 

@@ -4,6 +4,8 @@ import copy
 import json
 import random
 import shutil
+from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -36,7 +38,7 @@ def data_root(tmp_path_factory):
 class SpyMaskGenerator(AMTMaskGenerator):
     """Remembers the scores it was given."""
 
-    scores = []
+    scores: ClassVar[list] = []
 
     def __call__(self, score, *args):
         self.scores.append(score)
@@ -99,9 +101,7 @@ def test_schedule_by_iteration_and_accumulation(tmp_path, data_root):
     cfg = toy_config(
         tmp_path,
         data_root,
-        custom_hooks=hooks(
-            dict(type='WatchHook'), begin=3, interval=4, by_epoch=False
-        ),
+        custom_hooks=hooks(dict(type='WatchHook'), begin=3, interval=4, by_epoch=False),
         optim_wrapper__accumulative_counts=2,
         train_cfg=dict(_delete_=True, type='IterBasedTrainLoop', max_iters=9),
         train_dataloader__sampler=dict(type='InfiniteSampler', shuffle=True),
@@ -125,9 +125,7 @@ def test_refresh_keeps_gradients_of_an_accumulation(tmp_path, data_root):
 
         def before_train_iter(self, runner, batch_idx, data_batch=None):
             if runner.iter == 3:
-                grads.append(
-                    [copy.deepcopy(p.grad) for p in runner.model.parameters()]
-                )
+                grads.append([copy.deepcopy(p.grad) for p in runner.model.parameters()])
 
     grads = []
     cfg = toy_config(
@@ -160,7 +158,11 @@ def test_random_stream_of_training_is_untouched(tmp_path, data_root):
         cfg.model.mask_generator = random_masks | dict(mask_ratio=0.75)
         cfg.model.mask_generator.pop('_delete_')
         runs.append(train(cfg))
-        states = (random.random(), np.random.rand(), torch.rand(1).item())
+        states = (
+            random.random(),
+            np.random.rand(),  # noqa: NPY002
+            torch.rand(1).item(),
+        )
         runs.append(states)
     assert runs[0].model.scorer.bank is not None
     assert runs[2].model.scorer.bank is None
@@ -276,7 +278,7 @@ def test_rolling_refresh_renews_a_share(tmp_path, data_root):
     ]
     ids = np.arange(NUM_IMAGES)
     maps = [bank.maps(ids) for bank in banks]
-    for epoch, (old, new) in enumerate(zip(maps, maps[1:], strict=False), 1):
+    for epoch, (old, new) in enumerate(pairwise(maps), 1):
         changed = (old != new).any(axis=(1, 2))
         np.testing.assert_array_equal(changed, ids % 3 == epoch % 3)
 
@@ -334,12 +336,10 @@ def test_ema_hook_beside_ours(tmp_path, data_root):
     ema = dict(type='EMAHook')
     changes = dict(custom_hooks=hooks(ema))
     whole = train(toy_config(tmp_path / 'whole', data_root, **changes))
+    stopping = hooks(ema, dict(type='StopHook', epoch=2))
     with pytest.raises(SystemExit):
-        stopping = hooks(ema, dict(type='StopHook', epoch=2))
         train(toy_config(tmp_path / 'parts', data_root, custom_hooks=stopping))
-    resumed = train(
-        toy_config(tmp_path / 'parts', data_root, resume=True, **changes)
-    )
+    resumed = train(toy_config(tmp_path / 'parts', data_root, resume=True, **changes))
     assert_equal_weights(weights(whole), weights(resumed))
     saved = [
         torch.load(tmp_path / name / 'epoch_5.pth', weights_only=False)

@@ -113,7 +113,9 @@ def toy_config(work_dir, data_root, **changes):
 def train(cfg):
     """Train and return the runner."""
     # runs of one process share MMEngine's instance names
-    cfg.experiment_name = f'{Path(cfg.work_dir).name}_{len(os.listdir("/proc/self/fd"))}'
+    cfg.experiment_name = (
+        f'{Path(cfg.work_dir).name}_{len(os.listdir("/proc/self/fd"))}'
+    )
     cfg.experiment_name += f'_{np.random.default_rng().integers(2**62)}'
     runner = Runner.from_cfg(cfg)
     runner.train()

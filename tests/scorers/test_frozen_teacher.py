@@ -216,5 +216,5 @@ def test_grids_must_agree(tmp_path, checkpoint, data_root):
 def test_refresh_needs_a_scorer_that_keeps_maps(tmp_path, checkpoint, data_root):
     cfg = toy_config(tmp_path, data_root)
     cfg.model.scorer = teacher_config(checkpoint, cached=False)
-    with pytest.raises(ValueError, match='scorer keeps maps.*with FrozenTeacher'):
+    with pytest.raises(ValueError, match=r'scorer keeps maps.*with FrozenTeacher'):
         train(cfg)

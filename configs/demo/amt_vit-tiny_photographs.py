@@ -1,0 +1,94 @@
+"""AMT on a laptop: a small ViT learns from tiles of scikit-image's photographs.
+
+Command:  make demo (that is: python tools/demo.py)
+Hardware: CPU, 2 cores.
+
+The paths of the images come from tools/demo.py, which cuts the tiles first.
+"""
+
+_base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
+
+model = dict(
+    type='mmattmask.GuidedMAE',
+    backbone=dict(
+        type='mmattmask.GuidedMAEViT',
+        arch=dict(
+            _delete_=True,
+            embed_dims=128,
+            num_layers=4,
+            num_heads=4,
+            feedforward_channels=512,
+        ),
+        img_size=64,
+        patch_size=8,
+    ),
+    neck=dict(
+        type='mmattmask.GuidedMAEDecoder',
+        patch_size=8,
+        embed_dim=128,
+        decoder_embed_dim=64,
+        decoder_depth=1,
+        decoder_num_heads=4,
+    ),
+    # Colour tells these photographs apart, and norm_pix would take it out of the task.
+    head=dict(patch_size=8, norm_pix=False),
+    scorer=dict(type='mmattmask.CachedAttention'),
+    mask_generator=dict(
+        type='mmattmask.AMTMaskGenerator', mask_ratio=0.45, throw_ratio=0.40
+    ),
+)
+
+data_root = 'work_dirs/demo/photographs'
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='mmattmask.RandomResizedCrop',
+        scale=64,
+        crop_ratio_range=(0.4, 1.0),
+        backend='pillow',
+        interpolation='bicubic',
+    ),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmattmask.PackInputs'),
+]
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=1,
+    collate_fn=dict(_delete_=True, type='default_collate'),
+    dataset=dict(
+        _delete_=True,
+        type='CustomDataset',
+        data_root=data_root,
+        data_prefix='train',
+        pipeline=train_pipeline,
+    ),
+)
+
+optim_wrapper = dict(
+    _delete_=True,
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.95), weight_decay=0.05),
+)
+auto_scale_lr = dict(base_batch_size=64)
+train_cfg = dict(max_epochs=48)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1e-4, end=3, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR', T_max=45, begin=3, end=48, convert_to_iter_based=True
+    ),
+]
+
+default_hooks = dict(
+    logger=dict(interval=33), checkpoint=dict(interval=12, max_keep_ckpts=1)
+)
+custom_hooks = [
+    dict(type='mmattmask.AttentionRefreshHook', begin=12, interval=12),
+    dict(
+        type='mmattmask.KNNHook',
+        memory=dict(type='CustomDataset', data_root=data_root, data_prefix='train'),
+        query=dict(type='CustomDataset', data_root=data_root, data_prefix='test'),
+        interval=12,
+    ),
+    dict(type='mmattmask.MaskStripHook', num_images=8),
+]
+resume = False

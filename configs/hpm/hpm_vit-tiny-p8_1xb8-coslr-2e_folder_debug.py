@@ -1,0 +1,25 @@
+"""HPM on a small MAE on the CPU: does everything run, on my images too?
+
+Command:
+    CONFIG=configs/hpm/hpm_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
+    OPTIONS=train_dataloader.dataset.data_root=FOLDER
+    python tools/train.py $CONFIG --cfg-options $OPTIONS
+Hardware: CPU, 2 cores.
+Hours:    none; about a minute for 100 images, start included.
+Metric:   none; nothing is learned in two epochs.
+"""
+
+_base_ = '../amt/random_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+
+model = dict(
+    type='mmattmask.LossPredictingMAE',
+    loss_head=dict(relative=True),
+    mask_generator=dict(
+        _delete_=True,
+        type='mmattmask.SoftToHardMaskGenerator',
+        soft=(0, 0),
+        hard=(0, 0.5),
+        include_current=True,
+    ),
+)
+custom_hooks = [dict(type='mmattmask.LinearEMATeacherHook')]

@@ -1,0 +1,319 @@
+"""k-NN accuracy of the frozen features while training goes on."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS
+from mmpretrain.utils import get_ori_model
+from torch import Tensor, nn
+
+from mmattmask.datasets.concat import bases
+from mmattmask.engine.image_pass import WholeImages, evaluating, image_pass
+from mmattmask.engine.schedule import Schedule
+from mmattmask.evaluation import knn_accuracy, nearest_neighbours
+from mmattmask.registry import HOOKS
+
+# Features by name, (N, C) float32, and class indices, (N,), on the CPU.
+Features = tuple[dict[str, Tensor], Tensor]
+
+
+@HOOKS.register_module()
+class KNNHook(Hook):
+    """Measure weighted k-NN accuracy before, during and after training.
+
+    The features are the final layer's CLS token (``cls``) and the mean of its patch
+    tokens (``mean``) of whole images squashed to the input size. Accuracy goes to the
+    log, to the visualizer and the message hub (``knn/cls_top1_k10`` and so on), and as
+    one row to ``<work_dir>/knn.csv``. The random stream of training is not touched.
+
+    k-NN accuracy of masked image models is low by nature: use it to compare runs and
+    epochs, not methods of different kinds.
+
+    Args:
+        memory: Config of the labelled dataset that votes; only the loading transforms
+            at the front of its pipeline are used. Without a pipeline images are loaded
+            from files.
+        query: Config of the labelled dataset that is classified.
+        k: How many neighbours vote. A k larger than the memory lets all of it vote.
+        temperature: A neighbour of cosine similarity s votes exp(s / temperature).
+        interval: Epochs (or iterations) between measurements. Before training and after
+            its end there is always one.
+        begin: Epochs (or iterations) before the first measurement in between.
+        by_epoch: Count epochs, or training iterations.
+        input_size: Height and width in px. Defaults to the model's input size.
+        batch_size: Images per step and rank. Defaults to the training batch size.
+        num_workers: Loader processes per rank. Defaults to the training loader's.
+        max_unreadable: More unreadable images than this per rank and dataset stop the
+            run; fewer are named in the log and left out.
+
+    Raises:
+        ValueError: If an option is out of range.
+
+    Example:
+        >>> images = dict(type='CustomDataset', data_root='data/birds')
+        >>> custom_hooks = [
+        ...     dict(
+        ...         type='mmattmask.KNNHook',
+        ...         memory=dict(**images, data_prefix='train'),
+        ...         query=dict(**images, data_prefix='val'),
+        ...         interval=20,
+        ...     )
+        ... ]
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(
+        self,
+        memory: dict[str, Any],
+        query: dict[str, Any],
+        k: Sequence[int] = (10, 20),
+        temperature: float = 0.07,
+        interval: int = 10,
+        begin: int = 0,
+        by_epoch: bool = True,
+        input_size: int | Sequence[int] | None = None,
+        batch_size: int | None = None,
+        num_workers: int | None = None,
+        max_unreadable: int = 10,
+    ) -> None:
+        self.k = (k,) if isinstance(k, int) else tuple(k)
+        if not self.k or min(self.k) < 1 or temperature <= 0:
+            raise ValueError(
+                f'k {self.k} must be at least 1 and temperature ({temperature}) '
+                'positive'
+            )
+        self.schedule = Schedule(begin, interval, by_epoch)
+        self.memory = memory
+        self.query = query
+        self.temperature = temperature
+        self.input_size = (
+            (input_size, input_size) if isinstance(input_size, int) else input_size
+        )
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.max_unreadable = max_unreadable
+        self._last: int | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """Build both datasets, so that a wrong one is found before training."""
+        size = self.input_size or get_ori_model(runner.model).backbone.img_size
+        self._images = {
+            name: WholeImages(bases(_build_labelled(name, config)), tuple(size))
+            for name, config in (('memory', self.memory), ('query', self.query))
+        }
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Measure by epoch."""
+        if self.schedule.by_epoch and self._is_due(runner):
+            self.measure(runner)
+
+    def before_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Measure by iteration."""
+        if not self.schedule.by_epoch and self._is_due(runner):
+            self.measure(runner)
+
+    def after_train(self, runner: Any) -> None:
+        """Measure what training came to."""
+        if self.schedule.now(runner) != self._last:
+            self.measure(runner)
+
+    def _is_due(self, runner: Any) -> bool:
+        now = self.schedule.now(runner)
+        return now == 0 or self.schedule.is_due(now)
+
+    def measure(self, runner: Any) -> dict[str, float]:
+        """Classify the query images and report.
+
+        Args:
+            runner: The runner, on every rank.
+
+        Returns:
+            Accuracy in percent, by names such as ``'cls_top1_k10'``.
+
+        Raises:
+            ValueError: If an image has no label.
+        """
+        memory, labels = self._features(runner, 'memory')
+        query, target = self._features(runner, 'query')
+        device = next(runner.model.parameters()).device
+        target = gather(target).to(device)
+        num_memory = int(gather(torch.tensor([len(labels)])).sum())
+        accuracy = {}
+        for name in memory:
+            similarity, neighbours = nearest_on_all_ranks(
+                gather(query[name]).to(device), memory[name], labels, max(self.k)
+            )
+            results = knn_accuracy(
+                similarity, neighbours, target, self.k, self.temperature
+            )
+            for k, result in results.items():
+                accuracy[f'{name}_top1_k{k}'] = result.top1
+                accuracy[f'{name}_top5_k{k}'] = result.top5
+        self._last = self.schedule.now(runner)
+        if get_rank() == 0:
+            self._report(runner, accuracy, num_memory, len(target))
+        return accuracy
+
+    def _features(self, runner: Any, name: str) -> Features:
+        """Return this rank's share of the features of one dataset."""
+        loader = runner.train_dataloader
+        workers = loader.num_workers if self.num_workers is None else self.num_workers
+        features: dict[str, list[Tensor]] = {}
+        ids, labels = [], []
+        with evaluating(runner) as model:
+            backbone = get_ori_model(model).backbone
+            for batch in image_pass(
+                runner,
+                self._images[name],
+                self.batch_size or loader.batch_size,
+                workers,
+                f'k-NN {name}',
+                max_unreadable=self.max_unreadable,
+            ):
+                tokens = model(batch.inputs, mode='tensor')[-1]
+                for key, pooled in pool_tokens(backbone, tokens).items():
+                    features.setdefault(key, []).append(pooled.float().cpu())
+                ids.append(batch.ids)
+                labels.append(batch.labels)
+        kept = _own_places(torch.cat(ids))
+        own = torch.cat(labels)[kept]
+        missing = int(gather((own < 0).sum()[None]).sum())
+        if missing:
+            raise ValueError(f'KNNHook: {missing} images of {name} have no label')
+        return {key: torch.cat(parts)[kept] for key, parts in features.items()}, own
+
+    def _report(
+        self, runner: Any, accuracy: dict[str, float], memory: int, query: int
+    ) -> None:
+        now = self.schedule.now(runner)
+        unit = self.schedule.unit
+        text = ', '.join(
+            f'{name} {value:.1f}' for name, value in accuracy.items() if 'top1' in name
+        )
+        runner.logger.info(
+            f'k-NN after {now} {unit}s ({query} images against {memory}), accuracy in '
+            f'%: {text}'
+        )
+        scalars = {f'knn/{name}': value for name, value in accuracy.items()}
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(name, value)
+        runner.visualizer.add_scalars(scalars, step=now)
+        write_row(Path(runner.work_dir) / 'knn.csv', unit, now, accuracy)
+
+
+def pool_tokens(backbone: nn.Module, tokens: Tensor) -> dict[str, Tensor]:
+    """Make one feature per image from the final layer's tokens.
+
+    Args:
+        backbone: What made the tokens; says how many extra tokens come first.
+        tokens: (B, extra + L, C), or feature maps (B, C, h, w).
+
+    Returns:
+        ``mean`` of the patch tokens and, if the backbone has one, the ``cls`` token,
+        (B, C) each.
+    """
+    if tokens.ndim == 4:
+        return {'mean': tokens.mean(dim=(2, 3))}
+    has_cls = getattr(backbone, 'cls_token', None) is not None
+    num_extra = getattr(backbone, 'num_extra_tokens', int(has_cls))
+    features = {'cls': tokens[:, 0]} if has_cls else {}
+    return {**features, 'mean': tokens[:, num_extra:].mean(dim=1)}
+
+
+def write_row(path: Path, unit: str, now: int, values: dict[str, float]) -> None:
+    """Add a row to a table; rows of a later or the same time are of a former run.
+
+    Args:
+        path: The CSV file; made if missing.
+        unit: Name of the first column, such as ``'epoch'``.
+        now: Its value.
+        values: The other columns.
+    """
+    rows: list[dict[str, Any]] = []
+    if path.exists():
+        with path.open(newline='') as file:
+            rows = [
+                row for row in csv.DictReader(file) if int(row.get(unit, now)) < now
+            ]
+    rows.append({unit: now, **{key: f'{value:.3f}' for key, value in values.items()}})
+    temporary = path.with_name(path.name + '.tmp')
+    with temporary.open('w', newline='') as file:
+        writer = csv.DictWriter(file, rows[-1], restval='', extrasaction='ignore')
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
+
+
+def _build_labelled(name: str, config: dict[str, Any]) -> Any:
+    """Build a dataset and make sure that it loads images and knows their classes."""
+    dataset = DATASETS.build(config)
+    info = dataset.get_data_info(0)
+    if 'gt_label' not in info:
+        raise ValueError(f'KNNHook: the images of the {name} dataset have no labels')
+    if 'img' not in info and not config.get('pipeline'):
+        load = dict(type='LoadImageFromFile')
+        dataset = DATASETS.build({**config, 'pipeline': [load]})
+    return dataset
+
+
+def nearest_on_all_ranks(
+    query: Tensor, bank: Tensor, labels: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """Find the nearest neighbours in a bank that is spread over the ranks.
+
+    Args:
+        query: Features, (Q, C), the same on all ranks.
+        bank: This rank's features, (N, C); N may differ between ranks and be 0.
+        labels: Their class indices, (N,).
+        k: Neighbours per query; more than all ranks have means all.
+
+    Returns:
+        Similarity, nearest first, and class indices of the neighbours, (Q, k) each.
+    """
+    total = int(gather(torch.tensor([len(bank)])).sum())
+    similarity = query.new_full((k, len(query)), -torch.inf)
+    classes = torch.zeros_like(similarity, dtype=torch.int64)
+    if len(bank):
+        nearest, rows = nearest_neighbours(query, bank, k)
+        similarity[: nearest.shape[1]] = nearest.T
+        classes[: nearest.shape[1]] = labels.to(query.device)[rows].T
+    similarity, classes = gather(similarity), gather(classes)
+    similarity, places = similarity.topk(min(k, total), dim=0)
+    return similarity.T, classes.gather(0, places).T
+
+
+def gather(own: Tensor) -> Tensor:
+    """Concatenate the rows of all ranks, which may have different numbers of them."""
+    if get_world_size() == 1:
+        return own
+    sizes = [int(size) for size in all_gather(torch.tensor(len(own)))]
+    padded = own.new_zeros(max(sizes), *own.shape[1:])
+    padded[: len(own)] = own
+    parts = all_gather(padded)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+
+def _own_places(ids: Tensor) -> Tensor:
+    """Return the rows of this rank to keep: every readable sample on one rank only.
+
+    Args:
+        ids: Sample ids of this rank, (M,); -1 for unreadable images.
+    """
+    counts = gather(torch.tensor([len(ids)]))
+    first = int(counts[: get_rank()].sum())
+    seen = set(gather(ids)[:first].tolist()) | {-1}
+    places = []
+    for place, sample in enumerate(ids.tolist()):
+        if sample not in seen:
+            seen.add(sample)
+            places.append(place)
+    return torch.tensor(places, dtype=torch.int64)

@@ -1,0 +1,50 @@
+"""Move an EMA teacher with a momentum that changes linearly at first (HPM)."""
+
+from typing import Any
+
+from mmpretrain.utils import get_ori_model
+
+from mmattmask.engine.ema_teacher_hook import EMATeacherHook
+from mmattmask.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LinearEMATeacherHook(EMATeacherHook):
+    """Call ``model.update_teacher(momentum)`` after every optimizer step.
+
+    The momentum is constant within an epoch; it goes from ``momentum`` to
+    ``end_momentum`` in ``ramp_epochs`` epochs and stays there.
+
+    Args:
+        momentum: Share of the student in the first epoch, in [0, 1]. MMEngine's
+            convention: the default 0.001 is the paper's 0.999.
+        end_momentum: Share of the student after the ramp. Defaults to 0.0001.
+        ramp_epochs: Epochs of the ramp. Defaults to 100.
+
+    Raises:
+        ValueError: If a momentum is outside [0, 1] or ``ramp_epochs`` is less than 1;
+            before training, if the model has no teacher.
+
+    Source: Haochen-Wang409/HPM engine_pretrain.py.
+    """
+
+    def __init__(
+        self,
+        momentum: float = 0.001,
+        end_momentum: float = 0.0001,
+        ramp_epochs: int = 100,
+    ) -> None:
+        super().__init__(momentum, end_momentum)
+        if ramp_epochs < 1:
+            raise ValueError(f'ramp_epochs must be at least 1, got {ramp_epochs}')
+        self.ramp_epochs = ramp_epochs
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Move the teacher if the optimizer has made a step in this iteration."""
+        if not runner.optim_wrapper.should_update():
+            return
+        share = min(runner.epoch / self.ramp_epochs, 1.0)
+        momentum = self.momentum + share * (self.end_momentum - self.momentum)
+        get_ori_model(runner.model).update_teacher(momentum)

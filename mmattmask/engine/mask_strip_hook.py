@@ -1,0 +1,305 @@
+"""Pictures of what guidance does, for the same images during the whole run."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS
+from mmpretrain.models import MAE
+from mmpretrain.structures import DataSample
+from mmpretrain.utils import get_ori_model
+from PIL import Image
+from torch import Tensor, nn
+
+from mmattmask.datasets.concat import bases
+from mmattmask.engine.image_pass import WholeImages, evaluating
+from mmattmask.engine.schedule import Schedule
+from mmattmask.masking import PatchPartition
+from mmattmask.models.guided import GuidedHost
+from mmattmask.registry import HOOKS
+from mmattmask.visualization import (
+    Strip,
+    draw_row,
+    draw_sheet,
+    draw_strip,
+    membership,
+    unnormalize_patches,
+    unpatchify,
+)
+from mmattmask.visualization.panels import patchify, to_rgb
+
+FOLDER = 'mask_strips'
+ROWS = '[0-9]' * 8 + '.png'
+
+
+@HOOKS.register_module()
+class MaskStripHook(Hook):
+    """Draw strips: image | attention | partition | reconstruction.
+
+    The same whole images, evenly spaced over the dataset, are drawn before training,
+    after every refresh of the attention maps, every ``interval`` epochs and at the end.
+    Each image is one strip, ``mask_strip_<n>`` for the visualizer (local files,
+    TensorBoard, W&B); ``<work_dir>/mask_strips.png`` shows some of them over time, one
+    row per drawing.
+
+    The partition is what the policy makes of the whole image with the score it has at
+    that time (random during warm-up), always from the same random numbers. The random
+    stream of training is not touched. Only rank 0 draws.
+
+    Args:
+        num_images: Number of strips. Fewer images than this are all drawn.
+        interval: Epochs (or iterations) between drawings. Defaults to None: only at the
+            start, at the end and on refreshes.
+        on_refresh: Draw when the scorer has new maps; with a rolling refresh that is
+            every epoch.
+        by_epoch: Count epochs, or training iterations.
+        dataset: Config of another dataset to draw. A bank does not know it: once there
+            is one, the score is the model's attention at that moment. Defaults to the
+            training images.
+        sheet_images: Strips beside each other in ``mask_strips.png``; 0 writes none.
+        seed: Of the masks.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    priority = 'NORMAL'  # after AttentionRefreshHook
+
+    def __init__(
+        self,
+        num_images: int = 8,
+        interval: int | None = None,
+        on_refresh: bool = True,
+        by_epoch: bool = True,
+        dataset: dict[str, Any] | None = None,
+        sheet_images: int = 2,
+        seed: int = 0,
+    ) -> None:
+        if num_images < 1 or sheet_images < 0:
+            raise ValueError(
+                f'num_images ({num_images}) must be at least 1 and sheet_images '
+                f'({sheet_images}) at least 0'
+            )
+        self.schedule = Schedule(0, 1 if interval is None else interval, by_epoch)
+        self.num_images = num_images
+        self.interval = interval
+        self.on_refresh = on_refresh
+        self.dataset = dataset
+        self.sheet_images = sheet_images
+        self.seed = seed
+        self._bank: Any = None
+        self._last: int | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """Check the model and load the images."""
+        self._model = get_ori_model(runner.model)
+        if not isinstance(self._model, GuidedHost):
+            raise ValueError(
+                'MaskStripHook needs a guided model such as mmattmask.GuidedMAE, got '
+                f'{type(self._model).__name__}'
+            )
+        dataset = runner.train_dataloader.dataset
+        if self.dataset is not None:
+            dataset = DATASETS.build(self.dataset)
+        images = WholeImages(bases(dataset), tuple(self._model.backbone.img_size))
+        if get_rank() != 0:
+            return
+        number = min(self.num_images, len(images))
+        places = [(2 * i + 1) * len(images) // (2 * number) for i in range(number)]
+        loaded = [images[place] for place in places]
+        for *_, error in loaded:
+            if error:
+                runner.logger.warning(f'mask strips: skipped an unreadable {error}')
+        self._ids = [index for _, index, _, error in loaded if not error]
+        self._pixels = [pixels for pixels, _, _, error in loaded if not error]
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Draw by epoch, and what a refresh before this epoch brought."""
+        if self.schedule.by_epoch and self._is_due(runner):
+            self.draw(runner)
+
+    def before_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Draw by iteration, and what a refresh between iterations brought."""
+        if self._is_refreshed() or (
+            not self.schedule.by_epoch and self._is_due(runner)
+        ):
+            self.draw(runner)
+
+    def after_train(self, runner: Any) -> None:
+        """Draw what training came to."""
+        if self._last != self.schedule.now(runner):
+            self.draw(runner)
+
+    def _is_due(self, runner: Any) -> bool:
+        now = self.schedule.now(runner)
+        if now == self._last and not self._is_refreshed():
+            return False
+        return (
+            now == 0
+            or self._is_refreshed()
+            or (self.interval is not None and self.schedule.is_due(now))
+        )
+
+    def _is_refreshed(self) -> bool:
+        bank = getattr(self._model.scorer, 'bank', None)
+        return self.on_refresh and bank is not self._bank
+
+    def draw(self, runner: Any) -> None:
+        """Draw all strips now; on rank 0 only."""
+        self._last = now = self.schedule.now(runner)
+        self._bank = getattr(self._model.scorer, 'bank', None)
+        if get_rank() != 0 or not self._ids:
+            return
+        strips = self._strips(runner)
+        unit = self.schedule.unit
+        for number, strip in enumerate(strips):
+            caption = f'after {now} {unit}s · training image {self._ids[number]}'
+            if self.dataset is not None:
+                caption = caption.replace('training image', 'image')
+            picture = draw_strip(strip, caption)
+            runner.visualizer.add_image(f'mask_strip_{number:02d}', picture, step=now)
+        if self.sheet_images:
+            number = min(self.sheet_images, len(strips))
+            chosen = [(2 * i + 1) * len(strips) // (2 * number) for i in range(number)]
+            self._add_to_sheet(runner, [strips[i] for i in chosen], now)
+
+    def _strips(self, runner: Any) -> list[Strip]:
+        model, grid = self._model, tuple(self._model.backbone.patch_resolution)
+        preprocessor = model.data_preprocessor
+        batch = {'inputs': torch.stack(self._pixels), 'data_samples': []}
+        inputs = preprocessor(batch, False)['inputs']
+        with evaluating(runner):
+            score, partition = self._score_and_partition(inputs)
+            shown = score
+            if score is None and hasattr(model.scorer, 'measure'):
+                shown = model(inputs, mode='attention').flatten(1)
+            prediction = reconstruct(model, inputs, partition)
+        images = to_rgb(inputs, preprocessor.mean, preprocessor.std)
+        sets = membership(partition, grid)
+        maps = None
+        if shown is not None:
+            maps = shown.float().cpu().numpy().reshape(-1, *grid)
+        pixels = None
+        if prediction is not None:
+            pixels = to_rgb(prediction, preprocessor.mean, preprocessor.std)
+        notes = self._notes(score is not None)
+        return [
+            Strip(
+                images[i],
+                sets[i],
+                None if maps is None else maps[i],
+                None if pixels is None else pixels[i],
+                *notes,
+            )
+            for i in range(len(images))
+        ]
+
+    def _score_and_partition(
+        self, inputs: Tensor
+    ) -> tuple[Tensor | None, PatchPartition]:
+        """Score whole images and partition them as the policy does now."""
+        model = self._model
+        score = self._score(inputs)
+        rng = torch.Generator(inputs.device).manual_seed(self.seed)
+        with deciding_with(model, score, rng):
+            return score, model.partition(inputs, None)
+
+    def _score(self, inputs: Tensor) -> Tensor | None:
+        """Return the score of whole images, (B, L), or None if none is known."""
+        model = self._model
+        if self.dataset is not None and getattr(model.scorer, 'cached', False):
+            if self._bank is None:
+                return None
+            score: Tensor = model(inputs, mode='attention').flatten(1)
+            return score
+        height, width = inputs.shape[-2:]
+        whole = {
+            'crop_box': (0.0, 0.0, float(height), float(width)),
+            'ori_shape': (height, width),
+            'flip': False,
+            'flip_direction': None,
+        }
+        samples = [
+            DataSample(metainfo={**whole, 'sample_idx': index}) for index in self._ids
+        ]
+        return model.score(inputs, samples)
+
+    def _notes(self, is_guided: bool) -> tuple[str, str, str]:
+        """Say where attention, partition and reconstruction come from."""
+        model = self._model
+        generator = model.mask_generator if is_guided else model.warmup_mask_generator
+        if self._bank is not None and self.dataset is None:
+            attention = f'bank of {self._bank.header.source}'
+        else:
+            attention = 'the model now' if is_guided else 'the model now, unused'
+        partition = re.sub('MaskGenerator$', '', type(generator).__name__)
+        if model.scorer is not None and not is_guided:
+            partition += ', warm-up'
+        leaks = getattr(model.head, 'norm_pix', False)
+        note = 'patch statistics from the image' if leaks else 'of masked patches'
+        return attention, partition, note
+
+    def _add_to_sheet(self, runner: Any, strips: Sequence[Strip], now: int) -> None:
+        """Store this drawing's row and compose the sheet from the rows so far."""
+        folder = Path(runner.work_dir) / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob(ROWS):
+            if int(path.stem) >= now:  # of a former run
+                path.unlink()
+        title = f'{self.schedule.unit} {now}'
+        note = strips[0].partition_note
+        Image.fromarray(draw_row(strips, title, note)).save(folder / f'{now:08d}.png')
+        rows = [np.asarray(Image.open(path)) for path in sorted(folder.glob(ROWS))]
+        target = folder.with_suffix('.png')
+        temporary = target.with_suffix('.tmp.png')
+        Image.fromarray(draw_sheet(rows, strips)).save(temporary)
+        os.replace(temporary, target)
+
+
+@contextmanager
+def deciding_with(
+    model: nn.Module, score: Tensor | None, rng: torch.Generator
+) -> Iterator[None]:
+    """Let ``model.partition`` use this score and this source of randomness."""
+    former, model.rng = model.rng, rng
+    model.score = lambda *_: score  # in front of the method of the class
+    try:
+        yield
+    finally:
+        del model.score
+        model.rng = former
+
+
+def reconstruct(
+    model: nn.Module, inputs: Tensor, partition: PatchPartition
+) -> Tensor | None:
+    """Let a host predict the masked patches.
+
+    Args:
+        model: The host, unwrapped.
+        inputs: Normalised whole images, (B, 3, H, W).
+        partition: Of these images.
+
+    Returns:
+        Normalised images, (B, 3, H, W); None if the host does not predict pixels. Only
+        masked patches mean anything.
+    """
+    if not isinstance(model, MAE):
+        return None
+    with model.use_partition(partition):
+        latent, _, ids_restore = model.backbone(inputs)
+        prediction = model.neck(latent, ids_restore).float()
+    grid = tuple(model.backbone.patch_resolution)
+    if model.head.norm_pix:
+        target = patchify(inputs.float(), grid)
+        prediction = unnormalize_patches(prediction, target)
+    return unpatchify(prediction, grid, tuple(inputs.shape[-2:]))

@@ -1,0 +1,201 @@
+"""Few-shot attention selection: which block and head attends to the foreground."""
+
+import dataclasses
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmattmask.scorers.self_attention import (
+    ATTENTIONS,
+    Attention,
+    attention_to_patches,
+    blocks_of,
+    check_block,
+    num_prefix_tokens_of,
+)
+
+Average = Literal['micro', 'macro']
+AVERAGES: tuple[Average, ...] = ('micro', 'macro')
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadRecall:
+    """How many annotated patches are among the most attended ones.
+
+    Attributes:
+        hits: Annotated patches among the top k, (B, blocks, heads + 1) float64; the
+            last column is the sum of all heads. Not whole where patches are tied.
+        num_annotated: Annotated patches, (B,) float64, at least 1.
+        num_drawn: k of each image, (B,) float64.
+        num_patches: Patches of an image.
+    """
+
+    hits: Tensor
+    num_annotated: Tensor
+    num_drawn: Tensor
+    num_patches: int
+
+    def table(self, average: Average = 'macro') -> Tensor:
+        """Return the recall of every block and head, (blocks, heads + 1) in [0, 1].
+
+        Args:
+            average: ``'macro'`` averages the images' recalls; ``'micro'`` pools their
+                patches, so that images with much foreground count more.
+        """
+        return self._average(self.hits, average)
+
+    def chance(self, average: Average = 'macro') -> float:
+        """Return the expected recall of a random ranking."""
+        hits = self.num_drawn * self.num_annotated / self.num_patches
+        return float(self._average(hits, average))
+
+    def at(self, block: int, head: int | None, average: Average = 'macro') -> float:
+        """Return one recall; None is the sum of all heads.
+
+        Raises:
+            ValueError: If the block or the head does not exist.
+        """
+        blocks, heads = self.hits.shape[1], self.hits.shape[2] - 1
+        if not 0 <= block < blocks:
+            raise ValueError(f'block {block} does not exist in {blocks} blocks')
+        if head is not None and not 0 <= head < heads:
+            raise ValueError(f'head {head} does not exist in {heads} heads')
+        return float(self.table(average)[block, heads if head is None else head])
+
+    def best(
+        self, average: Average = 'macro', all_heads: bool = True
+    ) -> tuple[int, int | None]:
+        """Return the block and head with the largest recall, the first among equals.
+
+        Args:
+            average: See :meth:`table`.
+            all_heads: The sum of all heads (None) takes part.
+        """
+        heads = self.hits.shape[2] - 1
+        table = self.table(average)[:, : heads + all_heads]
+        block, head = divmod(int(table.argmax()), table.shape[1])
+        return block, None if head == heads else head
+
+    def _average(self, hits: Tensor, average: Average) -> Tensor:
+        if average == 'micro':
+            return hits.sum(dim=0) / self.num_annotated.sum()
+        if average == 'macro':
+            shape = (-1,) + (1,) * (hits.ndim - 1)
+            return (hits / self.num_annotated.view(shape)).mean(dim=0)
+        raise ValueError(f'average must be one of {AVERAGES}, got {average!r}')
+
+
+def head_recall(
+    maps: Tensor, foreground: Tensor, ratio: float | None = None
+) -> HeadRecall:
+    """Measure the recall of the annotated patches among the top k of each map.
+
+    Tied patches count by their expected share, so a constant map has the recall of
+    chance and not that of the patches that happen to come first.
+
+    Args:
+        maps: Attention of every block and head to the patches, (B, blocks, heads, L),
+            large = attended, any scale.
+        foreground: Annotated patches, (B, L) bool. Images without any are left out.
+        ratio: The top ``int(ratio * L)`` patches count, as many as GPA masks with 0.75.
+            Defaults to None: as many as are annotated in each image, so that recall and
+            precision are the same.
+
+    Raises:
+        ValueError: If shapes do not fit, no patch is annotated in any image, the maps
+            are not finite, or the ratio selects no patch or more than all.
+
+    Source: GPA, Sec. 3.4; there is no released code, and the paper states neither k nor
+    how images are averaged.
+    """
+    if maps.ndim != 4 or foreground.shape != (maps.shape[0], maps.shape[3]):
+        raise ValueError(
+            'maps must be (B, blocks, heads, L) and foreground (B, L), got '
+            f'{tuple(maps.shape)} and {tuple(foreground.shape)}'
+        )
+    annotated = foreground.bool().any(dim=1)
+    if not annotated.any():
+        raise ValueError(
+            f'no patch is annotated as foreground in any of {len(maps)} images'
+        )
+    maps, foreground = maps[annotated], foreground[annotated].bool()
+    if not maps.isfinite().all():
+        raise ValueError('the attention maps hold numbers that are not finite')
+    num_patches = maps.shape[3]
+    counts = foreground.sum(dim=1)
+    if ratio is None:
+        drawn = counts
+    else:
+        drawn = torch.full_like(counts, int(ratio * num_patches))
+        if not 1 <= int(ratio * num_patches) <= num_patches:
+            raise ValueError(
+                f'ratio {ratio} selects {int(ratio * num_patches)} of {num_patches} '
+                'patches'
+            )
+    maps = torch.cat([maps, maps.sum(dim=2, keepdim=True)], dim=2)
+    wanted = foreground[:, None, None]
+    k = drawn.view(-1, 1, 1)
+    last = (k - 1).expand(*maps.shape[:3]).unsqueeze(-1)
+    threshold = maps.sort(dim=-1, descending=True).values.gather(-1, last)
+    above, tied = maps > threshold, maps == threshold
+    share = (k - above.sum(dim=-1)).double() / tied.sum(dim=-1)
+    hits = (above & wanted).sum(dim=-1) + share * (tied & wanted).sum(dim=-1)
+    return HeadRecall(hits, counts.double(), drawn.double(), num_patches)
+
+
+@torch.no_grad()
+def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
+    """Read what every block and head attends to, in one forward pass.
+
+    Each block's queries and keys are reduced to one map per head as soon as they exist:
+    O(N) per head, and no attention matrix (but for ``'received_probs'``).
+
+    Args:
+        vit: An MMPretrain ViT, or a timm one in its wrapper, in evaluation mode.
+        images: Normalised images, (B, 3, H, W).
+        attention: As in :class:`FrozenTeacher`.
+
+    Returns:
+        (B, blocks, heads, L) float32, large = attended. Scaled to [0, 1], one of them
+        is the score of :class:`FrozenTeacher` with that block and head.
+
+    Raises:
+        ValueError: If the attention is unknown or a block has none to read.
+    """
+    if attention not in ATTENTIONS:
+        raise ValueError(f'attention must be one of {ATTENTIONS}, got {attention!r}')
+    blocks = blocks_of(vit)
+    prefix = num_prefix_tokens_of(vit)
+    maps: list[Tensor] = []
+
+    def reduce(module: nn.Module, args: object, output: Tensor) -> None:
+        heads = blocks[len(maps)].attn.num_heads
+        query, key, _ = output.unflatten(-1, (3, heads, -1)).unbind(2)
+        query, key = query.transpose(1, 2), key.transpose(1, 2)
+        with torch.autocast(output.device.type, enabled=False):
+            maps.append(attention_to_patches(query, key, prefix, attention))
+
+    for number in range(len(blocks)):
+        check_block(vit, number)
+    handles = [block.attn.qkv.register_forward_hook(reduce) for block in blocks]
+    try:
+        vit(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return torch.stack(maps, dim=1)
+
+
+def centre_map(grid: tuple[int, int]) -> Tensor:
+    """Return a map that is large near the centre of the image, (1, 1, 1, h * w).
+
+    Photographs show their subjects there: a head that does not recall more than this
+    map knows no more than where it is.
+    """
+    height, width = grid
+    # whole numbers, so that patches equally far away are tied
+    rows = (2 * torch.arange(height) + 1 - height) * width
+    columns = (2 * torch.arange(width) + 1 - width) * height
+    distance = rows[:, None].square() + columns.square()
+    return -distance.reshape(1, 1, 1, -1).double()

@@ -1,0 +1,150 @@
+"""Weighted k-nearest-neighbour classification of frozen features.
+
+Every query is given the classes of its nearest neighbours in a bank of labelled
+features; a neighbour with cosine similarity s votes exp(s / temperature).
+
+Source: bytedance/ibot and gkakogeorgiou/attmask, evaluation/eval_knn.py (from DINO).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHUNK_QUERIES = 1024
+CHUNK_BANK = 16384
+TOP = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class KNNResult:
+    """Accuracy of one k.
+
+    Attributes:
+        top1: Share of queries whose class got the largest vote, in percent.
+        top5: Share of queries whose class is among the five largest votes, in percent.
+    """
+
+    top1: float
+    top5: float
+
+
+def nearest_neighbours(query: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Find the most similar rows of a bank.
+
+    Works in chunks: beside inputs and outputs it needs at most ``CHUNK_QUERIES`` times
+    ``CHUNK_BANK`` similarities, whatever the sizes are.
+
+    Args:
+        query: Features, (Q, C), any float type, any scale.
+        bank: Features, (N, C). It may stay on the CPU while ``query`` is on another
+            device: chunks of it are moved there one by one.
+        k: Neighbours per query. More than N means N.
+
+    Returns:
+        Cosine similarity, (Q, min(k, N)) float32, largest first, and the rows of the
+        bank, (Q, min(k, N)) int64, on the device of ``query``.
+
+    Raises:
+        ValueError: If ``k`` is not positive, the bank is empty or the widths differ.
+    """
+    if k < 1 or len(bank) == 0:
+        raise ValueError(f'k ({k}) and the bank ({len(bank)} rows) must be at least 1')
+    if query.ndim != 2 or bank.ndim != 2 or query.shape[1] != bank.shape[1]:
+        raise ValueError(
+            'query and bank must be (Q, C) and (N, C), got '
+            f'{tuple(query.shape)} and {tuple(bank.shape)}'
+        )
+    k = min(k, len(bank))
+    query = F.normalize(query.float(), dim=1)
+    best = query.new_full((len(query), k), -torch.inf)
+    best_rows = torch.zeros_like(best, dtype=torch.int64)
+    first = 0
+    for part in bank.split(CHUNK_BANK):
+        part = F.normalize(part.to(query.device, torch.float32), dim=1)
+        for start in range(0, len(query), CHUNK_QUERIES):
+            chunk = slice(start, start + CHUNK_QUERIES)
+            similarity, rows = (query[chunk] @ part.T).topk(min(k, len(part)), dim=1)
+            similarity = torch.cat([best[chunk], similarity], dim=1)
+            rows = torch.cat([best_rows[chunk], rows + first], dim=1)
+            best[chunk], places = similarity.topk(k, dim=1)
+            best_rows[chunk] = rows.gather(1, places)
+        first += len(part)
+    return best, best_rows
+
+
+def vote(
+    similarity: Tensor, labels: Tensor, num_classes: int, temperature: float = 0.07
+) -> Tensor:
+    """Let neighbours vote for their classes.
+
+    Args:
+        similarity: Cosine similarity of the neighbours, (Q, k).
+        labels: Their class indices, (Q, k) int64.
+        num_classes: Number of classes.
+        temperature: The smaller, the more the nearest count. Defaults to 0.07.
+
+    Returns:
+        Each class's share of the votes, (Q, num_classes), summing to 1.
+
+    Raises:
+        ValueError: If ``temperature`` is not positive.
+    """
+    if temperature <= 0:
+        raise ValueError(f'temperature must be positive, got {temperature}')
+    # The shares of exp(s / temperature), without its overflow at low temperatures.
+    votes = (similarity / temperature).softmax(dim=1)
+    shares = votes.new_zeros(len(votes), num_classes)
+    return shares.scatter_add_(1, labels, votes)
+
+
+def knn_accuracy(
+    similarity: Tensor,
+    labels: Tensor,
+    target: Tensor,
+    ks: Sequence[int] = (10, 20),
+    temperature: float = 0.07,
+) -> dict[int, KNNResult]:
+    """Classify queries by their neighbours and compare with their classes.
+
+    Args:
+        similarity: Cosine similarity of the neighbours, nearest first, (Q, max k).
+        labels: Their class indices, (Q, max k) int64.
+        target: The classes of the queries, (Q,) int64.
+        ks: How many neighbours vote. A k larger than the number of neighbours given
+            (that is, than the bank) lets all of them vote.
+        temperature: See :func:`vote`.
+
+    Returns:
+        The accuracy for every k asked for. A class without a vote is never counted
+        among the five largest.
+
+    Raises:
+        ValueError: If there is no query, a label is negative or a k is not positive.
+    """
+    if len(target) == 0 or min(ks) < 1:
+        raise ValueError(
+            f'{len(target)} queries and k in {tuple(ks)}: both must be at least 1'
+        )
+    lowest = min(int(labels.min()), int(target.min()))
+    if lowest < 0:
+        raise ValueError(f'class indices must not be negative, got {lowest}')
+    num_classes = max(int(labels.max()), int(target.max())) + 1
+    results = {}
+    for k in ks:
+        hits = torch.zeros(2, dtype=torch.int64, device=similarity.device)
+        for start in range(0, len(target), CHUNK_QUERIES):
+            part = slice(start, start + CHUNK_QUERIES)
+            shares = vote(
+                similarity[part, :k], labels[part, :k], num_classes, temperature
+            )
+            own = shares.gather(1, target[part, None])
+            better = (shares > own).sum(dim=1)
+            voted = own[:, 0] > 0
+            first = shares.argmax(dim=1) == target[part]
+            hits += torch.stack([first.sum(), (voted & (better < TOP)).sum()])
+        top1, top5 = (100 * hits / len(target)).tolist()
+        results[k] = KNNResult(top1, top5)
+    return results

@@ -1,0 +1,192 @@
+"""What few-shot attention selection found: table, heat map, JSON and CSV."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from mmattmask.evaluation.head_selection import (
+    AVERAGES,
+    Average,
+    HeadRecall,
+    centre_map,
+    head_recall,
+)
+from mmattmask.visualization.heat_map import draw_heat_maps
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectionReport:
+    """The recall of every block and head at both k, and the choice.
+
+    Attributes:
+        recalls: By ``'annotated'`` (k = annotated patches, decides) and ``'ratio'``.
+        centres: The same of a map that only knows the centre of the image.
+        ratio: Share of all patches in the second k.
+        average: Over images, decides.
+        num_images: Images that were read.
+    """
+
+    recalls: dict[str, HeadRecall]
+    centres: dict[str, HeadRecall]
+    ratio: float
+    average: Average
+    num_images: int
+
+    @classmethod
+    def from_maps(
+        cls,
+        maps: Tensor,
+        foreground: Tensor,
+        grid: tuple[int, int],
+        ratio: float = 0.75,
+        average: Average = 'macro',
+    ) -> 'SelectionReport':
+        """Measure maps (B, blocks, heads, L) against foreground (B, L)."""
+        centre = centre_map(grid).expand(len(maps), -1, -1, -1)
+        k = dict(annotated=None, ratio=ratio)
+        return cls(
+            {name: head_recall(maps, foreground, r) for name, r in k.items()},
+            {name: head_recall(centre, foreground, r) for name, r in k.items()},
+            ratio,
+            average,
+            len(maps),
+        )
+
+    @property
+    def chosen(self) -> tuple[int, int | None]:
+        """Block and head; None is the sum of all heads."""
+        return self.recalls['annotated'].best(self.average)
+
+    @property
+    def num_used(self) -> int:
+        """Images with an annotated patch."""
+        return len(self.recalls['annotated'].hits)
+
+    def text(self) -> str:
+        """Return the table in Markdown and the choice, in percent."""
+        recall = self.recalls['annotated']
+        table = 100 * recall.table(self.average)
+        heads = table.shape[1] - 1
+        block, head = self.chosen
+        best = (block, heads if head is None else head)
+        lines = [
+            f'Recall (%) among the top k = annotated patches, {self.average} average '
+            f'over {self.num_used} images; {self.num_images - self.num_used} without '
+            'an annotated patch left out.',
+            '',
+            '| block | ' + ' | '.join([*map(str, range(heads)), 'all']) + ' |',
+            '| --- |' + ' ---: |' * (heads + 1),
+        ]
+        for number, row in enumerate(table.tolist()):
+            cells = [
+                f'**{value:.1f}**' if (number, column) == best else f'{value:.1f}'
+                for column, value in enumerate(row)
+            ]
+            lines.append(f'| {number} | ' + ' | '.join(cells) + ' |')
+        lines += ['', f'chosen: {self.describe(block, head)}']
+        if head is None:
+            single = recall.best(self.average, all_heads=False)
+            lines.append(f'best single head: {self.describe(*single)}')
+        return '\n'.join([*lines, self._references()])
+
+    def describe(self, block: int, head: int | None) -> str:
+        """Return one line with all recalls of one choice.
+
+        Raises:
+            ValueError: If the block or the head does not exist.
+        """
+        name = 'all heads' if head is None else f'head {head}'
+        numbers = {
+            key: recall.at(block, head, average)
+            for key, (recall, average) in self._each(self.recalls).items()
+        }
+        return f'block {block}, {name}: {self._percent(numbers)}'
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """Return the recalls of a random ranking and of the centre of the image."""
+        return dict(
+            random={k: r.chance(a) for k, (r, a) in self._each(self.recalls).items()},
+            centre={k: r.at(0, 0, a) for k, (r, a) in self._each(self.centres).items()},
+        )
+
+    def write(self, folder: Path, options: dict[str, Any]) -> None:
+        """Write ``head_recall.json``, ``.csv``, ``.md`` and ``.png``.
+
+        Args:
+            folder: Where to; made if needed.
+            options: What else the JSON file shall hold.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        tables = {
+            key: recall.table(average).tolist()
+            for key, (recall, average) in self._each(self.recalls).items()
+        }
+        block, head = self.chosen
+        content = dict(
+            chosen=dict(block=block, head=head),
+            images=dict(read=self.num_images, annotated=self.num_used),
+            recall=tables,
+            references=self.references(),
+            options=options,
+        )
+        path = folder / 'head_recall'
+        path.with_suffix('.json').write_text(json.dumps(content, indent=1) + '\n')
+        path.with_suffix('.md').write_text(self.text() + '\n')
+        rows = len(next(iter(tables.values())))
+        heads = len(next(iter(tables.values()))[0]) - 1
+        with path.with_suffix('.csv').open('w', newline='') as file:
+            writer = csv.writer(file)
+            writer.writerow(['block', 'head', *tables])
+            for row in range(rows):
+                for column in range(heads + 1):
+                    name = 'all' if column == heads else column
+                    values = [table[row][column] for table in tables.values()]
+                    writer.writerow([row, name, *values])
+        Image.fromarray(self.draw()).save(path.with_suffix('.png'))
+
+    def draw(self) -> Any:
+        """Draw both tables as heat maps, uint8 RGB."""
+        block, head = self.chosen
+        names = dict(
+            annotated='k = annotated patches',
+            ratio=f'k = {self.ratio:g} of all patches',
+        )
+        titles = []
+        for key, name in names.items():
+            reached = [
+                f'{reference} {100 * numbers[f"{key}_{self.average}"]:.0f}'
+                for reference, numbers in self.references().items()
+            ]
+            titles.append(f'{name}\nreferences: {", ".join(reached)}')
+        tables = [r.table(self.average).numpy() for r in self.recalls.values()]
+        heads = tables[0].shape[1] - 1
+        marked = (block, heads if head is None else head)
+        return draw_heat_maps(tables, titles, marked, f'{self.average} recall (%)')
+
+    def _references(self) -> str:
+        return '\n'.join(
+            f'{name}: {self._percent(numbers)}'
+            for name, numbers in self.references().items()
+        )
+
+    def _each(
+        self, recalls: dict[str, HeadRecall]
+    ) -> dict[str, tuple[HeadRecall, Average]]:
+        return {
+            f'{key}_{average}': (recall, average)
+            for key, recall in recalls.items()
+            for average in AVERAGES
+        }
+
+    def _percent(self, numbers: dict[str, float]) -> str:
+        names = dict(annotated='k = annotated', ratio=f'k = {self.ratio:g} L')
+        parts = []
+        for key, value in numbers.items():
+            k, _, average = key.partition('_')
+            parts.append(f'{names[k]} {average} {100 * value:.1f}')
+        return ', '.join(parts)

@@ -1,0 +1,69 @@
+"""Losses of predicting a score: its value, standardised, or only its order."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmattmask.masking.attention import at_least_float32
+
+
+def z_score(score: Tensor, eps: float = 1e-6) -> Tensor:
+    """Shift and scale the scores of each image to mean 0 and variance 1.
+
+    Args:
+        score: (B, N).
+        eps: Added to the variance, which is unbiased; a constant score becomes 0.
+
+    Returns:
+        (B, N) float32 (float64 for float64 input).
+
+    Raises:
+        ValueError: If an image has fewer than two scores: they have no variance.
+
+    Source: Lrbomchz/MM2024_GPA model_GPA_learn_atten.py; HPM, absolute loss.
+    """
+    if score.shape[-1] < 2:
+        raise ValueError(
+            f'a z-score needs at least 2 patches per image, got {score.shape[-1]}'
+        )
+    score = at_least_float32(score)
+    variance = score.var(dim=-1, keepdim=True)
+    return (score - score.mean(dim=-1, keepdim=True)) * (variance + eps).rsqrt()
+
+
+def z_score_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Compare predictions with standardised targets by their mean squared error.
+
+    Args:
+        pred: Predictions, (B, N).
+        target: Targets of any scale, (B, N); no gradient flows into them.
+
+    Returns:
+        Scalar, at least float32.
+
+    Raises:
+        ValueError: If there are fewer than two patches per image.
+    """
+    return F.mse_loss(at_least_float32(pred), z_score(target.detach()))
+
+
+def relative_order_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """Ask for every pair of an image's patches which of the two scores higher.
+
+    Binary cross-entropy on the difference of two predictions, averaged over the pairs
+    whose targets differ; only the order of the targets counts. Needs B * N * N values.
+
+    Args:
+        pred: Predictions, (B, N).
+        target: Targets, (B, N).
+
+    Returns:
+        Scalar, at least float32; 0 if no two targets differ.
+
+    Source: HPM, Eq. 6; Haochen-Wang409/HPM models_mae_learn_loss.py.
+    """
+    # Differs from HPM: no 1e-6 inside the logarithm, so that it is safe in float16.
+    # The two orders of a pair give the same value, so one of them is enough.
+    pred = at_least_float32(pred)
+    higher = (target.unsqueeze(2) > target.unsqueeze(1)).to(pred.dtype)
+    losses = F.softplus(pred.unsqueeze(1) - pred.unsqueeze(2))
+    return (losses * higher).sum() / higher.sum().clamp_min(1)

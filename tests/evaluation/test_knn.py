@@ -1,0 +1,127 @@
+"""Weighted k-NN: official numbers, chunks, ties, bad input."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmattmask.evaluation import knn, knn_accuracy, nearest_neighbours, vote
+
+
+@pytest.fixture(scope='module')
+def case(golden_folder):
+    meta = json.loads((golden_folder / 'knn.json').read_text())
+    with np.load(golden_folder / 'knn.npz', allow_pickle=False) as file:
+        return meta, {key: torch.from_numpy(file[key]) for key in file.files}
+
+
+def assert_close(meta, arrays, key, value):
+    tolerance = meta['tolerance']['per_key'][key]
+    torch.testing.assert_close(
+        value, arrays[key], rtol=tolerance['rtol'], atol=tolerance['atol']
+    )
+
+
+def test_equals_the_official_code(case):
+    meta, arrays = case
+    temperature, ks = meta['config']['T'], meta['config']['ks']
+    similarity, rows = nearest_neighbours(
+        arrays['in/test_features'], arrays['in/train_features'], max(ks)
+    )
+    assert torch.equal(rows, arrays['ref/topk_index'])
+    assert_close(meta, arrays, 'ref/topk_similarity', similarity)
+    labels, target = arrays['in/train_labels'][rows], arrays['in/test_labels']
+    results = knn_accuracy(similarity, labels, target, ks, temperature)
+    for k in ks:
+        shares = vote(
+            similarity[:, :k], labels[:, :k], meta['config']['classes'], temperature
+        )
+        assert torch.equal(shares.argmax(1), arrays[f'out/k{k}/prediction'])
+        votes = (similarity[:, :k] / temperature).exp().sum(1, keepdim=True)
+        assert_close(meta, arrays, f'out/k{k}/scores', shares * votes)
+        assert results[k].top1 == pytest.approx(float(arrays[f'out/k{k}/top1']))
+        low, high = arrays[f'out/k{k}/top5_bounds'].tolist()
+        assert low - 1e-4 <= results[k].top5 <= high + 1e-4
+
+
+@pytest.mark.parametrize(('queries', 'bank'), [(1, 1), (3, 7), (64, 50), (7, 1000)])
+def test_chunks_do_not_change_the_neighbours(monkeypatch, queries, bank):
+    rng = torch.Generator().manual_seed(0)
+    query = torch.randn(11, 6, generator=rng)
+    features = torch.randn(53, 6, generator=rng)
+    similarity = F.normalize(query, dim=1) @ F.normalize(features, dim=1).T
+    expected, rows = similarity.sort(dim=1, descending=True)
+    monkeypatch.setattr(knn, 'CHUNK_QUERIES', queries)
+    monkeypatch.setattr(knn, 'CHUNK_BANK', bank)
+    found, found_rows = nearest_neighbours(query, features, 9)
+    assert torch.equal(found_rows, rows[:, :9])
+    torch.testing.assert_close(found, expected[:, :9])
+    target = torch.randint(4, (11,), generator=rng)
+    labels = torch.randint(4, (53,), generator=rng)[rows]
+    one_by_one = [
+        knn_accuracy(s[None], row[None], t[None], (9,))[9].top1
+        for s, row, t in zip(expected, labels, target, strict=True)
+    ]
+    together = knn_accuracy(expected, labels, target, (9,))[9].top1
+    assert together == pytest.approx(np.mean(one_by_one))
+
+
+def test_scale_and_float_type_of_features_do_not_count():
+    rng = torch.Generator().manual_seed(0)
+    query, bank = torch.randn(5, 8, generator=rng), torch.randn(20, 8, generator=rng)
+    _, rows = nearest_neighbours(query, bank, 3)
+    scaled = bank.double() * torch.arange(1, 21)[:, None]
+    assert torch.equal(nearest_neighbours(7 * query, scaled, 3)[1], rows)
+
+
+def test_k_beyond_the_bank_lets_all_of_it_vote():
+    query, bank = torch.eye(3), torch.eye(3)[:2]
+    similarity, rows = nearest_neighbours(query, bank, 20)
+    assert similarity.shape == rows.shape == (3, 2)
+    labels = torch.tensor([0, 1])[rows]
+    results = knn_accuracy(similarity, labels, torch.tensor([0, 1, 0]), (2, 20))
+    assert set(results) == {2, 20}
+    assert results[20] == results[2]
+
+
+def test_near_neighbours_outvote_many_far_ones():
+    similarity = torch.tensor([[0.9, 0.5, 0.5, 0.5]])
+    labels = torch.tensor([[1, 0, 0, 0]])
+    shares = vote(similarity, labels, 3)
+    expected = torch.tensor([3 * np.exp(0.5 / 0.07), np.exp(0.9 / 0.07), 0.0])
+    torch.testing.assert_close(shares[0], (expected / expected.sum()).float())
+    assert shares.argmax() == 1
+    assert vote(similarity, labels, 3, temperature=10).argmax() == 0
+
+
+def test_a_low_temperature_does_not_overflow():
+    shares = vote(torch.tensor([[1.0, 0.9]]), torch.tensor([[0, 1]]), 2, 1e-4)
+    torch.testing.assert_close(shares, torch.tensor([[1.0, 0.0]]))
+
+
+def test_top5_counts_no_class_without_a_vote():
+    similarity = torch.tensor([[0.9, 0.8]])
+    labels = torch.tensor([[0, 1]])
+    second = knn_accuracy(similarity, labels, torch.tensor([1]), (2,))[2]
+    assert (second.top1, second.top5) == (0.0, 100.0)
+    absent = knn_accuracy(similarity, labels, torch.tensor([2]), (2,))[2]
+    assert absent.top5 == 0.0
+
+
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (lambda x: nearest_neighbours(x, x, 0), r'k \(0\)'),
+        (lambda x: nearest_neighbours(x, x[:0], 1), r'0 rows'),
+        (lambda x: nearest_neighbours(x, x[:, :1], 1), r'\(2, 3\) and \(2, 1\)'),
+        (lambda x: vote(x, x.long(), 2, 0.0), 'positive, got 0.0'),
+        (lambda x: knn_accuracy(x, x.long(), x[:0, 0].long()), '0 queries'),
+        (lambda x: knn_accuracy(x, x.long(), x[:, 0].long(), (0,)), r'\(0,\)'),
+        (lambda x: knn_accuracy(x, x.long() - 2, x[:, 0].long()), 'got -1'),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(torch.ones(2, 3))

@@ -1,0 +1,234 @@
+"""tools/select_attention.py as a user runs it."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS
+from PIL import Image
+
+from mmattmask.cli.select_attention import normalise, parse_args, teacher_config
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+model = dict(
+    type='mmattmask.GuidedMAE',
+    backbone=dict(
+        type='mmattmask.GuidedMAEViT',
+        arch=dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=32),
+        img_size=32,
+        patch_size=8,
+        mask_ratio=0.6,
+    ),
+    neck=dict(type='mmattmask.GuidedMAEDecoder', decoder_embed_dim=16,
+        decoder_depth=1, decoder_num_heads=2),
+    head=dict(type='mmpretrain.MAEPretrainHead',
+        loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')),
+    mask_generator=dict(type='mmattmask.RandomMaskGenerator'),
+    data_preprocessor=dict(type='mmpretrain.SelfSupDataPreprocessor',
+        mean=[120, 121, 122], std=[60, 61, 62], to_rgb=True),
+)
+"""
+
+
+def run(folder, *arguments):
+    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+    environment = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1')
+    script = ROOT / 'tools' / 'select_attention.py'
+    command = [sys.executable, script, *arguments, '--device', 'cpu']
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def model_files(tmp_path):
+    """A config and the checkpoint of a random MAE."""
+    (tmp_path / 'mae.py').write_text(CONFIG)
+    settings: dict = {}
+    exec(CONFIG, settings)
+    model = MODELS.build(settings['model'])
+    model.init_weights()
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'mae.pth')
+    return tmp_path / 'mae.pth', '--config', tmp_path / 'mae.py'
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Six images with a bright square each, and their masks; the last is empty."""
+    draw = np.random.default_rng(0)
+    for number in range(6):
+        pixels = draw.integers(0, 90, (40, 48, 3), dtype=np.uint8)
+        mask = np.zeros((40, 48), dtype=np.uint8)
+        top, left = draw.integers(0, 24, 2)
+        mask[top : top + 16, left : left + 20] = 255 if number < 5 else 0
+        pixels[mask > 0] += 120
+        for name, array in (('images', pixels), ('masks', mask)):
+            path = tmp_path / 'data' / name / f'{number}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
+    data = tmp_path / 'data'
+    return '--images', data / 'images', '--masks', data / 'masks'
+
+
+@pytest.mark.parametrize('attention', ['received', 'cls'])
+def test_generated_folder(tmp_path, model_files, folders, attention):
+    options = ('--attention', attention, '--compare', 2, 'all', '--work-dir', 'out')
+    result = run(tmp_path, *model_files, *folders, *options)
+    assert result.returncode == 0, result.stderr
+    assert 'over 5 images; 1 without an annotated patch' in result.stdout
+    assert '| block | 0 | 1 | all |' in result.stdout
+    assert 'block 2, all heads: ' in result.stdout
+    out = tmp_path / 'out' / 'head_recall.json'
+    content = json.loads(out.read_text())
+    table = np.array(content['recall']['annotated_macro'])
+    chosen = content['chosen']
+    column = 2 if chosen['head'] is None else chosen['head']
+    assert table.shape == (3, 3)
+    assert table[chosen['block'], column] == table.max()
+    picture = np.asarray(Image.open(out.with_suffix('.png')))
+    assert min(picture.shape[:2]) > 200
+    (line,) = [x for x in result.stdout.splitlines() if x.startswith('scorer=')]
+    assert content['options']['config'] == line
+    scorer = MODELS.build(eval(line.removeprefix('scorer=')))
+    scorer.init_weights()
+    assert (scorer.block, scorer.head) == (chosen['block'], chosen['head'])
+    assert scorer.attention == attention
+    check_recall(scorer, tmp_path / 'data', table.max())
+
+
+def check_recall(scorer, data, expected):
+    """Measure the recall of the scorer that the tool says to use, by hand."""
+    recalls = []
+    for path in sorted((data / 'images').iterdir()):
+        image = np.asarray(Image.open(path).resize((32, 32), Image.Resampling.BILINEAR))
+        image = (image - np.array([120, 121, 122])) / np.array([60, 61, 62])
+        image = torch.from_numpy(image).float().permute(2, 0, 1)[None]
+        score = scorer.measure(scorer.teacher, image)[0].numpy()
+        mask = np.asarray(Image.open(data / 'masks' / path.name)) > 0
+        foreground = mask.reshape(4, 10, 4, 12).mean(axis=(1, 3)).reshape(-1) >= 0.5
+        if foreground.any():
+            top = np.argsort(-score)[: foreground.sum()]
+            recalls.append(foreground[top].mean())
+    assert np.mean(recalls) == pytest.approx(expected)
+
+
+def test_few_images_are_the_same_every_time(tmp_path, model_files, folders):
+    files = [*model_files, *folders, '--max-images', 3, '--work-dir']
+    runs = [run(tmp_path, *files, name, '--seed', 1) for name in 'ab']
+    assert [result.returncode for result in runs] == [0, 0], runs[0].stderr
+    first, second = ((tmp_path / name / 'head_recall.csv').read_text() for name in 'ab')
+    assert first == second
+    content = json.loads((tmp_path / 'a' / 'head_recall.json').read_text())
+    assert content['images']['read'] == 3
+
+
+def test_normalisation_is_that_of_the_config(tmp_path):
+    red = Image.new('RGB', (8, 8), (200, 20, 2))
+    path = tmp_path / 'vit.py'
+    backbone = "model = dict(backbone=dict(type='VisionTransformer', arch='s'))\n"
+    mean, std = [2.0, 20.0, 200.0], [4.0, 5.0, 8.0]
+    preprocessors = {
+        '': [(200 - 123.675) / 58.395, (20 - 116.28) / 57.12, (2 - 103.53) / 57.375],
+        f'data_preprocessor = dict(mean={mean}, std={std})': [0, 0, 0],
+        f'data_preprocessor = dict(mean={mean}, std={std}, to_rgb=True)': [
+            198 / 4, 0, -198 / 8,
+        ],
+        'data_preprocessor = dict(num_classes=10)': [2, 20, 200],
+    }  # fmt: skip
+    for preprocessor, expected in preprocessors.items():
+        path.write_text(backbone + preprocessor)
+        args = parse_args(['vit.pth', '--config', str(path), '--index', 'x.csv'])
+        config, how = teacher_config(args)
+        assert config == dict(type='VisionTransformer', arch='s')
+        pixels = normalise(red, (4, 4), how)
+        assert pixels.shape == (3, 4, 4)
+        torch.testing.assert_close(pixels[:, 0, 0], torch.tensor(expected).float())
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ('vit.pth', 'give one of --index, --masks'),
+        ('vit.pth --index a --masks b', 'give one of --index, --masks'),
+        ('vit.pth --masks b', 'need --images'),
+        ('vit.pth --index a --where split', 'COLUMN=VALUE, got split'),
+        ('vit.pth --index a --compare 1 first', "--compare: .*'first'"),
+        ('vit.pth --index a --compare all 1', 'one block at a time'),
+    ],
+)
+def test_bad_arguments(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        parse_args(arguments.split())
+    assert re.search(message, capsys.readouterr().err)
+
+
+def test_errors(tmp_path, model_files, folders):
+    masks = tmp_path / 'data' / 'masks'
+    cases = {
+        'block 3 does not exist in 3 blocks': ('--compare', 3, 0),
+        'head 2 does not exist in 2 heads': ('--compare', 0, 2),
+        'coverage must be in (0, 1], got 2.0': ('--coverage', 2),
+    }
+    for message, arguments in cases.items():
+        result = run(tmp_path, *model_files, *folders, *arguments)
+        assert result.returncode == 1
+        assert f'error: {message}' in result.stderr, result.stderr
+        assert 'Traceback' not in result.stderr
+    (masks / '0.png').write_bytes(b'torn')
+    result = run(tmp_path, *model_files, *folders)
+    assert f'{masks / "0.png"} cannot be read as an image' in result.stderr
+    for path in masks.iterdir():
+        Image.new('L', (48, 40)).save(path)
+    result = run(tmp_path, *model_files, *folders)
+    assert 'no patch is annotated as foreground in any of 6 images' in result.stderr
+    assert not (tmp_path / 'work_dirs').exists()
+
+
+def test_real_photographs(tmp_path, model_files, data_folder):
+    index = data_folder / 'fg_masks' / 'index.csv'
+    result = run(
+        tmp_path, *model_files, '--index', index, '--where', 'split=select',
+        'set=ecssd', '--work-dir', 'out',
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    with (tmp_path / 'out' / 'head_recall.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    assert all(0.1 < float(row['annotated_macro']) < 0.9 for row in rows)
+    content = json.loads((tmp_path / 'out' / 'head_recall.json').read_text())
+    # subjects smaller than half of one of the 4 x 4 patches are left out
+    assert content['images']['read'] == 45
+    assert 30 < content['images']['annotated'] <= 45
+    references = content['references']
+    # subjects are in the middle of photographs
+    assert (
+        references['centre']['annotated_macro']
+        > 0.1 + (references['random']['annotated_macro'])
+    )
+
+
+def test_other_annotations(tmp_path, model_files, data_folder):
+    coco, ade = data_folder / 'coco_mini', data_folder / 'ade_mini'
+    instances = coco / 'annotations' / 'instances_val2017.json'
+    labels = ('--labels', ade / 'annotations' / 'validation', '--background-ids', 0, 1)
+    cases = [
+        ('--images', coco / 'val2017', '--coco', instances, '--boxes'),
+        ('--images', ade / 'images' / 'validation', *labels),
+    ]
+    for case, number in zip(cases, (32, 2), strict=True):
+        result = run(tmp_path, *model_files, *case, '--work-dir', 'out')
+        assert result.returncode == 0, result.stderr
+        content = json.loads((tmp_path / 'out' / 'head_recall.json').read_text())
+        assert content['images']['read'] == number

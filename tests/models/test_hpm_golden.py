@@ -1,0 +1,207 @@
+"""Losses, masks, gradients and EMA of the official HPM code."""
+
+import functools
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmengine.registry import MODELS, TASK_UTILS
+
+from mmattmask.mask_generators.progress import training_progress
+from mmattmask.masking import relative_order_loss, shuffle_soft_to_hard, z_score_loss
+
+DTYPES = [torch.float32, torch.float64]
+HPM_MASKS = dict(
+    type='mmattmask.SoftToHardMaskGenerator',
+    soft=(0, 0),
+    hard=(0, 0.5),
+    include_current=True,
+)
+PREDICTION_PARTS = {
+    'decoder_blocks_losspred.': 'loss_head.decoder.blocks.',
+    'decoder_norm_losspred.': 'loss_head.decoder.ln1.',
+    'decoder_pred_losspred.': 'loss_head.decoder.pred.',
+}
+
+
+def replay(monkeypatch, noise, epoch, total) -> None:
+    """Make masks from ``noise`` at an epoch (from 0) of a run."""
+    hub = MessageHub('golden')
+    hub.update_info_dict(dict(epoch=epoch, max_epochs=total))
+    monkeypatch.setattr(MessageHub, 'get_current_instance', lambda: hub)
+    monkeypatch.setattr(
+        'mmattmask.mask_generators.soft_to_hard.shuffle_soft_to_hard',
+        functools.partial(shuffle_soft_to_hard, noise=noise),
+    )
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize(
+    ('loss', 'name'), [(relative_order_loss, 'relative'), (z_score_loss, 'absolute')]
+)
+def test_losses_and_gradients(golden, loss, name, dtype):
+    case = golden('hpm_loss')
+    pred = case['in/loss_pred'].to(dtype).requires_grad_()
+    value = loss(pred, case['in/loss_target'].to(dtype))
+    value.backward()
+    if dtype == torch.float32:
+        case.assert_close(value, f'out/{name}/loss')
+    elif name == 'absolute':
+        case.assert_close(value, 'f64/absolute/loss')
+        case.assert_close(pred.grad, 'f64/absolute/grad')
+    else:  # Differs from HPM: no 1e-6 inside the logarithm
+        close = torch.testing.assert_close
+        close(value.detach(), case['f64/relative/loss'], rtol=1e-5, atol=0)
+        close(pred.grad, case['f64/relative/grad'], rtol=1e-5, atol=5e-7)
+
+
+@pytest.mark.parametrize('num_patches', [196, 36])
+def test_masks_and_counts(golden, monkeypatch, num_patches):
+    case = golden('hpm_masking')
+    size, total = f'L{num_patches}', case.config['total_epochs']
+    score, noise = case[f'in/{size}/loss_pred'], case[f'draw/{size}/noise']
+    calls = [
+        (mask_ratio, epoch)
+        for mask_ratio in case.config['mask_ratios']
+        for epoch in case.config['epochs']
+    ]
+    golden_masks = case[f'out/{size}/mask']
+    assert len(calls) == len(golden_masks) == 16
+    for (mask_ratio, epoch), expected in zip(calls, golden_masks, strict=True):
+        generator = TASK_UTILS.build(dict(HPM_MASKS, mask_ratio=mask_ratio))
+        replay(monkeypatch, noise, epoch, total)
+        progress = training_progress(generator.by_epoch, generator.include_current)
+        mask = generator(score, progress=progress).mask
+        assert torch.equal(mask, expected.to(mask.dtype)), (mask_ratio, epoch)
+
+
+def names_of(case) -> dict[str, str]:
+    """Official names of a model's parameters to ours."""
+    names = case.meta['param_map']
+    translated = {}
+    for old, new in names.items():
+        if new is None:  # laid out as the pixel decoder's part of the same name
+            part = next(part for part in PREDICTION_PARTS if old.startswith(part))
+            tail = names[old.replace('_losspred', '')].split('.', 2)[2]
+            new = PREDICTION_PARTS[part] + tail
+        translated[old] = new
+    return translated
+
+
+def build(case, config, dtype, monkeypatch, **changes):
+    """The official student and its EMA model."""
+    sizes = case.config
+    model = MODELS.build(
+        config(
+            type='mmattmask.LossPredictingMAE',
+            img_size=sizes['img_size'],
+            patch_size=sizes['patch_size'],
+            dims=sizes['embed_dim'],
+            depth=sizes['depth'],
+            heads=sizes['num_heads'],
+            neck__decoder_embed_dim=sizes['decoder_embed_dim'],
+            neck__decoder_depth=sizes['decoder_depth'],
+            neck__decoder_num_heads=sizes['decoder_num_heads'],
+            mask_generator=dict(HPM_MASKS, mask_ratio=sizes['mask_ratio']),
+            **changes,
+        )
+    )
+    names = names_of(case)
+    state = case.state_dict('weights_student', names)
+    teacher = case.state_dict('weights_teacher', names)
+    state.update({f'teacher.{name}': value for name, value in teacher.items()})
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not unexpected
+    model.to(dtype)
+    replay(monkeypatch, case['draw/noise'], sizes['epoch'], sizes['total_epochs'])
+    if missing:  # the repository's copy has outputs of the encoders, not their weights
+        assert all(name.startswith(('backbone.', 'teacher.')) for name in missing)
+        kind = 'f64' if dtype == torch.float64 else 'out'
+        model.scorer.predictor = lambda images: case[f'{kind}/teacher_loss_pred']
+        latent = case['ref/latent'].to(dtype)
+        model.backbone.forward = lambda inputs: (
+            latent,
+            model.backbone.partition.mask,
+            model.backbone.partition.ids_restore,
+        )
+    return model, not missing
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('relative', [True, False])
+@pytest.mark.parametrize('norm_pix', [True, False])
+def test_one_step(golden, guided_mae_config, monkeypatch, norm_pix, relative, dtype):
+    case = golden('hpm_forward')
+    model, _ = build(
+        case,
+        guided_mae_config,
+        dtype,
+        monkeypatch,
+        norm_pix=norm_pix,
+        loss_head=dict(relative=relative),
+    )
+    seen = {}
+    compare = model.loss_head.loss
+
+    def spy(pred, target, partition):
+        seen.update(pred=pred, target=target, mask=partition.mask.bool())
+        return compare(pred, target, partition)
+
+    model.loss_head.loss = spy
+    losses = model(case['in/imgs'].to(dtype), None, mode='loss')
+    assert list(losses) == ['loss', 'loss_prediction']
+    assert torch.equal(seen['mask'], case['out/mask'])
+    kind = 'f64' if dtype == torch.float64 else 'out'
+    prefix = f'{kind}/normpix{int(norm_pix)}'
+    case.assert_close(losses['loss'], f'{prefix}/loss_rec')
+
+    def masked(values):  # in raster order, as theirs
+        return values[seen['mask']].unflatten(0, (len(values), -1))
+
+    case.assert_close(masked(seen['target']), f'{prefix}/loss_rec_per_patch')
+    case.assert_close(masked(seen['pred']), f'{kind}/loss_pred_masked')
+    if not relative:
+        case.assert_close(losses['loss_prediction'], f'{prefix}/loss_pred_absolute')
+        return
+    # Differs from HPM: no 1e-6 inside the logarithm
+    expected = case[f'{prefix}/loss_pred_relative']
+    close = functools.partial(torch.testing.assert_close, rtol=1e-5, atol=1e-7)
+    close(losses['loss_prediction'].detach(), expected)
+    sum(losses.values()).backward()
+    gradients = {name: value.grad for name, value in model.named_parameters()}
+    names = names_of(case)
+    ordered = case.arrays['out/param_names'].tolist()
+    compared = 0
+    for name, norm in zip(ordered, case[f'{prefix}/grad_norms'], strict=True):
+        if f'weights_student/{name}' in case.arrays and names[name] in gradients:
+            if names[name].startswith('backbone.') and gradients[names[name]] is None:
+                continue  # stands for an encoder that is not there
+            close(gradients[names[name]].norm().double(), norm, rtol=2e-4, atol=2e-6)
+            compared += 1
+    assert compared >= 30
+
+
+def test_teacher_predicts_the_loss_of_whole_views(
+    golden, guided_mae_config, monkeypatch
+):
+    case = golden('hpm_forward')
+    for dtype in DTYPES:
+        model, complete = build(case, guided_mae_config, dtype, monkeypatch)
+        if not complete:
+            pytest.skip('the weights are in the full folder only')
+        kind = 'f64' if dtype == torch.float64 else 'out'
+        pred = model.predict_loss(case['in/imgs'].to(dtype))
+        case.assert_close(pred, f'{kind}/teacher_loss_pred')
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_teacher_moves(golden, guided_mae_config, monkeypatch, dtype):
+    case = golden('hpm_forward')
+    model, _ = build(case, guided_mae_config, dtype, monkeypatch)
+    model.update_teacher(1 - case.config['ema_decay'])
+    state, names = model.state_dict(), names_of(case)
+    kind = 'f64' if dtype == torch.float64 else 'out'
+    keys = [key for key in case.arrays if key.startswith(f'{kind}/ema/')]
+    assert len(keys) >= 2
+    for key in keys:
+        case.assert_close(state[f'teacher.{names[key.rsplit("/", 1)[1]]}'], key)

@@ -1,0 +1,194 @@
+"""HPM's host: what it learns, what its teacher is, what it refuses."""
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmengine.registry import MODELS
+
+from mmattmask.masking import min_max
+
+from .training_step import step
+
+THROWING = dict(type='mmattmask.AMTMaskGenerator', mask_ratio=0.45, throw_ratio=0.40)
+HPM_MASKS = dict(
+    type='mmattmask.SoftToHardMaskGenerator',
+    soft=(0, 0),
+    hard=(0, 0.5),
+    include_current=True,
+)
+
+
+@pytest.fixture
+def build(guided_mae_config):
+    """Builder of initialised models."""
+
+    def make(**changes):
+        torch.manual_seed(0)
+        config = guided_mae_config(
+            **{
+                'type': 'mmattmask.LossPredictingMAE',
+                'mask_generator': HPM_MASKS,
+                **changes,
+            }
+        )
+        model = MODELS.build(config)
+        model.init_weights()
+        return model
+
+    return make
+
+
+@pytest.mark.parametrize('relative', [True, False])
+@pytest.mark.parametrize('generator', [HPM_MASKS, THROWING])
+def test_every_parameter_of_the_student_and_none_of_the_teacher_learns(
+    build, generator, relative
+):
+    model = build(loss_head=dict(relative=relative), mask_generator=generator)
+    losses = step(model)
+    assert list(losses) == ['loss', 'loss_prediction']
+    for name, value in model.named_parameters():
+        if name.startswith('teacher.'):
+            assert not value.requires_grad, name
+            assert value.grad is None, name
+        elif value.requires_grad:
+            # a shift of all predictions does not change their order
+            assert value.grad.any() or (relative and name.endswith('pred.bias')), name
+
+
+def test_pixels_do_not_notice(build, guided_mae):
+    model = build()
+    alone = guided_mae(mask_generator=dict(type='mmattmask.RandomMaskGenerator'))
+    state = model.state_dict()
+    alone.load_state_dict({name: state[name] for name in alone.state_dict()})
+    torch.manual_seed(5)
+    images = torch.randn(3, 3, 48, 48)
+    partition = model.partition(images, None)
+    alone.partition = model.partition = lambda inputs, data_samples: partition
+    losses = [m(images, None, mode='loss')['loss'] for m in (model, alone)]
+    assert torch.equal(*losses)
+
+
+def test_prediction_learns_from_the_reconstruction_but_not_the_other_way(build):
+    model = build()
+    model(torch.randn(3, 3, 48, 48), None, mode='loss')['loss_prediction'].backward()
+    assert model.backbone.cls_token.grad.any()  # as in HPM
+    assert model.neck.decoder_pred.weight.grad is None
+    assert all(value.grad is None for value in model.neck.decoder_blocks.parameters())
+
+
+def test_thrown_and_visible_patches_are_outside_of_the_loss(build):
+    model = build(mask_generator=THROWING)
+    partition = model.partition(torch.randn(3, 3, 48, 48), None)
+    pred, target = torch.randn(2, 3, 36)
+    for loss in (
+        model.loss_head.loss,
+        build(loss_head=dict(relative=False)).loss_head.loss,
+    ):
+        base = loss(pred, target, partition)
+        outside = 1 - partition.mask
+        moved = pred + torch.randn(3, 36) * outside
+        assert loss(moved, target + outside, partition) == base
+        assert loss(pred + torch.randn(3, 36), target, partition) != base
+
+
+def test_score_is_the_teachers_prediction_in_order_and_the_masks_follow_it(
+    build, monkeypatch
+):
+    model = build()
+    images = torch.randn(3, 3, 48, 48)
+    with torch.no_grad():
+        for value in model.loss_head.parameters():
+            value.add_(torch.randn_like(value))
+    before = model.predict_loss(images)
+    model.update_teacher(1.0)
+    pred = model.predict_loss(images)
+    assert not torch.allclose(before, pred)
+    hub = MessageHub('hpm')
+    hub.update_info_dict(dict(epoch=9, max_epochs=10))
+    monkeypatch.setattr(MessageHub, 'get_current_instance', lambda: hub)
+    score, partition = model.guide(images, None)
+    assert torch.equal(score, min_max(pred))
+    top = pred.topk(27 // 2, dim=1).indices
+    assert (partition.mask.gather(1, top) == 1).all()
+    assert partition.mask.sum() == 3 * 27
+    attention = model(images, mode='attention')
+    assert torch.equal(attention, score.unflatten(1, (6, 6)))
+
+
+def test_teacher_starts_equal_and_is_in_checkpoints(build):
+    model = build()
+    state = model.state_dict()
+    for name in ('backbone', 'neck', 'loss_head'):
+        for key, value in getattr(model, name).state_dict().items():
+            assert torch.equal(state[f'teacher.{name}.{key}'], value), key
+    with torch.no_grad():
+        for value in model.parameters():
+            value.add_(0.1 * torch.randn_like(value))
+    images = torch.randn(3, 3, 48, 48)
+    restored = build()
+    assert not torch.allclose(restored.predict_loss(images), model.predict_loss(images))
+    restored.load_state_dict(model.state_dict(), strict=True)
+    assert torch.equal(restored.predict_loss(images), model.predict_loss(images))
+    assert not torch.equal(restored.neck.mask_token, restored.teacher.neck.mask_token)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('relative', [True, False])
+def test_mixed_precision_is_finite_for_large_predictions(build, relative, dtype):
+    model = build(loss_head=dict(relative=relative))
+    with torch.no_grad():
+        model.loss_head.decoder.pred.weight.mul_(100.0)
+        model.loss_head.decoder.pred.bias.add_(1000.0)
+    with torch.autocast('cpu', dtype=dtype):
+        losses = step(model)
+    assert losses['loss_prediction'].dtype == torch.float32
+    assert all(loss.isfinite() for loss in losses.values())
+    grads = [value.grad for value in model.parameters() if value.grad is not None]
+    assert all(grad.isfinite().all() for grad in grads)
+
+
+def test_order_of_losses_is_learned_on_one_batch(build):
+    model = build()
+    optimizer = torch.optim.AdamW(model.loss_head.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        losses.append(step(model)['loss_prediction'].item())
+        optimizer.step()
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_grids_that_are_not_square(build):
+    model = build(img_size=(48, 32), head__type='mmattmask.GuidedMAEHead')
+    assert step(model, size=(48, 32))['loss_prediction'] > 0
+    assert model(torch.randn(2, 3, 48, 32), mode='attention').shape == (2, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (
+            dict(loss_head=dict(loss_weight=-2)),
+            'loss_weight must be at least 0, got -2',
+        ),
+        (dict(loss_head=dict(depth=3)), r'depth must be in 1\.\.2.* got 3'),
+        (
+            dict(scorer=dict(type='mmattmask.CachedAttention')),
+            r"needs scorer type='mmattmask.PredictedLoss', got CachedAttention",
+        ),
+    ],
+)
+def test_bad_options(build, changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(**changes)
+
+
+def test_score_without_a_host_that_predicts(guided_mae):
+    model = guided_mae(scorer=dict(type='mmattmask.PredictedLoss'))
+    with pytest.raises(ValueError, match=r'PredictedLoss needs a host.*LossPredicting'):
+        model(torch.randn(1, 3, 48, 48), None, mode='loss')
+
+
+def test_images_of_another_size(build):
+    with pytest.raises(ValueError, match=r'grid of \(6, 6\).*56 x 48 px have \(7, 6\)'):
+        build()(torch.randn(1, 3, 56, 48), mode='attention')
