@@ -2,6 +2,7 @@
 
     python benchmarks/step_time.py --batch-size 16 --rounds 12            # CPU
     python benchmarks/step_time.py --device cuda --batch-size 256 --amp   # GPU
+    python benchmarks/step_time.py --set gpa --batch-size 8      # GPA, HPM, LUT
 
 A step is forward, backward and an AdamW update on random images. Every round runs each
 variant once; the table gives medians over rounds and the median of the ratios to stock
@@ -36,16 +37,15 @@ ARCHS = {
 NUM_IMAGES = 4096
 
 
-def build(arch: str, generator: dict | None, scorer: dict | None):
+def build(arch: str, changes: dict | None):
     """Build stock MAE, or guided MAE with a policy."""
     model = get_config(STOCK).model
     model.backbone.arch, model.neck.embed_dim = ARCHS[arch]
-    if generator is not None:
+    if changes is not None:
         model.type = 'mmattmask.GuidedMAE'
         model.backbone.type = 'mmattmask.GuidedMAEViT'
         model.neck.type = 'mmattmask.GuidedMAEDecoder'
-        model.mask_generator = generator
-        model.scorer = scorer
+        model.update(changes)
     torch.manual_seed(0)
     model = MODELS.build(model)
     model.init_weights()
@@ -80,6 +80,48 @@ def make_samples(count: int) -> list[DataSample]:
     return samples
 
 
+def policies(args) -> dict[str, dict | None]:
+    """Return the variants of a set, stock MAE first: changes of the model."""
+    stock = {'stock MAE 75': None}
+    if args.set == 'gpa':
+        soft_to_hard = dict(type='mmattmask.SoftToHardMaskGenerator')
+        teacher = dict(
+            type='mmattmask.FrozenTeacher',
+            # random weights take the same time
+            backbone=dict(
+                type='VisionTransformer',
+                arch='b',
+                patch_size=16,
+                init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
+            ),
+        )
+        gpa = dict(mask_generator=soft_to_hard, scorer=teacher)
+        random = dict(type='mmattmask.RandomMaskGenerator')
+        return stock | {
+            'GPA cached': gpa | dict(scorer=teacher | dict(cached=True)),
+            'GPA online': gpa,
+            'GPA online + attention decoder': gpa
+            | dict(type='mmattmask.ScorePredictingMAE'),
+            'HPM': dict(
+                type='mmattmask.LossPredictingMAE', mask_generator=soft_to_hard
+            ),
+            'LUT': dict(type='mmattmask.LUT', mask_generator=random),
+        }
+    amt = dict(type='mmattmask.AMTMaskGenerator')
+    cached = dict(type='mmattmask.CachedAttention')
+    return stock | {
+        'guided, random 75': dict(
+            mask_generator=dict(type='mmattmask.RandomMaskGenerator')
+        ),
+        'AM 75/0': dict(
+            mask_generator=amt | dict(mask_ratio=0.75, throw_ratio=0.0), scorer=cached
+        ),
+        'AMT 45/40': dict(
+            mask_generator=amt | dict(mask_ratio=0.45, throw_ratio=0.40), scorer=cached
+        ),
+    }
+
+
 class Variant:
     """A model with its optimizer and the times of its steps."""
 
@@ -94,9 +136,11 @@ class Variant:
         synchronize(args)
         start = time.perf_counter()
         self.optimizer.zero_grad()
+        if type(self.model).__name__ == 'LUT':
+            inputs = [inputs, inputs.flip(-1)]
         with autocast(args):
-            loss = self.model(inputs, samples, mode='loss')['loss']
-        loss.backward()
+            losses = self.model(inputs, samples, mode='loss')
+        sum(losses.values()).backward()
         self.optimizer.step()
         synchronize(args)
         self.times.append(time.perf_counter() - start)
@@ -130,6 +174,7 @@ def median_time(function, args, rounds):
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--set', default='amt', choices=['amt', 'gpa'])
     parser.add_argument('--arch', default='base', choices=ARCHS)
     parser.add_argument('--batch-size', type=int, default=16)
     parser.add_argument('--rounds', type=int, default=12)
@@ -145,27 +190,19 @@ def main():
     args.fused = args.device == 'cuda'
     init_default_scope('mmpretrain')
 
-    random = dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.75)
-    amt = dict(type='mmattmask.AMTMaskGenerator')
-    cached = dict(type='mmattmask.CachedAttention')
-    policies = {
-        'stock MAE 75': (None, None),
-        'guided, random 75': (random, None),
-        'AM 75/0': (amt | dict(mask_ratio=0.75, throw_ratio=0.0), cached),
-        'AMT 45/40': (amt | dict(mask_ratio=0.45, throw_ratio=0.40), cached),
-    }
     with tempfile.TemporaryDirectory() as folder:
         bank = make_bank(folder)
         variants = []
-        for name, (generator, scorer) in policies.items():
-            model = build(args.arch, generator, scorer)
-            if scorer is not None:
+        for name, changes in policies(args).items():
+            model = build(args.arch, changes)
+            if getattr(getattr(model, 'scorer', None), 'cached', False):
                 model.scorer.bank = bank
             variants.append(Variant(name, model, args))
         inputs = torch.randn(args.batch_size, 3, 224, 224, device=args.device)
         samples = make_samples(args.batch_size)
         for round_ in range(args.warmup + args.rounds):
-            for variant in variants[round_ % 4 :] + variants[: round_ % 4]:
+            first = round_ % len(variants)
+            for variant in variants[first:] + variants[:first]:
                 variant.step(inputs, samples, args)
         for variant in variants:
             del variant.times[: args.warmup]
@@ -185,7 +222,15 @@ def report(args, variants, inputs, samples):
         f'{args.rounds} rounds\n'
     )
     stock, amt = variants[0], variants[-1]
-    targets = {'AMT 45/40': '<= 0.63 (FLOP limit 0.61)', 'guided, random 75': '1.00'}
+    targets = {
+        'AMT 45/40': '<= 0.63 (FLOP limit 0.61)',
+        'guided, random 75': '1.00',
+        'GPA cached': '<= 1.05',
+        'GPA online': '<= 1.46 (paper: 1.1)',
+        'GPA online + attention decoder': '(FLOPs 2.01)',
+        'HPM': '(FLOPs 2.51)',
+        'LUT': '(FLOPs 2.65)',
+    }
     print('| policy | step, s (median) | ratio to stock (median) | range | target |')
     print('|---|---|---|---|---|')
     for variant in variants:
@@ -196,6 +241,8 @@ def report(args, variants, inputs, samples):
             f'| {min(ratios):.2f}..{max(ratios):.2f} '
             f'| {targets.get(variant.name, "")} |'
         )
+    if args.set != 'amt':
+        return
     step = statistics.median(amt.times)
     stock_step = statistics.median(stock.times)
     guidance = median_time(lambda: amt.model.partition(inputs, samples), args, 30)

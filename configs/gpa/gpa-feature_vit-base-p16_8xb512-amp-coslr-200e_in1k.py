@@ -13,6 +13,4 @@ Metric:   ImageNet-1k fine-tuned top-1 83.22 (the paper's; not run by us).
 
 _base_ = './gpa_vit-base-p16_8xb512-amp-coslr-200e_in1k.py'
 
-model = dict(
-    type='mmattmask.ScorePredictingMAE', attention_head=dict(variant='paper')
-)
+model = dict(type='mmattmask.ScorePredictingMAE', attention_head=dict(variant='paper'))
