@@ -1,17 +1,13 @@
-"""The LUT configs are the released recipe, and they learn something."""
-
-import json
-import os
-import subprocess
-import sys
+"""The LUT configs are the released recipe."""
 
 import numpy as np
 import pytest
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import HOOKS, DefaultScope
 
+from mmattmask.engine import EMATeacherHook
 from mmattmask.models import EMATeacherHost
-from tests.config_building import CONFIGS, ROOT, build_model, build_pipeline, load
+from tests.config_building import CONFIGS, build_model, build_pipeline, load
 
 LUT = [name for name in CONFIGS if name.startswith('configs/lut/')]
 IN1K = [name for name in LUT if name.endswith('_in1k.py')]
@@ -21,7 +17,7 @@ IN1K = [name for name in LUT if name.endswith('_in1k.py')]
 def test_a_teacher_and_the_hook_that_moves_it_come_together(name):
     cfg = load(name)
     hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
-    moved = [hook for hook in hooks if type(hook).__name__ == 'EMATeacherHook']
+    moved = [hook for hook in hooks if isinstance(hook, EMATeacherHook)]
     assert len(moved) == isinstance(build_model(cfg), EMATeacherHost)
 
 
@@ -80,42 +76,3 @@ def test_second_view_is_coloured_and_the_first_is_not():
     assert 8 <= changes.count('gray') <= 32  # a third
     assert changes.count(True) > 20
     assert False in changes  # blur alone
-
-
-def train(work_dir, data_root, *options):
-    (name,) = [config for config in LUT if config.endswith('_debug.py')]
-    command = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(ROOT / name)]
-    command += ['--work-dir', str(work_dir), '--cfg-options']
-    command += [f'train_dataloader.dataset.data_root={data_root}', *options]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
-    run = subprocess.run(
-        command,
-        cwd=work_dir.parent,
-        env={**os.environ, 'PYTHONPATH': path, 'CUDA_VISIBLE_DEVICES': ''},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    (scalars,) = work_dir.glob('*/vis_data/scalars.json')
-    return [json.loads(line) for line in scalars.read_text().splitlines()]
-
-
-def test_both_losses_fall_on_photographs(data_folder, tmp_path):
-    rows = train(
-        tmp_path / 'work_dir',
-        data_folder / 'imagenet_sample' / 'train',
-        'train_dataloader.dataset.indices=96',
-        'train_dataloader.batch_size=16',
-        'train_cfg.max_epochs=6',
-        'param_scheduler.1.T_max=5',
-        'param_scheduler.1.end=6',
-        'optim_wrapper.optimizer.lr=1e-3',
-        'randomness.seed=0',
-    )
-    assert len(rows) == 36
-    for name in ('loss', 'loss_context'):
-        values = np.array([row[name] for row in rows])
-        assert np.isfinite(values).all()
-        assert values[-6:].mean() < 0.95 * values[:6].mean()
