@@ -39,7 +39,7 @@ train_dataloader = dict(
     )
 )
 custom_hooks = [
-    dict(type='mmattmask.AttentionRefreshHook', begin=12, interval=12),
+    dict(type='mmattmask.AttentionRefreshHook', begin=24, interval=8),
     dict(
         type='mmattmask.KNNHook',
         memory=dict(type='CIFAR10', data_root=data_root, split='train', indices=5000),

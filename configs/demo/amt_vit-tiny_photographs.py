@@ -27,7 +27,7 @@ model = dict(
         patch_size=8,
         embed_dim=128,
         decoder_embed_dim=64,
-        decoder_depth=1,
+        decoder_depth=3,
         decoder_num_heads=4,
     ),
     # Colour tells these photographs apart, and norm_pix would take it out of the task.
@@ -67,7 +67,7 @@ train_dataloader = dict(
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=2e-3, betas=(0.9, 0.95), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1.5e-3, betas=(0.9, 0.95), weight_decay=0.05),
 )
 auto_scale_lr = dict(base_batch_size=64)
 train_cfg = dict(max_epochs=48)
@@ -82,7 +82,8 @@ default_hooks = dict(
     logger=dict(interval=33), checkpoint=dict(interval=12, max_keep_ckpts=1)
 )
 custom_hooks = [
-    dict(type='mmattmask.AttentionRefreshHook', begin=12, interval=12),
+    # CLS attention of so short a run needs half of it to form.
+    dict(type='mmattmask.AttentionRefreshHook', begin=24, interval=8),
     dict(
         type='mmattmask.KNNHook',
         memory=dict(type='CustomDataset', data_root=data_root, data_prefix='train'),

@@ -145,6 +145,7 @@ def set_epochs(cfg: Config, epochs: int) -> None:
         cfg.default_hooks.checkpoint.interval
     )
     for hook in cfg.custom_hooks:
-        for name in ('begin', 'interval'):
-            if hook.get(name):
-                hook[name] = scaled(hook[name])
+        if hook.get('interval'):
+            hook.interval = scaled(hook.interval)
+        if hook.get('begin'):  # with room for a second time
+            hook.begin = min(scaled(hook.begin), epochs - 1 - hook.interval)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
 from mmpretrain.utils import get_ori_model
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from mmattmask.datasets.concat import bases
 from mmattmask.engine.image_pass import WholeImages, evaluating, image_pass
+from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks, own_places
 from mmattmask.engine.schedule import Schedule
-from mmattmask.evaluation import knn_accuracy, nearest_neighbours
+from mmattmask.evaluation import knn_accuracy
 from mmattmask.registry import HOOKS
 
 # Features by name, (N, C) float32, and class indices, (N,), on the CPU.
@@ -184,7 +185,7 @@ class KNNHook(Hook):
                     features.setdefault(key, []).append(pooled.float().cpu())
                 ids.append(batch.ids)
                 labels.append(batch.labels)
-        kept = _own_places(torch.cat(ids))
+        kept = own_places(torch.cat(ids))
         own = torch.cat(labels)[kept]
         missing = int(gather((own < 0).sum()[None]).sum())
         if missing:
@@ -263,57 +264,3 @@ def _build_labelled(name: str, config: dict[str, Any]) -> Any:
         load = dict(type='LoadImageFromFile')
         dataset = DATASETS.build({**config, 'pipeline': [load]})
     return dataset
-
-
-def nearest_on_all_ranks(
-    query: Tensor, bank: Tensor, labels: Tensor, k: int
-) -> tuple[Tensor, Tensor]:
-    """Find the nearest neighbours in a bank that is spread over the ranks.
-
-    Args:
-        query: Features, (Q, C), the same on all ranks.
-        bank: This rank's features, (N, C); N may differ between ranks and be 0.
-        labels: Their class indices, (N,).
-        k: Neighbours per query; more than all ranks have means all.
-
-    Returns:
-        Similarity, nearest first, and class indices of the neighbours, (Q, k) each.
-    """
-    total = int(gather(torch.tensor([len(bank)])).sum())
-    similarity = query.new_full((k, len(query)), -torch.inf)
-    classes = torch.zeros_like(similarity, dtype=torch.int64)
-    if len(bank):
-        nearest, rows = nearest_neighbours(query, bank, k)
-        similarity[: nearest.shape[1]] = nearest.T
-        classes[: nearest.shape[1]] = labels.to(query.device)[rows].T
-    similarity, classes = gather(similarity), gather(classes)
-    similarity, places = similarity.topk(min(k, total), dim=0)
-    return similarity.T, classes.gather(0, places).T
-
-
-def gather(own: Tensor) -> Tensor:
-    """Concatenate the rows of all ranks, which may have different numbers of them."""
-    if get_world_size() == 1:
-        return own
-    sizes = [int(size) for size in all_gather(torch.tensor(len(own)))]
-    padded = own.new_zeros(max(sizes), *own.shape[1:])
-    padded[: len(own)] = own
-    parts = all_gather(padded)
-    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
-
-
-def _own_places(ids: Tensor) -> Tensor:
-    """Return the rows of this rank to keep: every readable sample on one rank only.
-
-    Args:
-        ids: Sample ids of this rank, (M,); -1 for unreadable images.
-    """
-    counts = gather(torch.tensor([len(ids)]))
-    first = int(counts[: get_rank()].sum())
-    seen = set(gather(ids)[:first].tolist()) | {-1}
-    places = []
-    for place, sample in enumerate(ids.tolist()):
-        if sample not in seen:
-            seen.add(sample)
-            places.append(place)
-    return torch.tensor(places, dtype=torch.int64)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmattmask.demo.folder import split_folder, write_annotations
 from mmattmask.demo.photographs import tile_boxes, write_tiles
+from mmattmask.demo.run import set_epochs
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,6 +106,21 @@ def test_folder_without_classes(tmp_path):
     text = demo('--data', data, '--work-dir', work_dir, '--epochs', 3)
     check_report(text, work_dir, refreshes=[1, 2], has_labels=False)
     assert 'there is no k-NN accuracy' in log_of(work_dir)
+
+
+@pytest.mark.parametrize('name', ['photographs', 'cifar10'])
+@pytest.mark.parametrize('epochs', [3, 4, 5, 7, 48, 100, 480])
+def test_any_length_has_two_refreshes_and_a_whole_schedule(name, epochs):
+    cfg = Config.fromfile(ROOT / 'configs' / 'demo' / f'amt_vit-tiny_{name}.py')
+    set_epochs(cfg, epochs)
+    refresh = cfg.custom_hooks[0]
+    assert refresh.type == 'mmattmask.AttentionRefreshHook'
+    assert 1 <= refresh.begin < refresh.begin + refresh.interval < epochs
+    warm_up, cosine = cfg.param_scheduler
+    assert 1 <= warm_up.end == cosine.begin < cosine.end == epochs
+    assert cosine.T_max == epochs - warm_up.end
+    assert cfg.train_cfg.max_epochs == epochs
+    assert cfg.custom_hooks[1].interval >= 1
 
 
 @pytest.mark.slow

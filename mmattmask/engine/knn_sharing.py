@@ -1,0 +1,61 @@
+"""How the ranks of a run share one bank of k-NN features: each keeps its own part."""
+
+import torch
+from mmengine.dist import all_gather, get_rank, get_world_size
+from torch import Tensor
+
+from mmattmask.evaluation import nearest_neighbours
+
+
+def nearest_on_all_ranks(
+    query: Tensor, bank: Tensor, labels: Tensor, k: int
+) -> tuple[Tensor, Tensor]:
+    """Find the nearest neighbours in a bank that is spread over the ranks.
+
+    Args:
+        query: Features, (Q, C), the same on all ranks.
+        bank: This rank's features, (N, C); N may differ between ranks and be 0.
+        labels: Their class indices, (N,).
+        k: Neighbours per query; more than all ranks have means all.
+
+    Returns:
+        Similarity, nearest first, and class indices of the neighbours, (Q, k) each.
+    """
+    total = int(gather(torch.tensor([len(bank)])).sum())
+    similarity = query.new_full((k, len(query)), -torch.inf)
+    classes = torch.zeros_like(similarity, dtype=torch.int64)
+    if len(bank):
+        nearest, rows = nearest_neighbours(query, bank, k)
+        similarity[: nearest.shape[1]] = nearest.T
+        classes[: nearest.shape[1]] = labels.to(query.device)[rows].T
+    similarity, classes = gather(similarity), gather(classes)
+    similarity, places = similarity.topk(min(k, total), dim=0)
+    return similarity.T, classes.gather(0, places).T
+
+
+def gather(own: Tensor) -> Tensor:
+    """Concatenate the rows of all ranks, which may have different numbers of them."""
+    if get_world_size() == 1:
+        return own
+    sizes = [int(size) for size in all_gather(torch.tensor(len(own)))]
+    padded = own.new_zeros(max(sizes), *own.shape[1:])
+    padded[: len(own)] = own
+    parts = all_gather(padded)
+    return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+
+def own_places(ids: Tensor) -> Tensor:
+    """Return the rows of this rank to keep: every readable sample on one rank only.
+
+    Args:
+        ids: Sample ids of this rank, (M,); -1 for unreadable images.
+    """
+    counts = gather(torch.tensor([len(ids)]))
+    first = int(counts[: get_rank()].sum())
+    seen = set(gather(ids)[:first].tolist()) | {-1}
+    places = []
+    for place, sample in enumerate(ids.tolist()):
+        if sample not in seen:
+            seen.add(sample)
+            places.append(place)
+    return torch.tensor(places, dtype=torch.int64)
