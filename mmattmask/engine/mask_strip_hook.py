@@ -2,8 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +209,7 @@ class MaskStripHook(Hook):
         model = self._model
         score = self._score(inputs)
         rng = torch.Generator(inputs.device).manual_seed(self.seed)
-        with deciding_with(model, score, rng):
-            return score, model.partition(inputs, None)
+        return score, model.decide(score, inputs, rng)
 
     def _score(self, inputs: Tensor) -> Tensor | None:
         """Return the score of whole images, (B, L), or None if none is known."""
@@ -263,20 +261,6 @@ class MaskStripHook(Hook):
         temporary = target.with_suffix('.tmp.png')
         Image.fromarray(draw_sheet(rows, strips)).save(temporary)
         os.replace(temporary, target)
-
-
-@contextmanager
-def deciding_with(
-    model: nn.Module, score: Tensor | None, rng: torch.Generator
-) -> Iterator[None]:
-    """Let ``model.partition`` use this score and this source of randomness."""
-    former, model.rng = model.rng, rng
-    model.score = lambda *_: score  # in front of the method of the class
-    try:
-        yield
-    finally:
-        del model.score
-        model.rng = former
 
 
 def reconstruct(

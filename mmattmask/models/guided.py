@@ -144,14 +144,26 @@ class GuidedHost:
             partition.
         """
         score = self.score(inputs, data_samples)
+        return score, self.decide(score, inputs, self.rng)
+
+    @torch.no_grad()
+    def decide(
+        self, score: Tensor | None, inputs: Tensor, rng: torch.Generator | None = None
+    ) -> PatchPartition:
+        """Partition the patches of a batch by its score, or at random without one.
+
+        Args:
+            score: Score, (B, L), or None if none is known.
+            inputs: The views, (B, 3, H, W); only their number and device count.
+            rng: Source of randomness. Defaults to torch's own.
+        """
         generator = self.mask_generator
-        known = score
         if score is None:
             generator = self.warmup_mask_generator
             height, width = self.backbone.patch_resolution
             score = inputs.new_zeros(inputs.shape[0], height * width)
         progress = training_progress(generator.by_epoch, generator.include_current)
-        return known, generator(score, self.rng, progress)
+        return generator(score, rng, progress)
 
     def partition(
         self, inputs: Tensor, data_samples: Sequence[Any] | None
