@@ -17,7 +17,13 @@ ROOT = Path(__file__).resolve().parent
 # What `mim train`, `mim test` and `mim search` look for below mmattmask/.mim.
 MIM_ENTRIES = ('configs', 'tools', 'model-index.yml', 'dataset-index.yml')
 
-TEST = ['hypothesis>=6.100', 'pytest>=8', 'tensorboard>=2.16']
+TEST = [
+    'hypothesis>=6.100',
+    'pytest>=8',
+    'safetensors>=0.4',
+    'tensorboard>=2.16',
+    'timm>=1.0',
+]
 EXTRAS = {
     # One of these two.
     'onedl': [

@@ -39,7 +39,8 @@ class FrozenTeacher(CachedMaps):
             arch='b', patch_size=16)`` or ``dict(type='TIMMBackbone', …)``.
         checkpoint: Its weights: an MMPretrain, MAE, DINO, iBOT or AttMask file. Read
             when the model's weights are initialised. Defaults to None, for backbones
-            that load their own (TIMMBackbone, or ``init_cfg``).
+            that load their own (TIMMBackbone with ``pretrained`` or
+            ``checkpoint_path``, or ``init_cfg``).
         block: The block to read, from 0.
         head: The head to read, from 0; None sums over all heads.
         attention: ``'received'``, GPA's sum over all queries of the logits, CLS and the
@@ -80,6 +81,13 @@ class FrozenTeacher(CachedMaps):
             raise ValueError(f'head {head} does not exist in {heads} heads')
         teacher.requires_grad_(False).eval()
         self._hide(teacher)
+        own = ('init_cfg', 'pretrained', 'checkpoint_path')
+        self._loads_itself = any(backbone.get(name) for name in own)
+        if checkpoint is not None and hasattr(teacher, 'timm_model'):
+            raise ValueError(
+                f'a TIMMBackbone reads its own weights: give {checkpoint} as its '
+                'checkpoint_path'
+            )
         self.checkpoint = checkpoint
         self.block = block
         self.head = head
@@ -103,11 +111,10 @@ class FrozenTeacher(CachedMaps):
         if self._has_weights:
             return
         if self.checkpoint is None:
-            has_own = hasattr(self.teacher, 'timm_model') or self.teacher.init_cfg
-            if not has_own:
+            if not self._loads_itself:
                 raise ValueError(
-                    'FrozenTeacher has no weights: set checkpoint, or init_cfg of its '
-                    'backbone'
+                    'FrozenTeacher has no weights: set checkpoint, or init_cfg, '
+                    'pretrained or checkpoint_path of its backbone'
                 )
             self.teacher.init_weights()
         else:

@@ -71,6 +71,16 @@ def test_every_layout_gives_the_same_weights(tmp_path, layout):
         assert torch.equal(target.state_dict()[name], value), name
 
 
+def test_safetensors(tmp_path):
+    save_file = pytest.importorskip('safetensors.torch').save_file
+    source, target = vit(), vit()
+    path = tmp_path / 'weights.safetensors'
+    save_file(official(source.state_dict()), path)
+    load_matched(target, to_mmpretrain_vit(read_state_dict(path)), path)
+    for name, value in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], value), name
+
+
 def test_nothing_matches(tmp_path):
     path = tmp_path / 'other.pth'
     torch.save(nn.Linear(2, 2).state_dict(), path)
