@@ -11,6 +11,7 @@ from mmpretrain.models import VisionTransformer
 from torch import nn
 
 from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
+from mmattmask.runtime import safe_globals
 
 ARCH = dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16)
 OFFICIAL = {
@@ -69,6 +70,17 @@ def test_every_layout_gives_the_same_weights(tmp_path, layout):
     assert report == f'matched {count}/{count} weights of {path}'
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value), name
+
+
+def test_reading_leaves_the_allow_list_as_it_was(tmp_path):
+    path = tmp_path / 'weights.pth'
+    torch.save({'model': vit().state_dict()}, path)
+    entries = safe_globals()[:1]
+    torch.serialization.add_safe_globals(entries)
+    before = torch.serialization.get_safe_globals()
+    read_state_dict(path)
+    after = torch.serialization.get_safe_globals()
+    assert set(map(str, after)) == set(map(str, before))
 
 
 def test_safetensors(tmp_path):
