@@ -1,13 +1,18 @@
 """Policies: given a score, who is visible, masked or thrown."""
 
 from mmattmask.mask_generators.amt import AMTMaskGenerator
+from mmattmask.mask_generators.attmask import AttMaskGenerator
 from mmattmask.mask_generators.base import BaseMaskGenerator
+from mmattmask.mask_generators.block import BlockMaskGenerator, IBOTMaskGenerator
 from mmattmask.mask_generators.random import RandomMaskGenerator
 from mmattmask.mask_generators.soft_to_hard import SoftToHardMaskGenerator
 
 __all__ = [
     'AMTMaskGenerator',
+    'AttMaskGenerator',
     'BaseMaskGenerator',
+    'BlockMaskGenerator',
+    'IBOTMaskGenerator',
     'RandomMaskGenerator',
     'SoftToHardMaskGenerator',
 ]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
-from mmattmask.masking import PatchBudget, rank_bottom, rank_sampled, rank_top
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking import PatchBudget, rank_by_score, rank_sampled
+from mmattmask.masking.partition import Rounding, check_ratios, check_rounding
 from mmattmask.registry import TASK_UTILS
 
 Throw = Literal['middle', 'low']
@@ -30,6 +30,7 @@ class AMTMaskGenerator(BaseMaskGenerator):
             Defaults to ``'middle'``.
         ranking: ``'sampled'`` as in the paper; ``'top'`` or ``'bottom'`` rank by the
             score itself, without sampling. Defaults to ``'sampled'``.
+        rounding: ``'down'`` as AMT on MAE; ``'up'`` as SimMIM and AMT on SimMIM.
 
     Raises:
         ValueError: If the ratios are outside [0, 1] or sum to more than 1, or an
@@ -44,8 +45,10 @@ class AMTMaskGenerator(BaseMaskGenerator):
         throw_ratio: float = 0.40,
         throw: Throw = 'middle',
         ranking: Ranking = 'sampled',
+        rounding: Rounding = 'down',
     ) -> None:
         check_ratios(mask_ratio, throw_ratio)
+        check_rounding(rounding)
         if throw not in get_args(Throw):
             raise ValueError(f'throw must be one of {get_args(Throw)}, got {throw!r}')
         if ranking not in get_args(Ranking):
@@ -56,10 +59,13 @@ class AMTMaskGenerator(BaseMaskGenerator):
         self.throw_ratio = throw_ratio
         self.throw = throw
         self.ranking = ranking
+        self.rounding: Rounding = rounding
 
     def budget(self, num_patches: int) -> PatchBudget:
         """Round the ratios as the released code does."""
-        return PatchBudget.from_ratios(num_patches, self.mask_ratio, self.throw_ratio)
+        return PatchBudget.from_ratios(
+            num_patches, self.mask_ratio, self.throw_ratio, self.rounding
+        )
 
     def shuffle(
         self,
@@ -67,12 +73,13 @@ class AMTMaskGenerator(BaseMaskGenerator):
         budget: PatchBudget,
         rng: torch.Generator | None,
         progress: float,
+        grid: tuple[int, int] | None,
     ) -> Tensor:
         """Rank by attention, then place visible patches first."""
         if self.ranking == 'sampled':
             ranking = rank_sampled(score, rng)
         else:
-            ranking = (rank_top if self.ranking == 'top' else rank_bottom)(score)
+            ranking = rank_by_score(score, rng, self.ranking == 'bottom')
         masked, rest = ranking.split(
             [budget.num_masked, budget.num_visible + budget.num_thrown], dim=1
         )

@@ -15,10 +15,17 @@ class BaseMaskGenerator(metaclass=ABCMeta):
     they are taken (:meth:`shuffle`). It never sees images, epochs or models.
 
     Attributes:
+        variable_counts: Whether images may differ in their number of masked patches.
+            Such a generator offers :meth:`mask` only: hosts that gather visible patches
+            cannot use it.
+        may_mask_nothing: Whether an image may be left without any masked patch: then
+            losses that average over the masked patches of a batch may be undefined.
         by_epoch: Whether ``progress`` is to change with epochs or with iterations.
         include_current: Whether ``progress`` is to count the one in work as done.
     """
 
+    variable_counts: bool = False
+    may_mask_nothing: bool = False
     by_epoch: bool = True
     include_current: bool = False
 
@@ -30,6 +37,10 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             ValueError: If the ratios leave no visible or no masked patch.
         """
 
+    def max_masked(self, num_patches: int) -> int:
+        """Return the largest number of patches that may be masked in one image."""
+        return self.budget(num_patches).num_masked
+
     @abstractmethod
     def shuffle(
         self,
@@ -37,6 +48,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
         budget: PatchBudget,
         rng: torch.Generator | None,
         progress: float,
+        grid: tuple[int, int] | None,
     ) -> Tensor:
         """Order the patches as [visible | masked | thrown], (B, L) int64."""
 
@@ -45,6 +57,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
         score: Tensor,
         rng: torch.Generator | None = None,
         progress: float = 0.0,
+        grid: tuple[int, int] | None = None,
     ) -> PatchPartition:
         """Partition the patches of every image.
 
@@ -53,6 +66,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
                 known".
             rng: Source of randomness on the score's device. Defaults to torch's own.
             progress: Share of the training that is done, in [0, 1].
+            grid: Patches of an image, (h, w), for policies with a sense of place.
 
         Returns:
             The partition, with the same counts for every image.
@@ -61,4 +75,25 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             ValueError: If the ratios do not fit L.
         """
         budget = self.budget(score.shape[1])
-        return partition_patches(self.shuffle(score, budget, rng, progress), budget)
+        ids_shuffle = self.shuffle(score, budget, rng, progress, grid)
+        return partition_patches(ids_shuffle, budget)
+
+    def mask(
+        self,
+        score: Tensor,
+        rng: torch.Generator | None = None,
+        progress: float = 0.0,
+        grid: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Return only who is masked, for hosts with mask tokens.
+
+        Args:
+            score: As for a call.
+            rng: As for a call.
+            progress: As for a call.
+            grid: As for a call.
+
+        Returns:
+            1 for masked, 0 for all other patches, (B, L) float32.
+        """
+        return self(score, rng, progress, grid).mask

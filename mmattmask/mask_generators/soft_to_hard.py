@@ -71,6 +71,7 @@ class SoftToHardMaskGenerator(BaseMaskGenerator):
         budget: PatchBudget,
         rng: torch.Generator | None,
         progress: float,
+        grid: tuple[int, int] | None,
     ) -> Tensor:
         """Mask hard, soft and random patches according to the progress."""
         num_hard, num_soft = (

@@ -6,18 +6,21 @@ from mmattmask.masking.attention import (
     received_attention,
     reduce_heads,
 )
+from mmattmask.masking.blocks import block_masks, rank_around
+from mmattmask.masking.cells import expand_mask, expand_partition
+from mmattmask.masking.hint import mask_first, mask_some_images, reveal_hints
 from mmattmask.masking.partition import (
     PatchBudget,
     PatchPartition,
     partition_patches,
 )
 from mmattmask.masking.ranking import (
-    rank_bottom,
+    rank_by_score,
     rank_random,
     rank_sampled,
-    rank_top,
     shuffle_soft_to_hard,
 )
+from mmattmask.masking.ratios import as_range, draw_ratios
 from mmattmask.masking.score_losses import (
     relative_order_loss,
     z_score,
@@ -28,16 +31,24 @@ from mmattmask.masking.view import view_score
 __all__ = [
     'PatchBudget',
     'PatchPartition',
+    'as_range',
+    'block_masks',
     'cls_attention',
+    'draw_ratios',
+    'expand_mask',
+    'expand_partition',
+    'mask_first',
+    'mask_some_images',
     'min_max',
     'partition_patches',
-    'rank_bottom',
+    'rank_around',
+    'rank_by_score',
     'rank_random',
     'rank_sampled',
-    'rank_top',
     'received_attention',
     'reduce_heads',
     'relative_order_loss',
+    'reveal_hints',
     'shuffle_soft_to_hard',
     'view_score',
     'z_score',

@@ -19,6 +19,7 @@ def cls_attention(
     key: Tensor,
     num_prefix_tokens: int = 1,
     scale: float | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Compute the CLS token's attention to the patches of one layer.
 
@@ -33,6 +34,7 @@ def cls_attention(
             take part in the softmax and are then dropped, so a row sums to less
             than 1.
         scale: Factor on the logits. Defaults to ``D ** -0.5``.
+        bias: Added to the CLS token's logits (relative positions), (H, N).
 
     Returns:
         Attention after softmax, (B, H, N - num_prefix_tokens), in [0, 1], float32
@@ -58,6 +60,8 @@ def cls_attention(
         scale = float(key.shape[-1]) ** -0.5
     query_cls = at_least_float32(query[:, :, :1]) * scale
     logits = query_cls @ at_least_float32(key).transpose(-2, -1)
+    if bias is not None:
+        logits = logits + at_least_float32(bias).unsqueeze(1)
     return logits.softmax(dim=-1)[:, :, 0, num_prefix_tokens:]
 
 

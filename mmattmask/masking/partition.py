@@ -1,9 +1,13 @@
 """Who is visible, masked or thrown: the counts and the index tensors."""
 
+import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+
+Rounding = Literal['down', 'up']
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,35 @@ class PatchBudget:
 
     @classmethod
     def from_ratios(
-        cls, num_patches: int, mask_ratio: float, throw_ratio: float = 0.0
+        cls,
+        num_patches: int,
+        mask_ratio: float,
+        throw_ratio: float = 0.0,
+        rounding: Rounding = 'down',
     ) -> 'PatchBudget':
-        """Round ratios as AMT does: masked and masked + thrown both down.
+        """Round ratios as AMT does.
 
         Args:
             num_patches: Patches of an image, L.
             mask_ratio: Share of masked patches, in [0, 1].
             throw_ratio: Share of thrown patches, in [0, 1].
+            rounding: ``'down'`` rounds masked and masked + thrown down, as AMT on MAE;
+                ``'up'`` rounds masked and thrown up, as SimMIM and AMT on SimMIM.
 
         Returns:
             The counts; 196 patches at 0.45 and 0.40 give 30 visible, 88 masked and
-            78 thrown.
+            78 thrown; 49 at 0.44 and 0.26, rounded up, give 14, 22 and 13.
 
         Raises:
             ValueError: If the ratios do not leave a visible and a masked patch.
 
-        Source: guijiejie/AMT mae-AMT/models_mae.py.
+        Source: guijiejie/AMT mae-AMT/models_mae.py, SimMIM-AMT/data/amtdatasets.py.
         """
         check_ratios(mask_ratio, throw_ratio)
+        if rounding == 'up':
+            num_masked = math.ceil(num_patches * mask_ratio)
+            num_thrown = math.ceil(num_patches * throw_ratio)
+            return cls(num_patches - num_masked - num_thrown, num_masked, num_thrown)
         num_masked = int(num_patches * mask_ratio)
         num_hidden = int(num_patches * (mask_ratio + throw_ratio))
         return cls(num_patches - num_hidden, num_masked, num_hidden - num_masked)
@@ -88,6 +102,14 @@ def check_ratios(mask_ratio: float, throw_ratio: float = 0.0) -> None:
         raise ValueError(
             'mask_ratio and throw_ratio must be in [0, 1] and sum to at most 1, got '
             f'{mask_ratio} + {throw_ratio} = {mask_ratio + throw_ratio}'
+        )
+
+
+def check_rounding(rounding: str) -> None:
+    """Raise ValueError unless the rounding is known."""
+    if rounding not in get_args(Rounding):
+        raise ValueError(
+            f'rounding must be one of {get_args(Rounding)}, got {rounding!r}'
         )
 
 

@@ -20,28 +20,31 @@ def rank_random(score: Tensor, generator: torch.Generator | None = None) -> Tens
     return noise.argsort(dim=1)
 
 
-def rank_top(score: Tensor) -> Tensor:
-    """Rank the most attended patch first; ties keep raster order.
+def rank_by_score(
+    score: Tensor,
+    generator: torch.Generator | None = None,
+    lowest_first: bool = False,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """Rank by score, with ties in random order.
+
+    A score that is constant says "nothing is known" and gives a uniform random ranking;
+    ties in raster order would always begin in the top left corner.
 
     Args:
-        score: Score, (B, L); large = attended.
+        score: Score, (B, L), any type; large = attended.
+        generator: Source of randomness, for ties only. Defaults to torch's own.
+        lowest_first: Rank the least attended patch first, instead of the most attended.
+        noise: Uniform draws, (B, L), instead of ``generator``.
 
     Returns:
         Ranking, (B, L) int64.
     """
-    return score.argsort(dim=1, descending=True, stable=True)
-
-
-def rank_bottom(score: Tensor) -> Tensor:
-    """Rank the least attended patch first; ties keep raster order.
-
-    Args:
-        score: Score, (B, L); large = attended.
-
-    Returns:
-        Ranking, (B, L) int64.
-    """
-    return score.argsort(dim=1, stable=True)
+    shuffled = rank_random(score, generator) if noise is None else noise.argsort(dim=1)
+    order = score.gather(1, shuffled).argsort(
+        dim=1, descending=not lowest_first, stable=True
+    )
+    return shuffled.gather(1, order)
 
 
 def rank_sampled(
@@ -122,7 +125,7 @@ def shuffle_soft_to_hard(
     num_soft = min(num_soft, num_masked - num_hard)
     if noise is None:
         noise = torch.rand(score.shape, generator=generator, device=score.device)
-    hard = rank_top(score)[:, :num_hard]
+    hard = rank_by_score(score, noise=noise)[:, :num_hard]
     priority = noise.clone()
     if num_soft:
         if soft_ranking is None:

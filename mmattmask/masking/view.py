@@ -95,6 +95,23 @@ def view_score(
     return (rows @ attention_map.to(dtype) @ columns.transpose(1, 2)).flatten(1)
 
 
+def resample(attention_map: Tensor, grid: tuple[int, int], samples: int = 16) -> Tensor:
+    """Bring maps to another grid: interpolated bilinearly, averaged over each patch.
+
+    Args:
+        attention_map: Maps, (B, h, w), any grid and float type.
+        grid: Patches wanted, (h', w').
+        samples: Points per patch and axis that are averaged.
+
+    Returns:
+        Score in raster order, (B, h' * w'), float32 (float64 for float64 maps).
+    """
+    batch_size = len(attention_map)
+    whole = attention_map.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(batch_size, -1)
+    flip = torch.zeros(batch_size, 2, dtype=torch.bool, device=attention_map.device)
+    return view_score(attention_map, whole, whole[:, 2:], flip, grid, samples=samples)
+
+
 def _axis_weights(
     start: Tensor,
     length: Tensor,

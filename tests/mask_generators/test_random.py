@@ -39,6 +39,28 @@ def test_counts_with_throwing_are_amts(num_patches, mask_ratio, throw_ratio, see
     assert (partition.mask.sum(1) == masked).all()
 
 
+@pytest.mark.parametrize(
+    ('num_patches', 'ratios', 'rounding', 'budget'),
+    [
+        (49, (0.6,), 'up', PatchBudget(19, 30)),  # SimMIM: ceil(29.4)
+        (50, (0.75,), 'up', PatchBudget(12, 38)),
+        (50, (0.75,), 'down', PatchBudget(13, 37)),
+        (50, (0.75,), None, PatchBudget(12, 38)),  # MAE: visible down
+        (49, (0.44, 0.26), 'up', PatchBudget(14, 22, 13)),
+        (49, (0.44, 0.26), 'down', PatchBudget(15, 21, 13)),
+    ],
+)
+def test_rounding(num_patches, ratios, rounding, budget):
+    generator = RandomMaskGenerator(*ratios, rounding=rounding)
+    assert generator.budget(num_patches) == budget
+    assert generator(torch.zeros(2, num_patches)).budget == budget
+
+
+def test_unknown_rounding_is_refused():
+    with pytest.raises(ValueError, match=r"'down', 'up'.*got 'nearest'"):
+        RandomMaskGenerator(rounding='nearest')
+
+
 def test_every_patch_meets_every_fate_equally_often_whatever_the_score():
     draws, patches = 6000, 20
     score = torch.linspace(0, 1, patches).expand(draws, -1)

@@ -1,17 +1,24 @@
 """Rankings: permutations, order, and the law of the sampled one."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmattmask.masking import rank_bottom, rank_random, rank_sampled, rank_top
+from mmattmask.masking import (
+    rank_by_score,
+    rank_random,
+    rank_sampled,
+    shuffle_soft_to_hard,
+)
 
 RANKINGS = {
     'random': rank_random,
-    'top': rank_top,
-    'bottom': rank_bottom,
+    'top': rank_by_score,
+    'bottom': partial(rank_by_score, lowest_first=True),
     'sampled': rank_sampled,
 }
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -22,10 +29,10 @@ def place_of(ranking: Tensor) -> Tensor:
     return ranking.argsort(dim=1)
 
 
-def draw(score: Tensor, times: int, seed: int = 0) -> Tensor:
+def draw(score: Tensor, times: int, seed: int = 0, rank=rank_sampled) -> Tensor:
     """Rank one score (L,) many times, (times, L)."""
     generator = torch.Generator().manual_seed(seed)
-    return rank_sampled(score.expand(times, -1), generator)
+    return rank(score.expand(times, -1), generator)
 
 
 @pytest.mark.parametrize('name', RANKINGS)
@@ -41,10 +48,22 @@ def test_every_ranking_is_a_permutation(name, shape, dtype, zeros):
     assert torch.equal(ranking.sort(1).values, torch.arange(shape[1]).expand(shape))
 
 
-def test_top_and_bottom_sort_by_score_and_keep_raster_order_among_ties():
-    score = torch.tensor([[0.2, 0.9, 0.2, 0.9, 0.5], [0.1, 0.2, 0.3, 0.3, 0.0]])
-    assert rank_top(score).tolist() == [[1, 3, 4, 0, 2], [2, 3, 1, 0, 4]]
-    assert rank_bottom(score).tolist() == [[0, 2, 4, 1, 3], [4, 0, 1, 2, 3]]
+def test_top_and_bottom_sort_by_score_and_break_ties_at_random():
+    score = torch.tensor([0.2, 0.9, 0.2, 0.9, 0.5])
+    top = {tuple(row) for row in draw(score, 50, rank=rank_by_score).tolist()}
+    assert top == {(a, 4 - a, 4, b, 2 - b) for a in (1, 3) for b in (0, 2)}
+    lowest = partial(rank_by_score, lowest_first=True)
+    bottom = {tuple(row) for row in draw(score, 50, rank=lowest).tolist()}
+    assert bottom == {(b, 2 - b, 4, a, 4 - a) for a in (1, 3) for b in (0, 2)}
+    noise = torch.tensor([[0.5, 0.9, 0.1, 0.2, 0.3]])
+    assert rank_by_score(score[None], noise=noise).tolist() == [[3, 1, 4, 2, 0]]
+
+
+def test_a_constant_score_makes_hard_masks_random():
+    shuffles = shuffle_soft_to_hard(torch.zeros(200, 9), 4, 0, 4)
+    masked = torch.zeros(200, 9).scatter(1, shuffles[:, 5:], 1.0).mean(dim=0)
+    assert masked.amin() > 0.3
+    assert masked.amax() < 0.6
 
 
 @pytest.mark.parametrize('rank', [rank_random, rank_sampled])

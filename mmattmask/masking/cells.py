@@ -1,0 +1,88 @@
+"""Masks decided on coarse cells, spread over the tokens inside each cell."""
+
+import torch
+from torch import Tensor
+
+from mmattmask.masking.partition import (
+    PatchBudget,
+    PatchPartition,
+    partition_patches,
+)
+
+
+def expand_partition(
+    partition: PatchPartition, grid: tuple[int, int], factor: int
+) -> PatchPartition:
+    """Turn a partition of cells into one of the tokens inside the cells.
+
+    Every token shares the fate of its cell. Inside each set the cells keep their order;
+    the tokens of a cell follow each other in raster order.
+
+    Args:
+        partition: Partition of the cells of each image, L = h * w.
+        grid: Cells of an image, (h, w).
+        factor: Tokens per side of a cell.
+
+    Returns:
+        Partition of the tokens on the grid (h * factor, w * factor), with
+        ``factor ** 2`` times the counts.
+
+    Raises:
+        ValueError: If the grid does not have as many cells as the partition, or the
+            factor is less than 1.
+
+    Source: SimMIM, https://arxiv.org/abs/2111.09886 (masked patches of 32 px);
+    microsoft/SimMIM data/data_simmim.py.
+    """
+    _check(partition.mask, grid, factor)
+    cells = torch.cat(
+        [partition.ids_keep, partition.ids_mask, partition.ids_throw], dim=1
+    )
+    tokens = _tokens_of_cells(grid, factor, cells.device)
+    budget = partition.budget
+    return partition_patches(
+        tokens[cells].flatten(1),
+        PatchBudget(
+            budget.num_visible * factor**2,
+            budget.num_masked * factor**2,
+            budget.num_thrown * factor**2,
+        ),
+    )
+
+
+def expand_mask(mask: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
+    """Turn a mask of cells into one of the tokens inside the cells.
+
+    Args:
+        mask: One value per cell, (B, h * w), of any type.
+        grid: Cells of an image, (h, w).
+        factor: Tokens per side of a cell.
+
+    Returns:
+        (B, h * factor, w * factor).
+
+    Raises:
+        ValueError: As :func:`expand_partition`.
+    """
+    _check(mask, grid, factor)
+    rows: Tensor = mask.unflatten(1, grid).repeat_interleave(factor, dim=1)
+    return rows.repeat_interleave(factor, dim=2)
+
+
+def _tokens_of_cells(
+    grid: tuple[int, int], factor: int, device: torch.device
+) -> Tensor:
+    """Ids of the tokens inside each cell, (h * w, factor ** 2), in raster order."""
+    height, width = grid
+    ids = torch.arange(height * width * factor**2, device=device)
+    ids = ids.view(height, factor, width, factor).transpose(1, 2)
+    return ids.reshape(height * width, factor**2)
+
+
+def _check(mask: Tensor, grid: tuple[int, int], factor: int) -> None:
+    height, width = grid
+    if mask.shape[1] != height * width or factor < 1:
+        raise ValueError(
+            f'a grid of {height} x {width} has {height * width} cells, the mask '
+            f'{mask.shape[1]}; factor must be at least 1, got {factor}'
+        )

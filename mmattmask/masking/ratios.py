@@ -1,0 +1,56 @@
+"""Ratios that are drawn anew: from a range, or from one of several ranges."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Range = tuple[float, float]
+
+
+def as_range(ratio: float | Sequence[float], name: str) -> Range:
+    """Return (lowest, highest) of a ratio that is a number or already a range.
+
+    Args:
+        ratio: A number, or two in ascending order, in [0, 1].
+        name: What the error calls it.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    ends = tuple(ratio) if isinstance(ratio, Sequence) else (ratio, ratio)
+    if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= 1:
+        raise ValueError(
+            f'{name} must be a ratio in [0, 1] or a range (low, high), got {ratio}'
+        )
+    return float(ends[0]), float(ends[1])
+
+
+def draw_ratios(
+    ranges: Sequence[Range],
+    shape: tuple[int, ...],
+    device: torch.device,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draw ratios: one of the ranges, all equally likely, then uniformly in it.
+
+    They are drawn on the device, which nothing waits for.
+
+    Args:
+        ranges: Ranges (low, high).
+        shape: How many to draw.
+        device: Where.
+        generator: Source of randomness on ``device``. Defaults to torch's own.
+
+    Returns:
+        Ratios of ``shape``, float64, so that counts are rounded as Python rounds them.
+    """
+    choice, draw = torch.rand(
+        (2, *shape), dtype=torch.float64, device=device, generator=generator
+    )
+    choice = (choice * len(ranges)).floor()
+    ratios = torch.zeros_like(draw)
+    for index, (low, high) in enumerate(ranges):
+        drawn = (low + (high - low) * draw).clamp_max(high)
+        ratios = torch.where(choice == index, drawn, ratios)
+    return ratios
