@@ -24,6 +24,7 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
+from mmattmask.models.guidance import attention_maps
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
 
 STOCK = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
@@ -250,7 +251,7 @@ def report(args, variants, inputs, samples):
     amt.model.eval()
     with torch.no_grad(), autocast(args):
         attention = median_time(
-            lambda: amt.model(inputs, mode='attention'), args, max(3, args.rounds // 2)
+            lambda: attention_maps(amt.model, inputs), args, max(3, args.rounds // 2)
         )
     refreshes = (args.epochs - 1) // args.interval
     share = refreshes * attention / (args.epochs * step)

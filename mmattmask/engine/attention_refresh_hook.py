@@ -20,8 +20,10 @@ from mmattmask.engine.bank_sharing import (
 )
 from mmattmask.engine.image_pass import WholeImages, evaluating, image_pass
 from mmattmask.engine.schedule import Schedule
+from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.registry import HOOKS
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter, CachedMaps
+from mmattmask.scorers.self_attention import image_size_of
 
 BANK_KEY = 'mmattmask/attention_bank'
 
@@ -101,22 +103,25 @@ class AttentionRefreshHook(Hook):
         """Check model, data and schedule; find the bank of a resumed run."""
         self._start = time.perf_counter()
         self._model = get_ori_model(runner.model)
-        scorer = getattr(self._model, 'scorer', None)
+        guidance = guidance_of(self._model)
+        scorer = None if guidance is None else guidance.scorer
         if not isinstance(scorer, CachedMaps) or not scorer.cached:
             raise ValueError(
                 'AttentionRefreshHook needs a guided model whose scorer keeps maps, '
                 "such as dict(type='mmattmask.CachedAttention'), got "
                 f'{type(self._model).__name__} with {type(scorer).__name__}'
             )
+        self._scorer = scorer
+        scorer.check(self._model.backbone)
         datasets = bases(runner.train_dataloader.dataset)
         for dataset in datasets:
             check_pipeline(dataset.pipeline.transforms)
-        size = self.input_size or self._model.backbone.img_size
+        size = self.input_size or image_size_of(self._model.backbone)
         self._images = WholeImages(datasets, tuple(size), self.pipeline)
         self._header = BankHeader(
             len(self._images),
-            self._model.attention_grid(size),
-            self._model.scorer.storage,
+            scorer.map_grid(self._model.backbone, size),
+            scorer.storage,
             fingerprint(datasets),
             source='',
         )
@@ -181,7 +186,7 @@ class AttentionRefreshHook(Hook):
                 f'{reason or "another rank cannot read it"}'
             )
             return False
-        self._model.scorer.bank = bank
+        self._scorer.bank = bank
         runner.logger.info(f'attention refresh: going on with {bank.path}')
         return True
 
@@ -204,7 +209,7 @@ class AttentionRefreshHook(Hook):
     ) -> None:
         """Make a bank, all of it or only ``rows`` anew, and give it to the scorer."""
         start = time.perf_counter()
-        scorer = self._model.scorer
+        scorer = self._scorer
         name = f'{self._unit}_{now}'
         path = self._path(runner, name)
         header = dataclasses.replace(self._header, source=f'{self._unit} {now}')
@@ -252,7 +257,7 @@ class AttentionRefreshHook(Hook):
                 rows,
                 self.max_unreadable,
             ):
-                maps = model(batch.inputs, mode='attention').cpu().numpy()
+                maps = attention_maps(model, batch.inputs).cpu().numpy()
                 ids = batch.ids.numpy()
                 writer.write(ids[ids >= 0], maps[ids >= 0])
                 written.append(ids[ids >= 0])

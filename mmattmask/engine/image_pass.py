@@ -17,6 +17,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import TRANSFORMS
 from mmengine.runner import autocast
 from mmpretrain.datasets import PackInputs
+from mmpretrain.models import TwoNormDataPreprocessor
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -77,11 +78,15 @@ class WholeImages(Dataset):
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int, int, str]:
-        """Return the uint8 image (3, H, W), its id, its label and what went wrong."""
+    def info(self, index: int) -> tuple[int, dict[str, Any]]:
+        """Return the dataset an image is from, and a copy of what that knows of it."""
         part = int(np.searchsorted(self.ends, index, side='right'))
         first = int(self.ends[part - 1]) if part else 0
-        results = copy.copy(self.datasets[part].get_data_info(index - first))
+        return part, copy.copy(self.datasets[part].get_data_info(index - first))
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int, int, str]:
+        """Return the uint8 image (3, H, W), its id, its label and what went wrong."""
+        part, results = self.info(index)
         label = results.get('gt_label', -1)
         label = int(label) if np.ndim(label) == 0 else -1
         name = results.get('img_path', f'sample {index}')
@@ -124,6 +129,15 @@ def evaluating(runner: Any) -> Iterator[nn.Module]:
             yield model
     finally:
         model.train(training)
+
+
+def normalized(preprocessor: nn.Module, pixels: Tensor) -> Tensor:
+    """Return pixels (B, 3, H, W) as the model wants them, on its device."""
+    # BEiT and CAE normalise two pictures of an image, the first for the backbone
+    two = isinstance(preprocessor, TwoNormDataPreprocessor)
+    batch = {'inputs': [pixels, pixels] if two else pixels, 'data_samples': []}
+    inputs = preprocessor(batch, False)['inputs']
+    return inputs[0] if two else inputs
 
 
 def image_pass(
@@ -187,7 +201,7 @@ def image_pass(
                 f'{description}: {len(unreadable)} images cannot be read, '
                 f'max_unreadable is {max_unreadable}: {"; ".join(unreadable[:20])}'
             )
-        inputs = preprocessor({'inputs': pixels, 'data_samples': []}, False)['inputs']
+        inputs = normalized(preprocessor, pixels)
         if new:
             indices[torch.tensor([bool(error) for error in errors])] = -1
         yield ImageBatch(inputs, indices, labels)

@@ -18,9 +18,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmattmask.datasets.concat import bases
-from mmattmask.engine.image_pass import WholeImages, evaluating
+from mmattmask.engine.image_pass import WholeImages, evaluating, normalized
 from mmattmask.engine.schedule import Schedule
 from mmattmask.masking import PatchPartition
+from mmattmask.models.guidance import attention_maps
 from mmattmask.models.guided import GuidedHost
 from mmattmask.registry import HOOKS
 from mmattmask.visualization import (
@@ -118,6 +119,7 @@ class MaskStripHook(Hook):
                 runner.logger.warning(f'mask strips: skipped an unreadable {error}')
         self._ids = [index for _, index, _, error in loaded if not error]
         self._pixels = [pixels for pixels, _, _, error in loaded if not error]
+        self._paths = [images.info(index)[1].get('img_path') for index in self._ids]
 
     def before_train_epoch(self, runner: Any) -> None:
         """Draw by epoch, and what a refresh before this epoch brought."""
@@ -172,21 +174,20 @@ class MaskStripHook(Hook):
             self._add_to_sheet(runner, [strips[i] for i in chosen], now)
 
     def _strips(self, runner: Any) -> list[Strip]:
-        model, grid = self._model, tuple(self._model.backbone.patch_resolution)
-        preprocessor = model.data_preprocessor
-        batch = {'inputs': torch.stack(self._pixels), 'data_samples': []}
-        inputs = preprocessor(batch, False)['inputs']
+        model, preprocessor = self._model, self._model.data_preprocessor
+        inputs = normalized(preprocessor, torch.stack(self._pixels))
+        grid = model.policy_grid(inputs.shape[-2:])
         with evaluating(runner):
             score, partition = self._score_and_partition(inputs)
-            shown = score
+            shown = None if score is None else score.unflatten(1, grid)
             if score is None and hasattr(model.scorer, 'measure'):
-                shown = model(inputs, mode='attention').flatten(1)
+                shown = attention_maps(model, inputs)
             prediction = reconstruct(model, inputs, partition)
         images = to_rgb(inputs, preprocessor.mean, preprocessor.std)
         sets = membership(partition, grid)
         maps = None
         if shown is not None:
-            maps = shown.float().cpu().numpy().reshape(-1, *grid)
+            maps = shown.float().cpu().numpy()
         pixels = None
         if prediction is not None:
             pixels = to_rgb(prediction, preprocessor.mean, preprocessor.std)
@@ -217,8 +218,7 @@ class MaskStripHook(Hook):
         if self.dataset is not None and getattr(model.scorer, 'cached', False):
             if self._bank is None:
                 return None
-            score: Tensor = model(inputs, mode='attention').flatten(1)
-            return score
+            return attention_maps(model, inputs).flatten(1)
         height, width = inputs.shape[-2:]
         whole = {
             'crop_box': (0.0, 0.0, float(height), float(width)),
@@ -227,7 +227,8 @@ class MaskStripHook(Hook):
             'flip_direction': None,
         }
         samples = [
-            DataSample(metainfo={**whole, 'sample_idx': index}) for index in self._ids
+            DataSample(metainfo={**whole, 'sample_idx': index, 'img_path': path})
+            for index, path in zip(self._ids, self._paths, strict=True)
         ]
         return model.score(inputs, samples)
 

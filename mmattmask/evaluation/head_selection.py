@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmattmask.scorers.self_attention import (
     ATTENTIONS,
     Attention,
+    BlockAttention,
     attention_to_patches,
     blocks_of,
     check_block,
@@ -172,9 +173,9 @@ def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
     def reduce(module: nn.Module, args: object, output: Tensor) -> None:
         heads = blocks[len(maps)].attn.num_heads
         query, key, _ = output.unflatten(-1, (3, heads, -1)).unbind(2)
-        query, key = query.transpose(1, 2), key.transpose(1, 2)
+        read = BlockAttention(query.transpose(1, 2), key.transpose(1, 2))
         with torch.autocast(output.device.type, enabled=False):
-            maps.append(attention_to_patches(query, key, prefix, attention))
+            maps.append(attention_to_patches(read, prefix, attention))
 
     for number in range(len(blocks)):
         check_block(vit, number)

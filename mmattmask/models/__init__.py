@@ -1,8 +1,19 @@
 """Hosts: stock masked image modeling that takes its partition from outside."""
 
 from mmattmask.models.attention_head import AttentionHead
+from mmattmask.models.convmae import ConvMAEViT
+from mmattmask.models.convvit import ConvViT
+from mmattmask.models.data_preprocessor import (
+    GuidedDataPreprocessor,
+    GuidedTwoNormDataPreprocessor,
+)
 from mmattmask.models.ema_teacher import EMATeacherHost
+from mmattmask.models.guidance import Guidance, attention_maps, guidance_of
 from mmattmask.models.guided import GuidedHost, PartitionedBackbone
+from mmattmask.models.ibot import IBOT
+from mmattmask.models.ibot_head import IBOTHead
+from mmattmask.models.ibot_loss import IBOTLoss
+from mmattmask.models.ibot_vit import IBOTViT
 from mmattmask.models.loss_predicting_mae import (
     LossPredictingMAE,
     LossPredictionHead,
@@ -14,21 +25,52 @@ from mmattmask.models.mae import (
     GuidedMAEHead,
     GuidedMAEViT,
 )
+from mmattmask.models.mae_family import (
+    GuidedEVA,
+    GuidedMAEHiViT,
+    GuidedMFF,
+    GuidedMFFViT,
+    GuidedMILAN,
+    GuidedMILANViT,
+)
+from mmattmask.models.mae_host import MAEHost
 from mmattmask.models.score_decoder import ScoreDecoder
 from mmattmask.models.score_predicting_mae import ScorePredictingMAE
+from mmattmask.models.simmim import GuidedSimMIM
+from mmattmask.models.simmim_vit import SimMIMViT
 
 __all__ = [
+    'IBOT',
     'LUT',
     'AttentionHead',
+    'ConvMAEViT',
+    'ConvViT',
     'EMATeacherHost',
+    'Guidance',
+    'GuidedDataPreprocessor',
+    'GuidedEVA',
     'GuidedHost',
     'GuidedMAE',
     'GuidedMAEDecoder',
     'GuidedMAEHead',
+    'GuidedMAEHiViT',
     'GuidedMAEViT',
+    'GuidedMFF',
+    'GuidedMFFViT',
+    'GuidedMILAN',
+    'GuidedMILANViT',
+    'GuidedSimMIM',
+    'GuidedTwoNormDataPreprocessor',
+    'IBOTHead',
+    'IBOTLoss',
+    'IBOTViT',
     'LossPredictingMAE',
     'LossPredictionHead',
+    'MAEHost',
     'PartitionedBackbone',
     'ScoreDecoder',
     'ScorePredictingMAE',
+    'SimMIMViT',
+    'attention_maps',
+    'guidance_of',
 ]

@@ -167,7 +167,8 @@ class AttentionHead(BaseModule):
         if score is None:
             return zero_weighted(self)
         pred = self.predict(tokens, features) if active else channel_mean(tokens)
-        pred = neck.to_raster(pred[:, 1:].unsqueeze(-1)).squeeze(-1)
+        pred = pred[:, neck.num_extra_tokens :].unsqueeze(-1)
+        pred = neck.to_raster(pred).squeeze(-1)
         loss = self.loss_weight * self.compare(pred, score, partition)
         return loss if active else loss + zero_weighted(self)
 

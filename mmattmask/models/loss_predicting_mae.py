@@ -45,6 +45,7 @@ class LossPredictionHead(BaseModule):
             raise ValueError(f'loss_weight must be at least 0, got {loss_weight}')
         self.relative = relative
         self.loss_weight = loss_weight
+        self.num_extra_tokens = neck.num_extra_tokens
         self.decoder = ScoreDecoder(neck, depth)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ class LossPredictionHead(BaseModule):
         Returns:
             (B, N), at least float32, in the order of the tokens.
         """
-        return self.decoder(tokens)[:, 1:]
+        return self.decoder(tokens)[:, self.num_extra_tokens :]
 
     def loss(self, pred: Tensor, target: Tensor, partition: PatchPartition) -> Tensor:
         """Compare predicted and true losses of the masked patches.
@@ -132,7 +133,7 @@ class LossPredictingMAE(EMATeacherHost, GuidedMAE):
         Raises:
             ValueError: If the images have another size.
         """
-        grid = self.attention_grid(images.shape[-2:])
+        grid = self.policy_grid(images.shape[-2:])
         if grid != tuple(self.neck.grid):
             raise ValueError(
                 f'losses are predicted on a grid of {tuple(self.neck.grid)} patches, '

@@ -7,13 +7,13 @@ import torch
 from mmengine.model import BaseModule
 from mmpretrain.models import MAE, MAEPretrainDecoder, MAEPretrainHead, MAEViT
 from mmpretrain.models.utils import build_2d_sincos_position_embedding
-from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 
-from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking import PatchPartition
-from mmattmask.models.guided import GuidedHost, PartitionedBackbone, patch_size_of
+from mmattmask.models.guided import PartitionedBackbone
+from mmattmask.models.mae_host import MAEHost
 from mmattmask.registry import MODELS
+from mmattmask.scorers.self_attention import cut, patch_size_of
 
 
 def _positions(grid: Sequence[int], like: Tensor) -> Tensor:
@@ -41,12 +41,7 @@ class GuidedMAEViT(PartitionedBackbone, MAEViT):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        patch_size = patch_size_of(self)
-        if any(side % patch_size for side in self.img_size):
-            raise ValueError(
-                f'patch_size ({patch_size}) does not divide img_size '
-                f'({self.img_size[0]} x {self.img_size[1]})'
-            )
+        cut(self.img_size, patch_size_of(self))
 
     def init_weights(self) -> None:
         """Initialise as stock, with a position embedding for any grid."""
@@ -66,10 +61,13 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         *args: As for MAEPretrainDecoder.
         grid: Patches of an image, (h, w). The host fills it in. Defaults to a square of
             ``num_patches``.
+        with_cls_token: Whether the encoder's tokens begin with a CLS token. The host
+            fills it in. Defaults to True.
         **kwargs: As for MAEPretrainDecoder.
 
     Attributes:
         partition: The partition of the batch in work, set by the host, or None.
+        num_extra_tokens: Tokens before the patches: 1 with a CLS token, else 0.
 
     Raises:
         ValueError: If ``grid`` does not have ``num_patches`` cells.
@@ -78,7 +76,11 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
     partition: PatchPartition | None = None
 
     def __init__(
-        self, *args: Any, grid: tuple[int, int] | None = None, **kwargs: Any
+        self,
+        *args: Any,
+        grid: tuple[int, int] | None = None,
+        with_cls_token: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         if grid is None:
@@ -89,40 +91,50 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
                 f'num_patches is {self.num_patches}'
             )
         self.grid = tuple(grid)
+        self.num_extra_tokens = int(with_cls_token)
+        if not with_cls_token:
+            # Differs from MMPretrain, which takes the first visible patch of an encoder
+            # without a CLS token (HiViT) for one and shifts all others.
+            self.decoder_pos_embed = nn.Parameter(
+                self.decoder_pos_embed[:, 1:].clone(), requires_grad=False
+            )
 
     def init_weights(self) -> None:
         """Initialise as stock, with a position embedding for any grid."""
         # As MAEPretrainDecoder.init_weights of mmpretrain 1.2.0 (square grids only).
         BaseModule.init_weights(self)
-        self.decoder_pos_embed.data.copy_(_positions(self.grid, self.decoder_pos_embed))
+        with torch.no_grad():
+            positions = _positions(self.grid, self.decoder_pos_embed)
+            self.decoder_pos_embed.copy_(positions[:, 1 - self.num_extra_tokens :])
         nn.init.normal_(self.mask_token, std=0.02)
 
     def embed(self, x: Tensor, ids_restore: Tensor) -> Tensor:
         """Turn encoded tokens into decoder tokens with their positions.
 
         Args:
-            x: Encoded tokens, CLS first, (B, 1 + V, C).
+            x: Encoded tokens, CLS first if there is one, (B, 1 + V, C).
             ids_restore: Place of each patch in [visible | masked | thrown], (B, L).
 
         Returns:
-            Decoder tokens, CLS first: (B, 1 + L, D) in raster order, or
+            Decoder tokens, CLS first if there is one: (B, 1 + L, D) in raster order, or
             (B, 1 + V + M, D) as [CLS | visible | masked] where patches are thrown.
         """
         x = self.decoder_embed(x)
+        first = self.num_extra_tokens
         batch_size, num_tokens, dims = x.shape
         num_patches = ids_restore.shape[1]
         num_thrown = 0 if self.partition is None else self.partition.ids_throw.shape[1]
         mask_tokens = self.mask_token.expand(
-            batch_size, num_patches + 1 - num_tokens - num_thrown, dims
+            batch_size, num_patches + first - num_tokens - num_thrown, dims
         )
-        patches = torch.cat([x[:, 1:], mask_tokens], dim=1)
+        patches = torch.cat([x[:, first:], mask_tokens], dim=1)
         if not num_thrown:  # raster order, as stock
             index = ids_restore.unsqueeze(-1).expand(-1, -1, dims)
-            tokens = torch.cat([x[:, :1], patches.gather(1, index)], dim=1)
+            tokens = torch.cat([x[:, :first], patches.gather(1, index)], dim=1)
             return tokens + self.decoder_pos_embed
-        cls_position, positions = self.decoder_pos_embed.split([1, num_patches], dim=1)
+        extra, positions = self.decoder_pos_embed.split([first, num_patches], dim=1)
         patches = patches + positions[0][self._ids_seen()]
-        return torch.cat([x[:, :1] + cls_position, patches], dim=1)
+        return torch.cat([x[:, :first] + extra, patches], dim=1)
 
     def decode(self, tokens: Tensor) -> Tensor:
         """Run blocks and norm on decoder tokens, (B, 1 + N, D)."""
@@ -132,7 +144,7 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
 
     def predict(self, features: Tensor) -> Tensor:
         """Turn decoded tokens (B, 1 + N, D) into pixels in raster order, (B, L, K)."""
-        return self.to_raster(self.decoder_pred(features)[:, 1:])
+        return self.to_raster(self.decoder_pred(features)[:, self.num_extra_tokens :])
 
     def to_raster(self, values: Tensor) -> Tensor:
         """Put per-patch values in the order of decoder tokens into raster order.
@@ -202,80 +214,8 @@ class GuidedMAEHead(MAEPretrainHead):
 
 
 @MODELS.register_module()
-class GuidedMAE(GuidedHost, MAE):
+class GuidedMAE(MAEHost, MAE):
     """MAE whose masks come from a mask generator and, if given, a scorer.
 
-    What can be inferred need not be in the config: the decoder's grid, number of
-    patches, patch size and input width, and the head's patch size.
-
-    Args:
-        backbone: Config of a ``GuidedMAEViT``, or a module.
-        neck: Config of a ``GuidedMAEDecoder``, or a module.
-        head: Config of a stock ``MAEPretrainHead`` or of a ``GuidedMAEHead``.
-        mask_generator: Config of a mask generator.
-        scorer: Config of a scorer. Defaults to None: no score.
-        **kwargs: As for MAE.
-
-    Raises:
-        ValueError: If the parts do not fit each other.
+    What can be inferred need not be in the config, see :class:`MAEHost`.
     """
-
-    def __init__(
-        self,
-        backbone: dict[str, Any] | nn.Module,
-        neck: dict[str, Any] | nn.Module,
-        head: dict[str, Any] | nn.Module,
-        mask_generator: dict[str, Any] | BaseMaskGenerator,
-        scorer: dict[str, Any] | nn.Module | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if isinstance(backbone, dict):
-            backbone = MMPRETRAIN_MODELS.build(backbone)
-        if isinstance(backbone, PartitionedBackbone):
-            patch_size = patch_size_of(backbone)
-            if isinstance(neck, dict):
-                _check_decoder(MMPRETRAIN_MODELS.get(neck['type']))
-                neck = neck.copy()
-                neck.setdefault('num_patches', backbone.num_patches)
-                neck.setdefault('grid', tuple(backbone.patch_resolution))
-                neck.setdefault('patch_size', patch_size)
-                neck.setdefault('embed_dim', backbone.embed_dims)
-            if isinstance(head, dict):
-                head = head.copy()
-                head.setdefault('patch_size', patch_size)
-        super().__init__(backbone, neck, head, **kwargs)
-        self.init_guidance(mask_generator, scorer)
-        self._check_parts()
-
-    def _check_parts(self) -> None:
-        backbone, neck, head = self.backbone, self.neck, self.head
-        _check_decoder(type(neck))
-        grid, patch_size = tuple(backbone.patch_resolution), patch_size_of(backbone)
-        checks = {
-            'grid': (neck.grid, grid),
-            'embed_dim': (neck.decoder_embed.in_features, backbone.embed_dims),
-            'head.patch_size': (head.patch_size, patch_size),
-            'output': (
-                neck.decoder_pred.out_features,
-                patch_size**2 * head.in_channels,
-            ),
-        }
-        for name, (value, expected) in checks.items():
-            if value != expected:
-                raise ValueError(
-                    f'neck or head do not fit the backbone: {name} is {value}, the '
-                    f'backbone needs {expected}'
-                )
-        if grid[0] != grid[1] and not isinstance(head, GuidedMAEHead):
-            raise ValueError(
-                f'{type(head).__name__} takes square images only, the grid is '
-                f"{grid[0]} x {grid[1]}: use head type='mmattmask.GuidedMAEHead'"
-            )
-
-
-def _check_decoder(cls: type) -> None:
-    if not issubclass(cls, GuidedMAEDecoder):
-        raise ValueError(
-            "GuidedMAE needs neck type='mmattmask.GuidedMAEDecoder', got "
-            f'{cls.__name__}'
-        )

@@ -5,6 +5,7 @@ from mmattmask.scorers.cached_attention import CachedAttention
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
 from mmattmask.scorers.predicted_loss import PredictedLoss
+from mmattmask.scorers.user_maps import UserMaps
 
 __all__ = [
     'AttentionBank',
@@ -15,4 +16,5 @@ __all__ = [
     'CachedMaps',
     'FrozenTeacher',
     'PredictedLoss',
+    'UserMaps',
 ]

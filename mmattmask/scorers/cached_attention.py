@@ -1,5 +1,6 @@
 """Scores from attention maps that the model made of the whole images (AMT)."""
 
+from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
 from mmattmask.masking import reduce_heads
@@ -50,12 +51,17 @@ class CachedAttention(CachedMaps):
         """Raise ValueError unless the backbone's attention can be read."""
         check_readable(backbone, self.block)
 
-    def measure(self, backbone: nn.Module, images: Tensor) -> Tensor:
+    def measure(self, model: nn.Module, images: Tensor) -> Tensor:
         """Return whole images' scores, (B, L) float32, in [0, 1] unless ``'mean'``.
 
         Args:
-            backbone: The ViT to read.
+            model: The host, in its distributed wrapper if it has one.
             images: Normalised images, (B, 3, H, W).
         """
-        attention = read_cls_attention(backbone, images, self.block)
+        attention = read_cls_attention(
+            get_ori_model(model).backbone,
+            images,
+            self.block,
+            lambda images: model(images, mode='tensor'),
+        )
         return reduce_heads(attention, self.reduce_heads)

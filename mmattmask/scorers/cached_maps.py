@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmattmask.datasets.geometry import flip_axes
 from mmattmask.masking import view_score
 from mmattmask.masking.view import CROP_MODES, CropMode
 from mmattmask.scorers.bank import AttentionBank, Storage
+from mmattmask.scorers.geometry import read_metainfo, view_geometry
+from mmattmask.scorers.self_attention import cut, patch_size_of
 
 
 def check_options(**options: tuple[Any, tuple[Any, ...]]) -> None:
@@ -56,12 +57,26 @@ class CachedMaps(nn.Module, metaclass=ABCMeta):
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless scores can be had for this student."""
 
-    @abstractmethod
-    def measure(self, backbone: nn.Module, images: Tensor) -> Tensor:
-        """Return whole images' scores, (B, L) float32, large = attended.
+    def map_grid(
+        self, backbone: nn.Module, image_size: Sequence[int]
+    ) -> tuple[int, int]:
+        """Return the grid (h, w) of the maps of images of ``image_size`` (H, W) px.
 
         Args:
             backbone: The student's backbone.
+            image_size: Height and width in px.
+
+        Raises:
+            ValueError: If the patches do not divide the image.
+        """
+        return cut(image_size, patch_size_of(backbone))
+
+    @abstractmethod
+    def measure(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Return whole images' scores, (B, L) float32, large = attended.
+
+        Args:
+            model: The host, in its distributed wrapper if it has one.
             images: Normalised images, (B, 3, H, W).
         """
 
@@ -89,37 +104,17 @@ class CachedMaps(nn.Module, metaclass=ABCMeta):
         """
         if self.bank is None:
             return None
-        try:
-            ids = np.array([sample.sample_idx for sample in data_samples])
-            geometry = np.array(
-                [
-                    (*sample.crop_box, *sample.ori_shape[:2], *_flips(sample))
-                    for sample in data_samples
-                ],
-                dtype=np.float32,
-            )
-        except AttributeError as error:
-            raise ValueError(
-                f'a view came without its geometry ({error}): end the training '
-                "pipeline with type='mmattmask.PackInputs'"
-            ) from error
         device = inputs.device
+        ids = np.array([idx for (idx,) in read_metainfo(data_samples, 'sample_idx')])
+        crop_box, image_size, flip = view_geometry(data_samples, device)
         maps = torch.from_numpy(self.bank.maps(ids)).to(device, non_blocking=True)
-        boxes = torch.from_numpy(geometry).to(device, non_blocking=True)
-        crop_box, image_size, flip = boxes.split([4, 2, 2], dim=1)
         with torch.autocast(device.type, enabled=False):
             return view_score(
                 maps,
                 crop_box,
                 image_size,
-                flip.bool(),
+                flip,
                 grid,
                 self.crop_mode,
                 samples=patch_size,
             )
-
-
-def _flips(sample: Any) -> tuple[bool, bool]:
-    return flip_axes(
-        getattr(sample, 'flip', False), getattr(sample, 'flip_direction', None)
-    )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
 from mmattmask.masking import min_max
-from mmattmask.masking.view import CropMode
+from mmattmask.masking.view import CropMode, resample
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Storage
 from mmattmask.scorers.cached_maps import CachedMaps, check_options
@@ -21,9 +21,11 @@ from mmattmask.scorers.self_attention import (
     attention_to_patches,
     blocks_of,
     check_block,
+    cut,
+    image_size_of,
     num_prefix_tokens_of,
     patch_size_of,
-    read_query_key,
+    read_block,
 )
 
 
@@ -127,30 +129,29 @@ class FrozenTeacher(CachedMaps):
         self._has_weights = True
 
     def check(self, backbone: nn.Module) -> None:
-        """Raise ValueError unless teacher and student cut images alike."""
-        sizes = [patch_size_of(vit) for vit in (self.teacher, backbone)]
-        if sizes[0] != sizes[1]:
-            raise ValueError(
-                f'the teacher has patches of {sizes[0]} px and the student of '
-                f'{sizes[1]} px: their grids do not agree'
-            )
+        """Raise ValueError unless the teacher's patches divide the student's images."""
+        self.map_grid(backbone, image_size_of(backbone))
+
+    def map_grid(
+        self, backbone: nn.Module, image_size: Sequence[int]
+    ) -> tuple[int, int]:
+        """Return the teacher's grid (h, w) for images of ``image_size`` (H, W) px."""
+        return cut(image_size, patch_size_of(self.teacher), "teacher's patch size")
 
     @torch.no_grad()
-    def measure(self, backbone: nn.Module, images: Tensor) -> Tensor:
-        """Return the score of the images' patches, (B, L) float32 in [0, 1].
+    def measure(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Return the score of the images' teacher patches, (B, L) float32 in [0, 1].
 
         Args:
-            backbone: The student's backbone; not used.
+            model: The host; not used.
             images: Normalised images, (B, 3, H, W).
         """
         self.init_weights()
         teacher = self.teacher
-        query, key = read_query_key(
-            teacher, self.block, lambda: teacher(images), stop=True
-        )
+        read = read_block(teacher, self.block, lambda: teacher(images), stop=True)
         prefix = num_prefix_tokens_of(teacher)
         with torch.autocast(images.device.type, enabled=False):
-            scores = attention_to_patches(query, key, prefix, self.attention)
+            scores = attention_to_patches(read, prefix, self.attention)
             # Differs from GPA: a constant map becomes zeros, not NaN.
             if self.head is not None:
                 return min_max(scores[:, self.head])
@@ -166,4 +167,8 @@ class FrozenTeacher(CachedMaps):
         """Return the score of the views' patches, see :class:`CachedMaps`."""
         if self.cached:
             return super().forward(inputs, data_samples, grid, patch_size)
-        return self.measure(self.teacher, inputs)
+        maps = self.measure(self.teacher, inputs)
+        own_grid = self.map_grid(self.teacher, inputs.shape[-2:])
+        if own_grid == grid:
+            return maps
+        return resample(maps.unflatten(1, own_grid), grid, patch_size)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmattmask.masking import min_max
 from mmattmask.registry import MODELS
+from mmattmask.scorers.self_attention import cut, patch_size_of
 
 
 @MODELS.register_module()
@@ -27,11 +28,17 @@ class PredictedLoss(nn.Module):
     def check(self, backbone: nn.Module) -> None:
         """Do nothing: the teacher has the student's patches."""
 
-    def measure(self, backbone: nn.Module, images: Tensor) -> Tensor:
+    def map_grid(
+        self, backbone: nn.Module, image_size: Sequence[int]
+    ) -> tuple[int, int]:
+        """Return the student's grid (h, w) for images of ``image_size`` (H, W) px."""
+        return cut(image_size, patch_size_of(backbone))
+
+    def measure(self, model: nn.Module, images: Tensor) -> Tensor:
         """Return the images' scores, (B, L) float32 in [0, 1].
 
         Args:
-            backbone: The student's backbone; not used.
+            model: The host; not used.
             images: Normalised images of the training views' size, (B, 3, H, W).
 
         Raises:

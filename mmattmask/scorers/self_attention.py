@@ -1,9 +1,10 @@
 """Read the attention of a ViT while fused attention stays in use."""
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import torch
+from mmpretrain.models.utils import BEiTAttention
 from torch import Tensor, nn
 
 from mmattmask.masking import cls_attention, received_attention
@@ -34,28 +35,76 @@ def num_prefix_tokens_of(vit: nn.Module) -> int:
 
 
 def patch_size_of(vit: nn.Module) -> int:
-    """Return the side of a ViT's patches in px."""
+    """Return the side in px of the patches that become a backbone's last tokens."""
+    if isinstance(getattr(vit, 'patch_size', None), int):  # hierarchical backbones
+        return int(vit.patch_size)
     embedding = getattr(vit, 'timm_model', vit).patch_embed
     projection = getattr(embedding, 'projection', None) or embedding.proj
     return int(projection.kernel_size[0])
 
 
+def image_size_of(vit: nn.Module) -> tuple[int, int]:
+    """Return the height and width in px of the images a backbone was built for."""
+    size = getattr(vit, 'img_size', None)
+    if size is None:  # Swin keeps it in its patch embedding
+        size = vit.patch_embed.init_input_size
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def cut(
+    image_size: Sequence[int], side: int, what: str = 'patch size'
+) -> tuple[int, int]:
+    """Return the grid (h, w) of images of ``image_size`` (H, W) px.
+
+    Raises:
+        ValueError: If ``side`` px do not divide the image.
+    """
+    height, width = image_size
+    if height % side or width % side:
+        raise ValueError(
+            f'the {what} ({side}) does not divide the image size ({height} x {width})'
+        )
+    return height // side, width // side
+
+
+class BlockAttention(NamedTuple):
+    """What one block's attention is made of.
+
+    Attributes:
+        query: Queries of all tokens, (B, heads, N, D).
+        key: Keys of all tokens, (B, heads, N, D).
+        cls_bias: What is added to the CLS token's logits, (heads, N), or None.
+    """
+
+    query: Tensor
+    key: Tensor
+    cls_bias: Tensor | None = None
+
+
 def attention_to_patches(
-    query: Tensor, key: Tensor, num_prefix_tokens: int, attention: Attention
+    read: BlockAttention, num_prefix_tokens: int, attention: Attention
 ) -> Tensor:
     """Say how much attention each patch gets, by one of the readings of FrozenTeacher.
 
     Args:
-        query: Queries of all tokens, (B, H, N, D), prefix tokens first.
-        key: Keys of all tokens, (B, H, N, D).
+        read: What the block's attention is made of, prefix tokens first.
         num_prefix_tokens: CLS and other tokens that are not patches.
         attention: The reading, see ``FrozenTeacher``.
 
     Returns:
         (B, H, L) float32 (float64 for float64 input).
+
+    Raises:
+        ValueError: If attention with relative positions is to be summed.
     """
+    query, key, cls_bias = read
     if attention == 'cls':
-        return cls_attention(query, key, num_prefix_tokens)
+        return cls_attention(query, key, num_prefix_tokens, bias=cls_bias)
+    if cls_bias is not None:
+        raise ValueError(
+            f'attention={attention!r} cannot be read from a ViT with relative position '
+            "bias: use attention='cls'"
+        )
     others_only = attention == 'received_paper'
     return received_attention(
         query,
@@ -67,13 +116,13 @@ def attention_to_patches(
     )
 
 
-def read_query_key(
+def read_block(
     vit: nn.Module, block: int, forward: Callable[[], object], stop: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Run a ViT and return the queries and keys of one block.
+) -> BlockAttention:
+    """Run a ViT and return what one block's attention is made of.
 
-    The output of the block's ``qkv`` projection is caught during the forward pass.
-    Sharded parameters (FSDP) are gathered by that same pass.
+    It is caught during the forward pass, so that same pass gathers sharded parameters
+    (FSDP).
 
     Args:
         vit: The ViT.
@@ -81,53 +130,100 @@ def read_query_key(
         forward: Runs the ViT.
         stop: End the pass when the block is reached: for models that nothing wraps.
 
-    Returns:
-        Queries and keys of all tokens, (B, heads, N, D) each.
-
     Raises:
         ValueError: If the ViT has no such projection.
     """
     check_block(vit, block)
     attention = blocks_of(vit)[block].attn
-    caught: list[Tensor] = []
+    caught: list[BlockAttention] = []
 
-    def catch(module: nn.Module, args: object, output: Tensor) -> None:
-        caught.append(output)
+    def catch(read: BlockAttention) -> None:
+        caught.append(read)
         if stop:
             raise _BlockReachedError
 
-    handle = attention.qkv.register_forward_hook(catch)
+    def split(qkv: Tensor) -> tuple[Tensor, Tensor]:
+        query, key, _ = qkv.unflatten(-1, (3, attention.num_heads, -1)).unbind(2)
+        return query.transpose(1, 2), key.transpose(1, 2)
+
+    def after_projection(module: nn.Module, args: object, output: Tensor) -> None:
+        catch(BlockAttention(*split(output)))
+
+    def before_attention(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        catch(
+            BlockAttention(
+                *split(_project(module, args[0])), _bias(module, *args[1:], **kwargs)
+            )
+        )
+
+    if isinstance(attention, BEiTAttention):
+        handle = attention.register_forward_pre_hook(before_attention, with_kwargs=True)
+    else:
+        handle = attention.qkv.register_forward_hook(after_projection)
     try:
         forward()
     except _BlockReachedError:
         pass
     finally:
         handle.remove()
-    query, key, _ = caught[0].unflatten(-1, (3, attention.num_heads, -1)).unbind(2)
-    return query.transpose(1, 2), key.transpose(1, 2)
+    return caught[0]
 
 
-def read_cls_attention(backbone: nn.Module, images: Tensor, block: int = -1) -> Tensor:
+def _project(attention: BEiTAttention, x: Tensor) -> Tensor:
+    """Project as BEiTAttention does; with its qv_bias it never calls ``qkv``."""
+    if attention.bias != 'qv_bias':
+        return attention.qkv(x)
+    bias = torch.cat(
+        [attention.q_bias, torch.zeros_like(attention.v_bias), attention.v_bias]
+    )
+    return nn.functional.linear(x, attention.qkv.weight, bias)
+
+
+def _bias(
+    attention: BEiTAttention, rel_pos_bias: Tensor | None = None
+) -> Tensor | None:
+    """Return the CLS row of the relative position biases, (heads, N), or None."""
+    row = None if rel_pos_bias is None else rel_pos_bias[..., 0, :]
+    if attention.relative_position_bias_table is not None:
+        index = attention.relative_position_index[0]
+        own = attention.relative_position_bias_table[index].transpose(0, 1)
+        row = own if row is None else row + own
+    return row
+
+
+def read_cls_attention(
+    vit: nn.Module,
+    images: Tensor,
+    block: int = -1,
+    forward: Callable[[Tensor], object] | None = None,
+) -> Tensor:
     """Run a ViT on whole images and return one block's CLS attention.
 
     Args:
-        backbone: A ViT of a host, which runs unmasked with ``mask=None``; with a CLS
-            token, and blocks that have ``attn.qkv``.
+        vit: The ViT, with a CLS token and blocks that have ``attn.qkv``.
         images: Normalised images, (B, 3, H, W).
         block: The block to read. Defaults to the last.
+        forward: Runs the ViT unmasked, through its distributed wrapper if it has one.
+            Defaults to a call with ``mask=None``.
 
     Returns:
         Attention of the CLS token to the patches after softmax, (B, heads, L), float32
         under autocast too.
 
     Raises:
-        ValueError: If the backbone has no such attention to read.
+        ValueError: If the ViT has no such attention to read.
     """
-    check_readable(backbone, block)
-    # mask=False would mask: MAEViT tests for None
-    query, key = read_query_key(backbone, block, lambda: backbone(images, mask=None))
+    check_readable(vit, block)
+    if forward is None:
+
+        def forward(images: Tensor) -> object:
+            return vit(images, mask=None)  # mask=False would mask: MAEViT tests None
+
+    read = read_block(vit, block, lambda: forward(images))
     with torch.autocast(images.device.type, enabled=False):
-        return cls_attention(query, key, num_prefix_tokens_of(backbone))
+        return cls_attention(
+            read.query, read.key, num_prefix_tokens_of(vit), bias=read.cls_bias
+        )
 
 
 def check_readable(backbone: nn.Module, block: int = -1) -> None:

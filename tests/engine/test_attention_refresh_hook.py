@@ -15,6 +15,7 @@ from mmengine.registry import HOOKS, TASK_UTILS
 from mmengine.runner import Runner
 
 from mmattmask.mask_generators import AMTMaskGenerator
+from mmattmask.models.guidance import attention_maps
 from mmattmask.scorers import AttentionBank
 
 from .toy_run import (
@@ -186,7 +187,7 @@ def test_bank_holds_the_models_attention(tmp_path, data_root):
         pixels = (np.array(image, dtype=np.float32)[..., ::-1] - 128) / 64
         inputs = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
         with torch.no_grad():
-            expected = model(inputs, mode='attention')[0].numpy()
+            expected = attention_maps(model, inputs)[0].numpy()
         np.testing.assert_allclose(bank.maps(np.array([index]))[0], expected, atol=1e-3)
 
 

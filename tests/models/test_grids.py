@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mmpretrain.models import MAEPretrainHead
 
 from mmattmask.models import GuidedMAEDecoder, GuidedMAEHead
+from mmattmask.models.guidance import attention_maps
 
 LOSS = dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')
 HEAD = dict(type='mmattmask.GuidedMAEHead', norm_pix=True, loss=LOSS)
@@ -127,7 +128,7 @@ def test_maps_of_a_non_square_host_have_its_grid(guided_mae):
         backbone__mask_ratio=0.5,
     )
     with torch.no_grad():
-        maps = model(torch.randn(2, 3, 16, 40), mode='attention')
+        maps = attention_maps(model, torch.randn(2, 3, 16, 40))
     assert maps.shape == (2, 2, 5)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mmattmask.masking import reduce_heads
+from mmattmask.models.guidance import attention_maps
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
 from mmattmask.scorers.self_attention import read_cls_attention
 
@@ -114,7 +115,7 @@ def test_scores_stay_float32_under_bfloat16_autocast(amt, bank):
     exact = amt.score(images, samples)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         score = amt.score(images, samples)
-        maps = amt(images, mode='attention')
+        maps = attention_maps(amt, images)
         loss = amt(images, samples, mode='loss')['loss']
     assert score.dtype == maps.dtype == torch.float32
     assert torch.equal(score, exact)
@@ -126,9 +127,9 @@ def test_attention_mode_gives_whole_image_maps_of_the_last_block(amt):
     images = torch.randn(2, 3, 48, 48)
     amt.eval()
     with torch.no_grad():
-        maps = amt(images, mode='attention')
+        maps = attention_maps(amt, images)
         expected = reduce_heads(read_cls_attention(amt.backbone, images), 'mean_minmax')
-        smaller = amt(images[:, :, :24, :40], mode='attention')
+        smaller = attention_maps(amt, images[:, :, :24, :40])
     assert torch.equal(maps, expected.view(2, 6, 6))
     assert maps.amin() == 0
     assert maps.amax() == 1
@@ -142,7 +143,7 @@ def test_the_scorers_block_and_reduction_are_used(guided_mae):
     with torch.no_grad():
         attention = read_cls_attention(model.backbone, images, block=0)
         expected = reduce_heads(attention, 'minmax_mean').view(2, 6, 6)
-        assert torch.equal(model(images, mode='attention'), expected)
+        assert torch.equal(attention_maps(model, images), expected)
 
 
 def test_a_copy_of_the_model_shares_the_bank(amt, bank):
@@ -169,12 +170,12 @@ def test_images_of_another_size_are_refused_with_both_grids(amt):
 
 def test_images_that_patches_do_not_divide_are_refused(amt):
     with pytest.raises(ValueError, match=r'patch size \(8\).*\(50 x 48\)'):
-        amt(torch.randn(1, 3, 50, 48), mode='attention')
+        attention_maps(amt, torch.randn(1, 3, 50, 48))
 
 
 def test_attention_mode_without_a_scorer_is_refused(guided_mae):
-    with pytest.raises(ValueError, match=r"mode='attention' needs a scorer"):
-        guided_mae()(torch.randn(1, 3, 48, 48), mode='attention')
+    with pytest.raises(ValueError, match=r"attention maps need a scorer.*NoneType"):
+        attention_maps(guided_mae(), torch.randn(1, 3, 48, 48))
 
 
 def test_an_unknown_mode_is_refused_as_in_the_stock_model(guided_mae):

@@ -6,6 +6,7 @@ from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 
 from mmattmask.masking import min_max
+from mmattmask.models.guidance import attention_maps
 
 from .training_step import step
 
@@ -111,7 +112,7 @@ def test_score_is_the_teachers_prediction_in_order_and_the_masks_follow_it(
     top = pred.topk(27 // 2, dim=1).indices
     assert (partition.mask.gather(1, top) == 1).all()
     assert partition.mask.sum() == 3 * 27
-    attention = model(images, mode='attention')
+    attention = attention_maps(model, images)
     assert torch.equal(attention, score.unflatten(1, (6, 6)))
 
 
@@ -161,7 +162,7 @@ def test_order_of_losses_is_learned_on_one_batch(build):
 def test_grids_that_are_not_square(build):
     model = build(img_size=(48, 32), head__type='mmattmask.GuidedMAEHead')
     assert step(model, size=(48, 32))['loss_prediction'] > 0
-    assert model(torch.randn(2, 3, 48, 32), mode='attention').shape == (2, 6, 4)
+    assert attention_maps(model, torch.randn(2, 3, 48, 32)).shape == (2, 6, 4)
 
 
 @pytest.mark.parametrize(
@@ -191,4 +192,4 @@ def test_score_without_a_host_that_predicts(guided_mae):
 
 def test_images_of_another_size(build):
     with pytest.raises(ValueError, match=r'grid of \(6, 6\).*56 x 48 px have \(7, 6\)'):
-        build()(torch.randn(1, 3, 56, 48), mode='attention')
+        attention_maps(build(), torch.randn(1, 3, 56, 48))

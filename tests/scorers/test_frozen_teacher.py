@@ -234,11 +234,25 @@ def test_bad_checkpoints_stop_before_training(tmp_path, checkpoint, data_root):
         wrong.init_weights()
 
 
-def test_grids_must_agree(tmp_path, checkpoint, data_root):
+def test_teachers_patches_must_divide_the_students_images(
+    tmp_path, checkpoint, data_root
+):
     cfg = toy_config(tmp_path, data_root)
-    cfg.model.scorer = teacher_config(checkpoint, patch_size=8)
-    with pytest.raises(ValueError, match='patches of 8 px and the student of 4 px'):
+    cfg.model.scorer = teacher_config(checkpoint, img_size=15, patch_size=5)
+    with pytest.raises(ValueError, match=r"teacher's patch size \(5\).*\(16 x 16\)"):
         train(cfg)
+
+
+def test_a_teacher_with_other_patches_is_brought_to_the_students_grid(checkpoint):
+    teacher = MODELS.build(teacher_config(checkpoint))
+    images = torch.rand(2, 3, 16, 24)
+    fine = teacher(images, None, (4, 6), 4)
+    coarse = teacher(images, None, (2, 3), 8)
+    # one patch of the student covers two by two of the teacher's
+    blocks = fine.view(2, 2, 2, 3, 2).mean((2, 4)).flatten(1)
+    assert coarse.shape == (2, 6)
+    assert (coarse - blocks).abs().amax() < 0.3
+    assert torch.corrcoef(torch.stack([coarse.flatten(), blocks.flatten()]))[0, 1] > 0.7
 
 
 def test_refresh_needs_a_scorer_that_keeps_maps(tmp_path, checkpoint, data_root):

@@ -1,0 +1,101 @@
+"""See before training that every image has its map."""
+
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+from mmengine.hooks import Hook
+from mmpretrain.utils import get_ori_model
+from torch import nn
+
+from mmattmask.datasets import GenerateMask, PackInputs
+from mmattmask.datasets.concat import bases
+from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.registry import HOOKS
+from mmattmask.scorers import UserMaps
+
+NUM_NAMED = 20
+
+
+@HOOKS.register_module()
+class CheckMapsHook(Hook):
+    """Stop a run with ``UserMaps`` before it begins if it would stop later.
+
+    All training images must have a map, no two images the same one, and the training
+    pipeline must say where views come from. The scorer is the model's, its data
+    preprocessor's or that of a ``GenerateMask`` in the pipeline. Every rank checks for
+    itself, in some 10 s for a million images, so that all of them stop.
+    """
+
+    def before_train(self, runner: Any) -> None:
+        """Check.
+
+        Raises:
+            ValueError: If something is missing, or no scorer is ``UserMaps``.
+        """
+        datasets = bases(runner.train_dataloader.dataset)
+        scorer = _scorer_of(get_ori_model(runner.model))
+        if isinstance(scorer, UserMaps):
+            for dataset in datasets:
+                check_pipeline(dataset.pipeline.transforms)
+            _check_images(scorer, datasets)
+            return
+        pairs = [(s, d) for d in datasets for s in _pipeline_scorers(d)]
+        if not pairs:
+            raise ValueError(
+                "CheckMapsHook needs scorer=dict(type='mmattmask.UserMaps', …) in the "
+                f'model, its data preprocessor or GenerateMask, got {_name(scorer)}'
+            )
+        for scorer, dataset in pairs:
+            _check_images(scorer, [dataset])
+
+
+def _name(scorer: nn.Module | None) -> str:
+    return 'no scorer' if scorer is None else type(scorer).__name__
+
+
+def _scorer_of(model: nn.Module) -> nn.Module | None:
+    for owner in (model, getattr(model, 'data_preprocessor', None)):
+        scorer = getattr(owner, 'scorer', None)
+        if scorer is not None:
+            return scorer
+    return None
+
+
+def _pipeline_scorers(dataset: BaseDataset) -> list[UserMaps]:
+    """Return the scorers in a pipeline, once it is known to keep the geometry."""
+    scorers = []
+    transforms = dataset.pipeline.transforms
+    for index, transform in enumerate(transforms):
+        if isinstance(transform, GenerateMask) and transform.scorer is not None:
+            check_pipeline([*transforms, PackInputs()])  # any packing will do
+            _check_behind(transforms[index + 1 :])
+            scorers.append(transform.scorer)
+    return scorers
+
+
+def _check_behind(transforms: list[Any]) -> None:
+    """Raise ValueError if the view moves after it was masked."""
+    for transform in transforms:
+        name = type(transform).__name__
+        if name == 'RandomFlip' or getattr(transform, 'records_geometry', False):
+            raise ValueError(
+                f'{name} is behind GenerateMask in the pipeline and moves the view '
+                'away from its mask: put GenerateMask behind it'
+            )
+
+
+def _check_images(scorer: UserMaps, datasets: list[BaseDataset]) -> None:
+    """Raise ValueError unless every image has a map."""
+    paths = [
+        dataset.get_data_info(index).get('img_path')
+        for dataset in datasets
+        for index in range(len(dataset))
+    ]
+    missing = scorer.missing(paths)
+    if missing:
+        named = ', '.join(missing[:NUM_NAMED])
+        more = ', …' if len(missing) > NUM_NAMED else ''
+        raise ValueError(
+            f'maps are missing for {len(missing)} of {len(paths)} images in '
+            f'{scorer.files.path}: {named}{more}'
+        )

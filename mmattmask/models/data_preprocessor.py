@@ -1,0 +1,174 @@
+"""Guided masks for algorithms that take their masks from the pipeline."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmpretrain.models import SelfSupDataPreprocessor, TwoNormDataPreprocessor
+from torch import Tensor, nn
+
+from mmattmask.mask_generators import BaseMaskGenerator
+from mmattmask.masking.cells import expand_mask
+from mmattmask.models.guidance import Guidance
+from mmattmask.registry import MODELS
+from mmattmask.scorers.self_attention import cut
+
+
+class MaskRewriter(Guidance):
+    """Mixin that rewrites ``data_sample.mask`` of a training batch on the device.
+
+    For SimMIM, MaskFeat, BEiT, CAE and others that read ``data_sample.mask``: the
+    algorithm stays the stock one. Scores, masks and their randomness live in the main
+    process, so the loader may keep its workers.
+
+    Until the scorer knows a score, the masks that the pipeline made stand, unless there
+    is a ``warmup_mask_generator``.
+
+    Args:
+        mask_generator: Config of a mask generator.
+        scorer: Config of a scorer. Defaults to None: no score.
+        warmup_mask_generator: Config of the mask generator while there is no score.
+            Defaults to None: the pipeline's masks.
+        mask_patch_size: Side in px of a mask cell, the unit of the policy.
+        model_patch_size: Side in px of a token; a cell holds a square of them. Defaults
+            to ``mask_patch_size``.
+        num_masked: Number of tokens that the algorithm needs masked in every image
+            (CAE: its neck's ``mask_tokens_num``). Defaults to None: any.
+        **kwargs: As for the stock data preprocessor.
+
+    Raises:
+        ValueError: If the sizes do not fit each other, or the policy throws patches or
+            masks another number than ``num_masked``.
+    """
+
+    def __init__(
+        self,
+        mask_generator: dict[str, Any] | BaseMaskGenerator,
+        scorer: dict[str, Any] | nn.Module | None = None,
+        warmup_mask_generator: dict[str, Any] | None = None,
+        mask_patch_size: int = 16,
+        model_patch_size: int | None = None,
+        num_masked: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cell_size = mask_patch_size
+        self.token_size = model_patch_size or mask_patch_size
+        if mask_patch_size % self.token_size:
+            raise ValueError(
+                f'mask_patch_size ({mask_patch_size} px) must be a multiple of '
+                f'model_patch_size ({self.token_size} px)'
+            )
+        self.num_masked = num_masked
+        self.build_guidance(mask_generator, scorer, warmup_mask_generator)
+        self.check_masks_something()
+        self._checked: set[tuple[int, int]] = set()
+        if num_masked is not None:
+            for generator in self._policies():
+                if generator.variable_counts:
+                    raise ValueError(
+                        f'every image must have {num_masked} masked tokens, but with '
+                        f'these options {type(generator).__name__} masks another '
+                        'number in each image'
+                    )
+
+    def _policies(self) -> list[BaseMaskGenerator]:
+        policies = (self.mask_generator, self.warmup_mask_generator)
+        return [policy for policy in policies if policy is not None]
+
+    def init_weights(self) -> None:
+        """Let the scorer load its weights; called with the model's."""
+        if hasattr(self.scorer, 'init_weights'):
+            self.scorer.init_weights()
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Preprocess as stock, and in training replace the masks.
+
+        Args:
+            data: Batch of the loader.
+            training: Whether this is a training step.
+
+        Returns:
+            ``inputs`` and ``data_samples``, whose ``mask`` is (h, w) int64 on the
+            device: 1 = masked, 0 = visible.
+
+        Raises:
+            ValueError: If the samples come without masks to replace.
+        """
+        data = super().forward(data, training)
+        if training:
+            self.rewrite(data['inputs'], data['data_samples'])
+        return data
+
+    def rewrite(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any]
+    ) -> None:
+        """Replace the samples' masks; of several pictures the first is the view.
+
+        Args:
+            inputs: Normalised views, (B, 3, H, W), alone or with target pictures.
+            data_samples: One DataSample per view.
+        """
+        if 'mask' not in data_samples[0]:
+            raise ValueError(
+                f'{type(self).__name__} replaces masks that the pipeline made, but the '
+                'samples have none. Algorithms that mask by themselves do not read '
+                'them: for MAE, MFF, EVA, MILAN and ConvMAE there are guided hosts '
+                "(type='mmattmask.GuidedMAE', …); MixMIM mixes pairs of images under "
+                'one mask for the whole batch and SparK masks convolutions, neither is '
+                'supported'
+            )
+        view = inputs if isinstance(inputs, Tensor) else inputs[0]
+        grid = self.policy_grid(view.shape[-2:])
+        self._check_counts(grid, view.shape[-2:])
+        score = self.score(view, data_samples)
+        if self.policy(score) is None:
+            return
+        mask = self.decide_mask(score, view, self.rng)
+        masks = expand_mask(mask, grid, self.cell_size // self.token_size)
+        expected = data_samples[0].mask.shape
+        if masks.shape[1:] != expected:
+            raise ValueError(
+                f'views of {view.shape[-2]} x {view.shape[-1]} px have '
+                f'{masks.shape[1]} x {masks.shape[2]} tokens of {self.token_size} px, '
+                f'the masks of the pipeline have {tuple(expected)}: set '
+                'model_patch_size of the data preprocessor'
+            )
+        for sample, sample_mask in zip(data_samples, masks.long(), strict=True):
+            sample.set_mask(sample_mask)
+
+    def _check_counts(self, grid: tuple[int, int], image_size: Sequence[int]) -> None:
+        """Check the policies' counts, once for every grid."""
+        if grid in self._checked:
+            return
+        cut(image_size, self.token_size, 'token size')
+        tokens_per_cell = (self.cell_size // self.token_size) ** 2
+        for generator in self._policies():
+            if generator.variable_counts:
+                continue
+            budget = generator.budget(grid[0] * grid[1])
+            if budget.num_thrown:
+                raise ValueError(
+                    'algorithms that take their masks from the pipeline compute every '
+                    f'patch, so none can be thrown; {type(generator).__name__} throws '
+                    f'{budget.num_thrown} of {budget.num_patches}: set throw_ratio=0, '
+                    "or use SimMIM with a ViT, type='mmattmask.GuidedSimMIM'"
+                )
+            masked = budget.num_masked * tokens_per_cell
+            if self.num_masked is not None and masked != self.num_masked:
+                raise ValueError(
+                    f'every image must have {self.num_masked} masked tokens, but '
+                    f'{type(generator).__name__} masks {masked} of '
+                    f'{budget.num_patches * tokens_per_cell}: set mask_ratio='
+                    f'{self.num_masked}/{budget.num_patches * tokens_per_cell}'
+                )
+        self._checked.add(grid)
+
+
+@MODELS.register_module()
+class GuidedDataPreprocessor(MaskRewriter, SelfSupDataPreprocessor):
+    """SelfSupDataPreprocessor with guided masks, for SimMIM and MaskFeat."""
+
+
+@MODELS.register_module()
+class GuidedTwoNormDataPreprocessor(MaskRewriter, TwoNormDataPreprocessor):
+    """TwoNormDataPreprocessor with guided masks, for BEiT, BEiT v2 and CAE."""

@@ -1,0 +1,275 @@
+"""A user's maps on disk: a folder, a file of named maps, or an array by sample id."""
+
+import mmap
+import os
+from abc import ABCMeta, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Key = str | int
+
+
+def open_maps(path: str | Path) -> 'MapFiles':
+    """Open maps of any of the three kinds.
+
+    Args:
+        path: A folder of ``.npy`` files, (h, w) each, in subfolders or not; a
+            ``.safetensors`` file with one tensor (h, w) per name; or one ``.npy`` file,
+            (N, h, w), in the order of the sample ids.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If it holds no maps.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return MapFolder(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there are no maps at {path}')
+    if path.suffix == '.safetensors':
+        return MapTable(path)
+    if path.suffix == '.npy':
+        return MapArray(path)
+    raise ValueError(
+        'maps are a folder of .npy files, a .safetensors file or one .npy file, got '
+        f'{path}'
+    )
+
+
+class MapFiles(metaclass=ABCMeta):
+    """Read access to maps; copies and child processes share the files.
+
+    Attributes:
+        path: Where the maps are.
+    """
+
+    path: Path
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'MapFiles':
+        return self  # read-only: copies of a model (EMA) share the files
+
+    @abstractmethod
+    def find(self, img_path: str | None, sample_idx: int | None) -> Key:
+        """Return what the image's map is called here.
+
+        Raises:
+            ValueError: If the image has no map.
+        """
+
+    @abstractmethod
+    def missing(self, img_paths: Sequence[str | None]) -> list[str]:
+        """Return the images without a map.
+
+        Args:
+            img_paths: All images in the order of their sample ids.
+
+        Raises:
+            ValueError: If the maps cannot be those of these images.
+        """
+
+    @abstractmethod
+    def read(self, keys: Sequence[Any]) -> list[np.ndarray]:
+        """Return maps, (h, w) each, as they were stored; values are not checked.
+
+        Raises:
+            ValueError: If a map cannot be read or is not two-dimensional.
+        """
+
+    @abstractmethod
+    def label(self, key: Any) -> str:
+        """Return how messages name a map."""
+
+
+class NamedMaps(MapFiles):
+    """Maps found by the image's path.
+
+    A map belongs to the images whose path, without the extension, ends with the map's
+    name; the longest name wins. ``n01440764/x`` and, without folders, ``x`` are names
+    for ``data/train/n01440764/x.JPEG``.
+
+    Attributes:
+        names: The names of the maps.
+    """
+
+    names: Collection[str]
+
+    def _index(self, names: Collection[str]) -> None:
+        if not names:
+            raise ValueError(f'{self.path} holds no map')
+        self.names = names
+        self._depth = 1 + max(name.count('/') for name in names)
+
+    def find(self, img_path: str | None, sample_idx: int | None) -> str:
+        """Return the longest name that the image's path ends with."""
+        if img_path is None:
+            raise ValueError(
+                f'{self.path} holds maps by image name, but a view has no img_path: '
+                'use one .npy file (N, h, w) in the order of the sample ids'
+            )
+        name = self._find(img_path)
+        if name is None:
+            wanted = list(self._endings(img_path))
+            alike = sorted(n for n in self.names if n.split('/')[-1] == wanted[-1])
+            others = f'; of that stem there are {", ".join(alike[:3])}' if alike else ''
+            raise ValueError(
+                f'{img_path} has no map: {self.path} holds none of {", ".join(wanted)}'
+                f'{others}'
+            )
+        return name
+
+    def missing(self, img_paths: Sequence[str | None]) -> list[str]:
+        """Return the images without a map; refuse one map for two images."""
+        missing: list[str] = []
+        owners: dict[str, str] = {}
+        for index, img_path in enumerate(img_paths):
+            name = None if img_path is None else self._find(img_path)
+            if img_path is None or name is None:
+                missing.append(img_path or f'sample {index} (without a path)')
+            elif owners.setdefault(name, img_path) != img_path:
+                raise ValueError(
+                    f'the map {name} of {self.path} would stand for two images, '
+                    f'{owners[name]} and {img_path}: name maps by folder and file'
+                )
+        return missing
+
+    def read(self, keys: Sequence[str]) -> list[np.ndarray]:
+        """Return maps of any sizes, see the base class."""
+        return [self._read(key) for key in keys]
+
+    @abstractmethod
+    def _load(self, key: str) -> np.ndarray:
+        """Return what is stored under a name."""
+
+    def _read(self, key: str) -> np.ndarray:
+        try:
+            values = self._load(key)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f'{self.label(key)} cannot be read: {error}') from error
+        if values.ndim != 2 or not _holds_numbers(values):
+            raise ValueError(
+                f'{self.label(key)} must be (h, w) numbers, got {values.shape} '
+                f'{values.dtype}'
+            )
+        return values
+
+    def _find(self, img_path: str) -> str | None:
+        return next((n for n in self._endings(img_path) if n in self.names), None)
+
+    def _endings(self, img_path: str) -> Iterator[str]:
+        """Names that would suit an image, longest first."""
+        parts = os.path.splitext(img_path)[0].replace(os.sep, '/').split('/')
+        parts = parts[-self._depth :]
+        return ('/'.join(parts[start:]) for start in range(len(parts)))
+
+
+class MapFolder(NamedMaps):
+    """A folder with one ``.npy`` file per image; it is listed once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        names: set[str] = set()
+        for folder, _, files in os.walk(path, followlinks=True):
+            inside = Path(folder).relative_to(path).as_posix()
+            prefix = '' if inside == '.' else f'{inside}/'
+            names.update(f'{prefix}{f[:-4]}' for f in files if f.endswith('.npy'))
+        self._index(names)
+
+    def label(self, key: str) -> str:
+        """Return the file."""
+        return f'the map {self.path / key}.npy'
+
+    def _load(self, key: str) -> np.ndarray:
+        values: np.ndarray = np.load(f'{self.path / key}.npy', allow_pickle=False)
+        return values
+
+
+class MapTable(NamedMaps):
+    """A ``.safetensors`` file whose keys are names."""
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self.path = path
+        try:
+            self._file = safe_open(path, framework='pt')
+        except SafetensorError as error:
+            raise ValueError(f'{path} cannot be read: {error}') from error
+        self._index(set(self._file.keys()))
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.path,)
+
+    def label(self, key: str) -> str:
+        """Return file and name."""
+        return f'the map {key} of {self.path}'
+
+    def _load(self, key: str) -> np.ndarray:
+        values = self._file.get_tensor(key)
+        # NumPy has no bfloat16
+        values = values.float() if values.is_floating_point() else values
+        return values.numpy()
+
+
+class MapArray(MapFiles):
+    """One ``.npy`` file, (N, h, w), memory-mapped, in the order of the sample ids."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._rows: np.memmap = np.load(path, mmap_mode='r', allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f'{path} cannot be read: {error}') from error
+        shape = self._rows.shape
+        if (
+            len(shape) != 3
+            or not self._rows.size
+            or self._rows.dtype.kind not in 'buif'
+        ):
+            raise ValueError(
+                f'{path} must be (N, h, w) numbers, got {shape} {self._rows.dtype}'
+            )
+        if hasattr(mmap, 'MADV_RANDOM'):  # else each look-up reads 128 kB around it
+            self._rows._mmap.madvise(mmap.MADV_RANDOM)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.path,)
+
+    def find(self, img_path: str | None, sample_idx: int | None) -> int:
+        """Return the sample id."""
+        if sample_idx is None or not 0 <= sample_idx < len(self):
+            raise ValueError(
+                f'{img_path or "a view"} has no map: its sample_idx is {sample_idx}, '
+                f'{self.path} holds {len(self)} maps'
+            )
+        return sample_idx
+
+    def missing(self, img_paths: Sequence[str | None]) -> list[str]:
+        """Return the images beyond the last row; refuse more rows than images."""
+        if len(self) > len(img_paths):
+            raise ValueError(
+                f'{self.path} holds {len(self)} maps by sample id, but there are '
+                f'{len(img_paths)} images'
+            )
+        return [
+            img_path or f'sample {index}'
+            for index, img_path in enumerate(img_paths)
+            if index >= len(self)
+        ]
+
+    def read(self, keys: Sequence[int]) -> list[np.ndarray]:
+        """Return rows, see the base class."""
+        return list(self._rows[list(keys)])
+
+    def label(self, key: int) -> str:
+        """Return file and sample id."""
+        return f'the map of sample {key} in {self.path}'
+
+
+def _holds_numbers(values: np.ndarray) -> bool:
+    return values.size > 0 and values.dtype.kind in 'buif'

@@ -1,0 +1,138 @@
+"""Scores from maps that the user brings: saliency, foreground, anything."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmattmask.masking import view_score
+from mmattmask.registry import MODELS
+from mmattmask.scorers.geometry import view_geometry
+from mmattmask.scorers.map_files import open_maps
+
+
+@MODELS.register_module()
+class UserMaps(nn.Module):
+    """A map of every whole image, cropped and flipped like each view.
+
+    A map is (h, w) numbers, not negative, large = attended, of any scale and of any
+    size: a 14 x 14 grid, saliency at the image's resolution, a boolean foreground. It
+    covers its whole image; a constant one says "nothing is known". Maps are read when
+    they are needed, in the process that asks, and none of them is in checkpoints.
+
+    Speed: one array is fastest, then ``.safetensors``, then a folder of files. Grids of
+    28 x 28 tell a 14 x 14 policy as much as maps of the image's resolution, which cost
+    as much to read as the images; maps of one size are cropped in one operation.
+
+    Args:
+        path: A folder of ``.npy`` files or one ``.safetensors`` file, where a map's
+            name is the end of its image's path without the extension
+            (``n01440764/x``, or ``x``); or one ``.npy`` file, (N, h, w), in the order
+            of the sample ids. ``CheckMapsHook`` checks before training that all
+            images have theirs.
+
+    Raises:
+        FileNotFoundError: If there is nothing at ``path``.
+        ValueError: If there are no maps.
+    """
+
+    cached = False
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__()
+        self.files = open_maps(path)
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f'path={str(self.files.path)!r}'
+
+    def check(self, backbone: nn.Module) -> None:
+        """Do nothing: any map suits any grid."""
+
+    def missing(self, img_paths: Sequence[str | None]) -> list[str]:
+        """Return the images without a map.
+
+        Args:
+            img_paths: All images of the training data, in the order of their sample
+                ids; None for those that are not files.
+
+        Raises:
+            ValueError: If one map would stand for two images, or there are more rows
+                of an array than images.
+        """
+        return self.files.missing(img_paths)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Sequence[Any],
+        grid: tuple[int, int],
+        patch_size: int,
+    ) -> Tensor:
+        """Return the score of the views' patches.
+
+        Args:
+            inputs: Views, (B, 3, H, W); only their device counts.
+            data_samples: One DataSample per view with ``crop_box``, ``ori_shape``,
+                ``flip``, ``flip_direction`` and ``img_path`` or ``sample_idx``.
+            grid: Patches of a view, (h, w).
+            patch_size: Side of a patch in px.
+
+        Returns:
+            Score, (B, h * w) float32, in the range of the maps.
+
+        Raises:
+            ValueError: If a sample lacks its geometry or its map, or the map holds
+                negative, infinite or undefined values.
+        """
+        device = inputs.device
+        crop_box, image_size, flip = view_geometry(data_samples, device)
+        keys = [
+            self.files.find(
+                getattr(sample, 'img_path', None), getattr(sample, 'sample_idx', None)
+            )
+            for sample in data_samples
+        ]
+        scores, places = [], []
+        for rows, maps in self._by_size(keys):
+            index = torch.tensor(rows).to(device, non_blocking=True)
+            places.append(index)
+            with torch.autocast(device.type, enabled=False):
+                score = view_score(
+                    torch.from_numpy(maps).to(device, non_blocking=True),
+                    crop_box[index],
+                    image_size[index],
+                    flip[index],
+                    grid,
+                    samples=patch_size,
+                )
+            scores.append(score)
+        return torch.cat(scores)[torch.cat(places).argsort()]
+
+    def _by_size(self, keys: Sequence[Any]) -> list[tuple[list[int], np.ndarray]]:
+        """Read maps and stack those of one size.
+
+        Returns:
+            Rows of the batch and their maps, (n, h, w) bool, uint8 or float32.
+        """
+        maps = self.files.read(keys)
+        rows_by_size: dict[tuple[int, ...], list[int]] = {}
+        for row, values in enumerate(maps):
+            rows_by_size.setdefault(values.shape, []).append(row)
+        stacks = []
+        for rows in rows_by_size.values():
+            stack = np.stack([maps[row] for row in rows])
+            if stack.dtype not in (np.bool_, np.uint8):
+                stack = stack.astype(np.float32, copy=False)
+                valid = ((stack >= 0) & (stack < np.inf)).all(axis=(1, 2))
+                if not valid.all():
+                    label = self.files.label(keys[rows[int(valid.argmin())]])
+                    raise ValueError(
+                        f'{label} holds negative, infinite or undefined values: '
+                        'scores are at least 0, large = attended'
+                    )
+            stacks.append((rows, stack))
+        return stacks

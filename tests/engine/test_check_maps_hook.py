@@ -1,0 +1,189 @@
+"""CheckMapsHook: a run without all its maps stops before it begins."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import DATASETS
+from torch import nn
+
+from mmattmask.engine import CheckMapsHook
+from mmattmask.scorers import UserMaps
+
+from .toy_run import NUM_IMAGES, toy_config, train, write_images
+
+LOAD = dict(type='mmpretrain.LoadImageFromFile')
+CROP = dict(type='mmattmask.RandomResizedCrop', scale=16)
+FLIP = dict(type='mmpretrain.RandomFlip', prob=0.5)
+PACK = dict(type='mmattmask.PackInputs')
+HOOKS = [dict(type='mmattmask.CheckMapsHook'), dict(type='mmattmask.EpochSeedHook')]
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('images'))
+
+
+def names():
+    return [f'class_{index % 2}/{index:03d}' for index in range(NUM_IMAGES)]
+
+
+@pytest.fixture
+def maps(tmp_path):
+    """A folder of maps of different sizes; small numbers are attended."""
+    for index, name in enumerate(names()):
+        file = tmp_path / 'maps' / f'{name}.npy'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, np.full((3 + index % 4, 4), index))
+    return tmp_path / 'maps'
+
+
+def dataset_of(data_root, *pipeline):
+    config = dict(
+        type='mmpretrain.CustomDataset',
+        data_root=str(data_root),
+        pipeline=list(pipeline or (LOAD, CROP, FLIP, PACK)),
+    )
+    return DATASETS.build(config)
+
+
+def check(dataset, **parts):
+    model = nn.Module()
+    for name, part in parts.items():
+        setattr(model, name, part)
+    loader = SimpleNamespace(dataset=dataset)
+    CheckMapsHook().before_train(SimpleNamespace(model=model, train_dataloader=loader))
+
+
+def preprocessor(scorer):
+    module = nn.Module()
+    module.scorer = scorer
+    return module
+
+
+def mask(maps, scorer='mmattmask.UserMaps'):
+    return dict(
+        type='mmattmask.GenerateMask',
+        mask_generator=dict(type='mmattmask.RandomMaskGenerator'),
+        input_size=16,
+        mask_patch_size=4,
+        model_patch_size=4,
+        scorer=maps and dict(type=scorer, path=str(maps)),
+    )
+
+
+def test_a_run_with_all_maps_trains_without_a_refresh(tmp_path, data_root, maps):
+    cfg = toy_config(
+        tmp_path / 'run',
+        data_root,
+        model__scorer=dict(_delete_=True, type='mmattmask.UserMaps', path=str(maps)),
+        custom_hooks=HOOKS,
+        train_cfg__max_epochs=1,
+        train_dataloader__num_workers=1,
+    )
+    runner = train(cfg)
+    assert runner.iter == 3
+    assert not any('scorer' in name for name in runner.model.state_dict())
+
+
+def test_a_run_without_some_stops_before_the_first_step(tmp_path, data_root, maps):
+    for name in names()[:2]:
+        (maps / f'{name}.npy').unlink()
+    cfg = toy_config(
+        tmp_path / 'run',
+        data_root,
+        model__scorer=dict(_delete_=True, type='mmattmask.UserMaps', path=str(maps)),
+        custom_hooks=HOOKS,
+    )
+    with pytest.raises(ValueError, match=r'maps are missing for 2 of 22 images'):
+        train(cfg)
+    assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+def test_the_first_twenty_are_named(data_root, maps):
+    ordered = sorted(names())
+    for name in ordered[:21]:
+        (maps / f'{name}.npy').unlink()
+    message = rf'for 21 of 22 images in .*maps: .*{ordered[0]}\.png, .*{ordered[19]}'
+    with pytest.raises(ValueError, match=rf'{message}\.png, …$') as error:
+        check(dataset_of(data_root), scorer=UserMaps(maps))
+    assert ordered[20] not in str(error.value)
+    np.save(maps / f'{ordered[20]}.npy', np.ones((2, 2)))
+    with pytest.raises(ValueError, match=rf'for 20 of 22 .*{ordered[19]}\.png$'):
+        check(dataset_of(data_root), scorer=UserMaps(maps))
+
+
+@pytest.mark.parametrize('part', ['scorer', 'data_preprocessor', 'both', 'wrapped'])
+def test_the_scorer_is_found_in_the_model_or_its_preprocessor(data_root, maps, part):
+    dataset, scorer = dataset_of(data_root), UserMaps(maps)
+    parts = dict(scorer=scorer)
+    if part == 'data_preprocessor':
+        parts = dict(data_preprocessor=preprocessor(scorer))
+    elif part == 'both':
+        parts = dict(scorer=None, data_preprocessor=preprocessor(scorer))
+    check(dataset, **parts)
+    (maps / f'{names()[3]}.npy').unlink()
+    scorer.files.__init__(maps)
+    if part == 'wrapped':
+        model = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
+        nn.Module.__init__(model)
+        model.module = preprocessor(scorer)
+        loader = SimpleNamespace(dataset=dataset)
+        runner = SimpleNamespace(model=model, train_dataloader=loader)
+        with pytest.raises(ValueError, match='1 of 22'):
+            CheckMapsHook().before_train(runner)
+        return
+    with pytest.raises(ValueError, match='1 of 22'):
+        check(dataset, **parts)
+
+
+def test_parts_of_a_dataset_are_counted_together(tmp_path, data_root):
+    part = dict(type='mmpretrain.CustomDataset', data_root=str(data_root))
+    part['pipeline'] = [LOAD, CROP, PACK]
+    both = DATASETS.build(dict(type='mmattmask.ConcatDataset', datasets=[part, part]))
+    np.save(tmp_path / 'maps.npy', np.ones((44, 2, 2)))
+    check(both, scorer=UserMaps(tmp_path / 'maps.npy'))
+    np.save(tmp_path / 'maps.npy', np.ones((30, 2, 2)))
+    with pytest.raises(ValueError, match=r'missing for 14 of 44 images'):
+        check(both, scorer=UserMaps(tmp_path / 'maps.npy'))
+    with pytest.raises(ValueError, match=r'holds 30 maps .* there are 22 images'):
+        check(dataset_of(data_root), scorer=UserMaps(tmp_path / 'maps.npy'))
+
+
+def test_a_pipeline_that_loses_the_view_is_refused(data_root, maps):
+    stock = dict(type='mmpretrain.RandomResizedCrop', scale=16)
+    with pytest.raises(ValueError, match='RandomResizedCrop, after which a view'):
+        check(dataset_of(data_root, LOAD, stock, PACK), scorer=UserMaps(maps))
+    pack = dict(type='mmpretrain.PackInputs')
+    with pytest.raises(ValueError, match='PackInputs, which drops crop_box'):
+        check(dataset_of(data_root, LOAD, CROP, pack), scorer=UserMaps(maps))
+
+
+def test_maps_of_a_mask_transform_are_checked_too(data_root, maps):
+    pack = dict(type='mmpretrain.PackInputs')  # the mask is made before packing
+    check(dataset_of(data_root, LOAD, CROP, FLIP, mask(maps), pack))
+    stock = dict(type='mmpretrain.RandomResizedCrop', scale=16)
+    with pytest.raises(ValueError, match='RandomResizedCrop, after which a view'):
+        check(dataset_of(data_root, LOAD, stock, mask(maps), pack))
+    for moved in (FLIP, CROP):
+        pipeline = [LOAD, CROP, mask(maps), moved, pack]
+        name = moved['type'].split('.')[1]
+        with pytest.raises(ValueError, match=f'{name} is behind GenerateMask'):
+            check(dataset_of(data_root, *pipeline))
+    (maps / f'{names()[3]}.npy').unlink()
+    with pytest.raises(ValueError, match='missing for 1 of 22'):
+        check(dataset_of(data_root, LOAD, CROP, mask(maps), pack))
+
+
+def test_without_user_maps_the_hook_says_that_it_has_nothing_to_check(data_root):
+    for parts, found in (({}, 'no scorer'), (dict(scorer=nn.Identity()), 'Identity')):
+        with pytest.raises(ValueError, match=rf'CheckMapsHook needs .*got {found}'):
+            check(dataset_of(data_root, LOAD, CROP, mask(None), PACK), **parts)
+
+
+def test_the_random_stream_is_not_touched(data_root, maps):
+    before = torch.get_rng_state()
+    check(dataset_of(data_root), scorer=UserMaps(maps))
+    assert torch.equal(before, torch.get_rng_state())
