@@ -1,0 +1,92 @@
+"""ConvMAE (MCMAE): a hierarchical encoder whose masks are decided before stage 1."""
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+
+from mmattmask.mask_generators import RandomMaskGenerator
+from mmattmask.masking import PatchPartition
+from mmattmask.models.convmae_blocks import VisibleCells, convolve
+from mmattmask.models.convvit import ConvViT
+from mmattmask.models.guided import PartitionedBackbone
+from mmattmask.registry import MODELS
+from mmattmask.scorers.self_attention import cut
+
+
+@MODELS.register_module()
+class ConvMAEViT(PartitionedBackbone, ConvViT):
+    """ConvViT that encodes visible patches: ConvMAE's encoder, for ``GuidedMAE``.
+
+    The host's partition, or random masks without one, come before stage 1; pixels of
+    hidden patches are never read.
+
+    Args:
+        *args: As for ConvViT.
+        mask_ratio: Ratio of random masking while there is no partition.
+        out_type: As for ConvViT, without masks. Defaults to ``'raw'``.
+        **kwargs: As for ConvViT.
+
+    Raises:
+        ValueError: As for ConvViT, or if the ratio leaves no visible or masked patch.
+
+    Source: Alpha-VL/ConvMAE models_convmae.py.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        mask_ratio: float = 0.75,
+        out_type: str = 'raw',
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, out_type=out_type, **kwargs)
+        self.pos_embed.requires_grad = False
+        self.mask_ratio = mask_ratio
+        RandomMaskGenerator(mask_ratio).budget(self.num_patches)
+        side = self.patch_size
+        self.fusions = nn.ModuleList()
+        for stage in self.conv_stages:
+            side //= stage.embed.conv.stride[0]
+            dims = stage.embed.conv.out_channels
+            self.fusions.append(nn.Conv2d(dims, self.embed_dims, side, stride=side))
+
+    def forward(
+        self, x: Tensor, mask: bool | None = True
+    ) -> tuple[Tensor, Tensor, Tensor] | tuple[Tensor, ...]:
+        """Encode visible patches, or whole images.
+
+        Args:
+            x: Normalised images, (B, 3, H, W).
+            mask: None or False: features of whole images, as ConvViT.
+
+        Returns:
+            Visible tokens (B, V, C), mask (B, L) with 1 = masked, ids_restore (B, L).
+
+        Raises:
+            ValueError: If the patch size does not divide the images.
+        """
+        if not mask:
+            return super().forward(x)
+        grid = cut(x.shape[-2:], self.patch_size)
+        partition = self._choose(x, grid)
+        ids_keep = partition.ids_keep
+        # Differs from Alpha-VL/ConvMAE, which computes the convolutional stages for all
+        # patches and multiplies by the mask: same results, a quarter of the work.
+        pixels = VisibleCells(ids_keep, grid, self.patch_size)
+        x = pixels.collect(x.permute(0, 2, 3, 1))
+        fused = 0
+        for stage, fusion in zip(self.conv_stages, self.fusions, strict=True):
+            x = stage(x, ids_keep, grid)
+            fused = fused + convolve(fusion, x).flatten(1, -2)  # one cell per patch
+        x = self.projection(self.patch_embed(x).flatten(1, -2))
+        x = x + self._positions(grid)[0][ids_keep]
+        for layer in self.layers:
+            x = layer(x)
+        return self.ln1(x + fused), partition.mask, partition.ids_restore
+
+    def _choose(self, x: Tensor, grid: tuple[int, int]) -> PatchPartition:
+        if self.partition is not None:
+            return self.partition
+        unknown = x.new_zeros(len(x), math.prod(grid))
+        return RandomMaskGenerator(self.mask_ratio)(unknown)

@@ -1,0 +1,198 @@
+"""Features, loss and gradients of the official SimMIM with a ViT, and of AMT on it."""
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from mmpretrain.structures import DataSample
+
+from mmattmask.masking import PatchBudget
+from mmattmask.scorers.self_attention import read_cls_attention
+
+from .simmim_config import ABSOLUTE, AMT, backbone_config, simmim_config
+
+DTYPES = [torch.float32, torch.float64]
+CACHED = dict(type='mmattmask.CachedAttention')
+VARIANTS = {'rpb': {}, 'ape': ABSOLUTE}
+# Differs from AMT: the released block leaves out gamma_1, as if it were 1.
+RELEASED = ['amt_released_gamma', 'random_released']
+
+
+def build(case, dtype, prefix='weights', **positions):
+    """The official model of a case, with its weights under our names."""
+    sizes = case.config
+    backbone = backbone_config(
+        img_size=sizes['img_size'],
+        patch_size=sizes['patch_size'],
+        dims=sizes['embed_dim'],
+        depth=sizes['depth'],
+        heads=sizes['num_heads'],
+        drop_path_rate=0.0,
+        **positions,
+    )
+    config = simmim_config(
+        backbone,
+        cell_size=sizes['mask_patch_size'],
+        scorer=CACHED,
+        mask_generator={**AMT, 'ranking': 'top'},
+    )
+    model = MODELS.build(config)
+    model.load_state_dict(case.state_dict(prefix), strict=True)
+    return model.to(dtype)
+
+
+def check_step(model, case, variant, dtype, samples, frozen=None) -> torch.Tensor:
+    """Compare loss and gradients of one step; return the features."""
+    seen = {}
+    handle = model.neck.register_forward_pre_hook(
+        lambda module, args: seen.update(features=args[0])
+    )
+    loss = model(case['in/imgs'].to(dtype), samples, mode='loss')['loss']
+    loss.backward()
+    handle.remove()
+    kind = 'f64' if dtype == torch.float64 else 'out'
+    case.assert_close(loss, f'{kind}/{variant}/loss')
+    names = case.meta['param_map']
+    gradients = {name: value.grad for name, value in model.named_parameters()}
+    ordered = [names[name] for name in case.arrays[f'out/{variant}/param_names']]
+    assert set(ordered) == set(gradients)
+    golden = case[f'{kind}/{variant}/grad_norms']
+    norms = torch.stack([gradients[name].double().norm() for name in ordered])
+    unused = torch.tensor([frozen is not None and frozen in name for name in ordered])
+    assert torch.equal(golden == -1, unused)
+    case.assert_close(norms.where(~unused, -1.0), f'{kind}/{variant}/grad_norms')
+    prefix = f'{kind}/{variant}/grad/'
+    keys = [key for key in case.arrays if key.startswith(prefix)]
+    assert len(keys) >= 3
+    for key in keys:
+        case.assert_close(gradients[names[key.removeprefix(prefix)]], key)
+    return seen['features']
+
+
+def samples_with(masks) -> list[DataSample]:
+    return [DataSample().set_mask(mask) for mask in masks]
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_masks_of_the_pipeline_equal_official_simmim(golden, variant, dtype):
+    case = golden('simmim')
+    if f'out/{variant}/loss' not in case.arrays:
+        pytest.skip('in the full case only')
+    model = build(case, dtype, f'weights_{variant}', **VARIANTS[variant])
+    images, samples = case['in/imgs'].to(dtype), samples_with(case['out/mask'])
+    features = check_step(model, case, variant, dtype, samples)
+    with torch.no_grad():
+        (unmasked,) = model(images, mode='tensor')
+        (zeros,) = model.backbone(images, torch.zeros_like(case['out/mask']))
+    torch.testing.assert_close(zeros, unmasked)
+    if dtype == torch.float32:
+        case.assert_close(features, f'out/{variant}/z')
+        case.assert_close(unmasked, f'out/{variant}/z_unmasked')
+        if f'out/{variant}/x_rec' in case.arrays:
+            case.assert_close(model.neck(features), f'out/{variant}/x_rec')
+
+
+def guide(model, case) -> None:
+    """Give the host a score whose order from the top is the official ranking."""
+    ranking = case['draw/ranking']
+    falling = torch.arange(ranking.shape[1], 0, -1.0).expand(ranking.shape)
+    score = torch.empty_like(falling).scatter(1, ranking, falling)
+    model.score = lambda inputs, data_samples: score
+
+
+def kept_rows(values, flag):
+    """Values (B, C, h, w) of patches not thrown, in raster order: (B, kept, C)."""
+    tokens = values.flatten(2).transpose(1, 2)
+    kept = flag.flatten(1) != -1
+    return torch.stack([row[keep] for row, keep in zip(tokens, kept, strict=True)])
+
+
+def patches(images, side):
+    """Pixels (row, column, channel) of each patch of (B, 3, H, W): (B, P, h, w)."""
+    cut = images.unflatten(3, (-1, side)).unflatten(2, (-1, side))
+    return cut.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('variant', ['amt_fixed_gamma', 'amt_released_gamma'])
+def test_masking_and_throwing_equal_official_amt(golden, variant, dtype):
+    """The loss is that of the compacted images up to SimMIM's 1e-5 in the number of
+    masked pixels, 1e-9 of it here."""
+    case = golden('amt_simmim')
+    model = build(case, dtype, **ABSOLUTE)
+    guide(model, case)
+    if variant in RELEASED:
+        leave_out_gamma_1(model)
+    samples = [DataSample(), DataSample()]
+    frozen = 'gamma_1' if variant in RELEASED else None
+    features = check_step(model, case, variant, dtype, samples, frozen)
+
+    flag = case['out/flag_amt']
+    masks = torch.stack([sample.mask for sample in samples])
+    assert torch.equal(masks, (flag == 1).float())
+    thrown = (flag == -1).unsqueeze(1).expand_as(features)
+    assert torch.equal(features == 0, thrown)
+    if dtype == torch.float32:
+        side = case.config['patch_size']
+        rows = kept_rows(features, flag)
+        if f'out/{variant}/z' in case.arrays:
+            case.assert_close(
+                rows,
+                f'out/{variant}/z',
+                lambda z: z.flatten(2).transpose(1, 2),
+            )
+        if f'out/{variant}/pred_patches' in case.arrays:
+            pred = kept_rows(patches(model.neck(features), side), flag)
+            case.assert_close(pred, f'out/{variant}/pred_patches')
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+def test_random_epochs_equal_official_amt(golden, dtype):
+    case, variant = golden('amt_simmim'), 'random_released'
+    model = build(case, dtype, **ABSOLUTE)
+    leave_out_gamma_1(model)
+    samples = samples_with(case['out/flag_random'])
+    features = check_step(model, case, variant, dtype, samples, 'gamma_1')
+    if dtype == torch.float32 and f'out/{variant}/z' in case.arrays:
+        case.assert_close(features, f'out/{variant}/z')
+
+
+def leave_out_gamma_1(model) -> None:
+    with torch.no_grad():
+        for layer in model.backbone.layers:
+            layer.gamma_1.fill_(1)
+
+
+@pytest.mark.parametrize('variant', ['amt_fixed_gamma', 'random_released'])
+def test_attention_of_whole_images_equals_official_amt(golden, variant):
+    case = golden('amt_simmim')
+    model = build(case, torch.float32, **ABSOLUTE)
+    if variant in RELEASED:
+        leave_out_gamma_1(model)
+    with torch.no_grad():
+        attention = read_cls_attention(model.backbone, case['in/imgs'])
+    case.assert_close(attention, f'out/{variant}/cls_row', lambda row: row[..., 1:])
+
+
+def test_counts_equal_the_released_code(golden):
+    case = golden('amt_simmim')
+    table = zip(case.config['count_table'], case['out/counts'].tolist(), strict=True)
+    for (size, cell, _, mask, throw), (masked, thrown, visible) in table:
+        budget = PatchBudget.from_ratios((size // cell) ** 2, mask, throw, 'up')
+        assert budget == PatchBudget(visible, masked, thrown)
+
+
+def test_warm_up_counts_equal_simmims(golden):
+    case = golden('simmim')
+    table = zip(case.config['count_table'], case['out/mask_count'], strict=True)
+    for (size, cell, patch, mask_ratio), masked in table:
+        model = MODELS.build(
+            simmim_config(
+                backbone_config(img_size=size, patch_size=patch, **ABSOLUTE),
+                cell_size=cell,
+                scorer=CACHED,
+                warmup_mask_ratio=mask_ratio,
+            )
+        )
+        budget = model.warmup_mask_generator.budget((size // cell) ** 2)
+        assert budget.num_masked == masked
