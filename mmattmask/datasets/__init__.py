@@ -1,7 +1,10 @@
 """Transforms that record a view's geometry, and datasets keyed by sample."""
 
 from mmattmask.datasets.concat import ConcatDataset
+from mmattmask.datasets.generate_mask import GenerateMask
+from mmattmask.datasets.multi_crop import MultiCrop, ViewSample, view_samples
 from mmattmask.datasets.multi_view import MultiView
+from mmattmask.datasets.subset import first_per_class
 from mmattmask.datasets.transforms import (
     CenterCrop,
     LoadImageFromFile,
@@ -14,10 +17,15 @@ from mmattmask.datasets.transforms import (
 __all__ = [
     'CenterCrop',
     'ConcatDataset',
+    'GenerateMask',
     'LoadImageFromFile',
+    'MultiCrop',
     'MultiView',
     'PackInputs',
     'RandomCrop',
     'RandomResizedCrop',
     'RandomResizedCropAndInterpolationWithTwoPic',
+    'ViewSample',
+    'first_per_class',
+    'view_samples',
 ]

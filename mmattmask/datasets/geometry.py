@@ -95,8 +95,7 @@ def check_pipeline(transforms: Iterable[Any]) -> None:
         )
 
 
-def _check_moves(transforms: Iterable[Any]) -> None:
-    num_flips = 0
+def _check_moves(transforms: Iterable[Any], num_flips: int = 0) -> None:
     for transform in transforms:
         name = _lossy_name(transform)
         if name is not None:
@@ -113,7 +112,8 @@ def _check_moves(transforms: Iterable[Any]) -> None:
                 'what the first did: use one, with direction=[...] for several'
             )
         for branch in getattr(_unwrap(transform), 'transforms', None) or ():
-            _check_moves(branch if isinstance(branch, list | tuple) else [branch])
+            branch = branch if isinstance(branch, list | tuple) else [branch]
+            _check_moves(branch, num_flips)
 
 
 def _unwrap(transform: Any) -> Any:
