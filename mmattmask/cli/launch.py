@@ -16,6 +16,11 @@ from torch import distributed
 
 # Devices on which mmengine's AmpOptimWrapper refuses to be built.
 DEVICES_WITHOUT_AMP = ('cpu', 'mps')
+# Optimizer wrappers in full precision, and their siblings for AMP.
+AMP_WRAPPERS = {
+    'OptimWrapper': 'AmpOptimWrapper',
+    'mmattmask.PerTensorClipOptimWrapper': 'mmattmask.PerTensorClipAmpOptimWrapper',
+}
 AMP_ONLY_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')
 
 
@@ -88,21 +93,38 @@ def set_loader_defaults(
             loader.persistent_workers = False
 
 
+def name_of(kind: str | type) -> str:
+    """Return the name of a config's ``type``, without its scope."""
+    name = kind if isinstance(kind, str) else kind.__name__
+    return name.rsplit('.')[-1]
+
+
+def use_amp(cfg: Config) -> None:
+    """Train in mixed precision, with the same clipping."""
+    name = name_of(cfg.optim_wrapper.get('type', 'OptimWrapper'))
+    amp = 'AmpOptimWrapper'
+    for pair in AMP_WRAPPERS.items():
+        if name in map(name_of, pair):
+            amp = pair[1]
+    cfg.optim_wrapper.type = amp
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
 def drop_amp_without_accelerator(cfg: Config) -> None:
     """Train in full precision, with one warning, where AMP cannot be built."""
     wrapper = cfg.get('optim_wrapper')
     if wrapper is None or get_device() not in DEVICES_WITHOUT_AMP:
         return
-    kind = wrapper.get('type', 'OptimWrapper')
-    name = kind if isinstance(kind, str) else kind.__name__
-    if name.rsplit('.')[-1] != 'AmpOptimWrapper':
+    name = name_of(wrapper.get('type', 'OptimWrapper'))
+    siblings = {name_of(amp): plain for plain, amp in AMP_WRAPPERS.items()}
+    if name not in siblings:
         return
-    wrapper.type = 'OptimWrapper'
+    wrapper.type = siblings[name]
     for option in AMP_ONLY_OPTIONS:
         wrapper.pop(option, None)
     print_log(
-        f'AmpOptimWrapper needs an accelerator and this is {get_device()}: '
-        'training in full precision with OptimWrapper.',
+        f'{name} needs an accelerator and this is {get_device()}: '
+        f'training in full precision with {name_of(wrapper.type)}.',
         logger='current',
         level=logging.WARNING,
     )

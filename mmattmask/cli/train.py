@@ -11,6 +11,7 @@ from mmattmask.cli.launch import (
     drop_amp_without_accelerator,
     merge_common_arguments,
     set_loader_defaults,
+    use_amp,
 )
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -57,8 +58,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        use_amp(cfg)
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume

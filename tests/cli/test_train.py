@@ -128,3 +128,17 @@ def test_full_precision_says_nothing(config_file, monkeypatch, printed):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
     assert merged(config_file).optim_wrapper.type == 'OptimWrapper'
     assert printed == []
+
+
+@pytest.mark.parametrize(('device', 'kind'), [('cpu', ''), ('cuda', 'Amp')])
+@pytest.mark.parametrize('configured', ['', 'Amp'])
+def test_amp_keeps_clipping_each_gradient(
+    config_file, monkeypatch, printed, device, kind, configured
+):
+    monkeypatch.setattr(launch, 'get_device', lambda: device)
+    name = 'mmattmask.PerTensorClip{}OptimWrapper'
+    config_file.write_text(CONFIG.replace('OptimWrapper', name.format(configured)))
+    cfg = merged(config_file, '--amp')
+    assert cfg.optim_wrapper.type == name.format(kind)
+    assert ('loss_scale' in cfg.optim_wrapper) == (device == 'cuda')
+    assert len(printed) == (device == 'cpu')

@@ -1,0 +1,60 @@
+"""FiniteLossHook: when it stops a run, what it says, what is on disk then."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mmattmask.engine import FiniteLossHook, finite_loss_hook
+
+from .toy_run import train
+from .toy_student import recipe
+
+
+def feed(hook, losses, start=0):
+    for iteration, loss in enumerate(losses, start):
+        runner = SimpleNamespace(iter=iteration)
+        hook.after_train_iter(runner, 0, outputs=dict(loss=torch.tensor(loss)))
+
+
+@pytest.mark.parametrize('bad', [float('nan'), float('inf'), float('-inf')])
+@pytest.mark.parametrize('position', [4, 6, 7])
+def test_one_bad_loss_is_seen_at_the_next_reading(bad, position):
+    losses = [1.0] * 12
+    losses[position] = bad
+    hook = FiniteLossHook(interval=4)
+    feed(hook, losses[:7])  # not read yet
+    with pytest.raises(FloatingPointError, match='1 times in iterations 5 to 8'):
+        feed(hook, losses[7:], 7)
+
+
+def test_bad_losses_are_counted():
+    hook = FiniteLossHook(interval=5)
+    with pytest.raises(FloatingPointError, match='2 times in iterations 1 to 5'):
+        feed(hook, [1.0, float('nan'), 1.0, float('inf'), 1.0])
+
+
+def test_a_bad_loss_of_another_process_stops_this_one(monkeypatch):
+    monkeypatch.setattr(finite_loss_hook, 'all_reduce', lambda count: count.add_(2))
+    with pytest.raises(FloatingPointError, match='2 times in iterations 1 to 3'):
+        feed(FiniteLossHook(interval=3), [1.0] * 3)
+
+
+def test_large_losses_pass():
+    hook = FiniteLossHook(interval=2)
+    feed(hook, [3e38, -3e38, 0.0, 1e-45])
+    hook.after_train_epoch(SimpleNamespace(iter=4))
+
+
+def test_a_run_stops_before_it_saves_a_checkpoint(tmp_path):
+    # row 6 is in iteration 2 of 5, and no reading falls into the epoch
+    cfg = recipe(tmp_path, train_dataloader__dataset__bad=[6])
+    cfg.custom_hooks[-1].interval = 50
+    with pytest.raises(FloatingPointError, match='4 times in iterations 1 to 5'):
+        train(cfg)
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_an_interval_below_one_is_refused():
+    with pytest.raises(ValueError, match='at least 1, got 0'):
+        FiniteLossHook(0)
