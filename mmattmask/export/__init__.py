@@ -1,5 +1,17 @@
 """Checkpoints of other projects, in and out."""
 
+from mmattmask.export.ibot_keys import (
+    from_official_ibot,
+    load_official_ibot,
+    to_official_ibot,
+)
 from mmattmask.export.vit_keys import load_matched, read_state_dict, to_mmpretrain_vit
 
-__all__ = ['load_matched', 'read_state_dict', 'to_mmpretrain_vit']
+__all__ = [
+    'from_official_ibot',
+    'load_matched',
+    'load_official_ibot',
+    'read_state_dict',
+    'to_mmpretrain_vit',
+    'to_official_ibot',
+]

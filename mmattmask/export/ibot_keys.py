@@ -1,0 +1,207 @@
+"""Checkpoints of iBOT and AttMask, whole or in part, to ``mmattmask.IBOT`` and back."""
+
+import argparse
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from mmpretrain.utils import get_ori_model
+from torch import Tensor, nn
+
+from mmattmask.export.vit_keys import load_matched, to_mmpretrain_vit
+from mmattmask.runtime import safe_globals
+
+# Official and our names of the parts of a checkpoint.
+LAST_LAYERS = (('last_layer', 'last_layer'), ('last_layer2', 'patch_last_layer'))
+PARAMETERS = (
+    ('weight_g', 'parametrizations.weight.original0'),
+    ('weight_v', 'parametrizations.weight.original1'),
+)
+CENTERS = (('center', 'cls_center'), ('center2', 'patch_center'))
+NETS = (('student', ''), ('teacher', 'teacher.'))
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read everything in an official checkpoint without running code from it.
+
+    Args:
+        path: A file of bytedance/ibot or gkakogeorgiou/attmask.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or needs code to be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no checkpoint {path}')
+    # leaving the context forgets all of them: those that are allowed anyway stay out
+    known = torch.serialization.get_safe_globals()
+    allowed = [*safe_globals(), argparse.Namespace]
+    allowed = [entry for entry in allowed if entry not in known]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            content = torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(
+            f'{path} cannot be read as weights only; it is damaged or holds other '
+            f'objects: {error}'
+        ) from error
+    return dict(content) if isinstance(content, Mapping) else {}
+
+
+def from_official_ibot(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Rename an official checkpoint to the names of ``mmattmask.IBOT``.
+
+    Args:
+        content: A whole checkpoint (``student``, ``teacher``, ``ibot_loss``), any part
+            of it, or a backbone alone (``state_dict``, or the weights themselves).
+
+    Returns:
+        The weights and centres it has. A head shared by CLS tokens and patches comes
+        once.
+    """
+    state: dict[str, Tensor] = {}
+    for net, prefix in NETS:
+        weights = _without_wrapper(content.get(net, {}))
+        backbone = _part(weights, 'backbone.')
+        head = _part(weights, 'head.')
+        for part, renamed in (('backbone', _vit(backbone)), ('head', _head(head))):
+            state |= {f'{prefix}{part}.{name}': w for name, w in renamed.items()}
+    for official, name in CENTERS:
+        if official in content.get('ibot_loss', {}):
+            state[f'distillation.{name}'] = content['ibot_loss'][official].flatten()
+    if state:
+        return state
+    weights = content.get('state_dict', content)
+    weights = {k: w for k, w in weights.items() if isinstance(w, Tensor)}
+    return {f'backbone.{name}': w for name, w in _vit(weights).items()}
+
+
+def to_official_ibot(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Rename the weights of ``mmattmask.IBOT`` to those of an official checkpoint.
+
+    Args:
+        state: ``model.state_dict()``, also of a model in its distributed wrapper.
+
+    Returns:
+        ``student``, ``teacher`` and ``ibot_loss``, as far as there are any; what the
+        official evaluation scripts read.
+    """
+    state = _without_wrapper(state)
+    content: dict[str, dict[str, Tensor]] = {}
+    for net, prefix in NETS:
+        wrapper = 'module.' if net == 'student' else ''
+        backbone = _part(state, f'{prefix}backbone.')
+        head = _part(state, f'{prefix}head.')
+        weights = {f'backbone.{_official_vit(n)}': w for n, w in backbone.items()}
+        weights |= {f'head.{n}': w for n, w in _official_head(head).items()}
+        token = weights.pop('backbone.mask_token', None)
+        if token is not None:
+            weights['backbone.masked_embed'] = token.flatten(0, 1)
+        if weights:
+            content[net] = {f'{wrapper}{name}': w for name, w in weights.items()}
+    centers = {
+        official: state[f'distillation.{name}'].reshape(shape)
+        for (official, name), shape in zip(CENTERS, ((1, -1), (1, 1, -1)), strict=True)
+        if f'distillation.{name}' in state
+    }
+    return {**content, 'ibot_loss': centers} if centers else content
+
+
+def load_official_ibot(model: nn.Module, path: str | Path) -> str:
+    """Load an official checkpoint into an ``mmattmask.IBOT``.
+
+    A file of a backbone alone is loaded into student and teacher and leaves heads and
+    centres as they are.
+
+    Args:
+        model: The model, possibly in its distributed wrapper.
+        path: The file.
+
+    Returns:
+        A line such as ``'matched 318/318 weights of FILE'``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or does not fit the model.
+    """
+    model = get_ori_model(model)
+    state = from_official_ibot(read_checkpoint(path))
+    if any(not name.startswith('backbone.') for name in state):
+        return load_matched(model, state, path)
+    backbone = _part(state, 'backbone.')
+    matched = load_matched(model.backbone, backbone, path, (r'^mask_token$',))
+    load_matched(model.teacher['backbone'], backbone, path)
+    return matched
+
+
+def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): w for k, w in state.items() if k.startswith(prefix)}
+
+
+def _without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix('module.'): w for name, w in state.items()}
+
+
+def _vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a backbone's weights to ours."""
+    renamed = to_mmpretrain_vit(state)
+    token = renamed.pop('masked_embed', None)
+    return renamed if token is None else {**renamed, 'mask_token': token[None]}
+
+
+def _official_vit(name: str) -> str:
+    """Rename one of our backbone's weights to the official name."""
+    if name.startswith('ln1.'):
+        return name.replace('ln1.', 'norm.', 1)
+    name = re.sub(r'^layers\.', 'blocks.', name)
+    for ours, official in (
+        ('patch_embed.projection.', 'patch_embed.proj.'),
+        ('.ln1.', '.norm1.'),
+        ('.ln2.', '.norm2.'),
+        ('.ffn.layers.0.0.', '.mlp.fc1.'),
+        ('.ffn.layers.1.', '.mlp.fc2.'),
+    ):
+        name = name.replace(ours, official)
+    return name
+
+
+def _head_names() -> list[tuple[str, str]]:
+    """Official and our names of what the last layers learn."""
+    return [
+        (f'{official}.{parameter}', f'{layer}.{ours}')
+        for official, layer in LAST_LAYERS
+        for parameter, ours in PARAMETERS
+    ]
+
+
+def _head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename a head's weights to ours; a last layer for all tokens comes once."""
+    pairs = [(f'last_layer.{part}', f'last_layer2.{part}') for part, _ in PARAMETERS]
+    shared = all(
+        one in state and two in state and torch.equal(state[one], state[two])
+        for one, two in pairs
+    )
+    ours = dict(_head_names())
+    renamed = {}
+    for name, weight in state.items():
+        if shared and name.startswith('last_layer2.'):
+            continue
+        name = re.sub(r'^mlp\.(weight|bias)$', r'mlp.0.\1', name)  # of one layer
+        renamed[ours.get(name, name)] = weight
+    return renamed
+
+
+def _official_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename our head's weights; a last layer for all tokens comes twice."""
+    official = {ours: name for name, ours in _head_names()}
+    renamed = {official.get(name, name): weight for name, weight in state.items()}
+    if 'mlp.2.weight' not in renamed:
+        renamed = {re.sub(r'^mlp\.0\.', 'mlp.', k): w for k, w in renamed.items()}
+    for part, _ in PARAMETERS:
+        if f'last_layer.{part}' in renamed:
+            renamed.setdefault(f'last_layer2.{part}', renamed[f'last_layer.{part}'])
+    return renamed

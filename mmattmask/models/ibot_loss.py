@@ -1,0 +1,101 @@
+"""Self-distillation with running centres."""
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor, nn
+
+from mmattmask.masking.self_distillation import (
+    masked_patch_loss,
+    teacher_probs,
+    view_pair_loss,
+)
+
+
+class IBOTLoss(nn.Module):
+    """Losses of CLS tokens and masked patches, and the centres of the teacher's output.
+
+    A centre moves after the loss, by the raw output of the teacher on all processes,
+    and counts from the next step on.
+
+    Args:
+        num_prototypes: Outputs of the head for CLS tokens, K.
+        num_patch_prototypes: Outputs of the head for patches.
+        student_temp: Temperature of the student.
+        center_momentum: Share of the old centre of CLS tokens in the new, in [0, 1].
+        patch_center_momentum: The same for patches.
+
+    Attributes:
+        cls_center: Running mean of the teacher's CLS output, (K,).
+        patch_center: Running mean of its output for all patches, masked or not.
+
+    Raises:
+        ValueError: If a temperature is not positive or a momentum not in [0, 1].
+
+    Source: bytedance/ibot main_ibot.py.
+    """
+
+    cls_center: Tensor
+    patch_center: Tensor
+
+    def __init__(
+        self,
+        num_prototypes: int,
+        num_patch_prototypes: int,
+        student_temp: float = 0.1,
+        center_momentum: float = 0.9,
+        patch_center_momentum: float = 0.9,
+    ) -> None:
+        super().__init__()
+        momenta = (center_momentum, patch_center_momentum)
+        if student_temp <= 0 or not all(0 <= momentum <= 1 for momentum in momenta):
+            raise ValueError(
+                f'student_temp ({student_temp}) must be positive, center_momentum and '
+                f'patch_center_momentum in [0, 1], got {momenta}'
+            )
+        self.student_temp = student_temp
+        self.center_momentum = center_momentum
+        self.patch_center_momentum = patch_center_momentum
+        self.register_buffer('cls_center', torch.zeros(num_prototypes))
+        self.register_buffer('patch_center', torch.zeros(num_patch_prototypes))
+
+    def cls(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
+        """Return the loss of the CLS tokens.
+
+        Args:
+            student: Output for V views, (V, B, K).
+            teacher: The teacher's output for the first Q of them, (Q, B, K).
+            teacher_temp: Its temperature.
+        """
+        probs = teacher_probs(teacher, self.cls_center, teacher_temp)
+        return view_pair_loss(student, probs, self.student_temp)
+
+    def patch(
+        self, student: Tensor, teacher: Tensor, weights: Tensor, teacher_temp: float
+    ) -> Tensor:
+        """Return the loss of the masked patches.
+
+        Args:
+            student: Output for R patches, (R, K).
+            teacher: The teacher's output for the same patches, (R, K).
+            weights: Weight of each, (R,).
+            teacher_temp: The teacher's temperature for patches.
+        """
+        probs = teacher_probs(teacher, self.patch_center, teacher_temp)
+        return masked_patch_loss(student, probs, weights, self.student_temp)
+
+    @torch.no_grad()
+    def update_centers(self, cls_mean: Tensor, patch_mean: Tensor | None) -> None:
+        """Move the centres towards the mean output of this batch; on every process.
+
+        Args:
+            cls_mean: Mean CLS output of the teacher on this process, (K,).
+            patch_mean: Mean output for all patches; None leaves that centre alone.
+        """
+        moves = [(self.cls_center, cls_mean, self.center_momentum)]
+        if patch_mean is not None:
+            moves.append((self.patch_center, patch_mean, self.patch_center_momentum))
+        means = torch.cat([mean.to(center.dtype) for center, mean, _ in moves])
+        all_reduce(means, op='mean')
+        sizes = [len(center) for center, _, _ in moves]
+        for (center, _, momentum), mean in zip(moves, means.split(sizes), strict=True):
+            center.lerp_(mean, 1 - momentum)
