@@ -1,18 +1,19 @@
 """Checkpoints of iBOT and AttMask, whole or in part, to ``mmattmask.IBOT`` and back."""
 
-import argparse
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
-from mmattmask.export.vit_keys import load_matched, to_mmpretrain_vit
-from mmattmask.runtime import safe_globals
+from mmattmask.export.vit_keys import (
+    load_matched,
+    read_checkpoint,
+    to_mmpretrain_vit,
+)
 
 # Official and our names of the parts of a checkpoint.
 LAST_LAYERS = (('last_layer', 'last_layer'), ('last_layer2', 'patch_last_layer'))
@@ -22,34 +23,6 @@ PARAMETERS = (
 )
 CENTERS = (('center', 'cls_center'), ('center2', 'patch_center'))
 NETS = (('student', ''), ('teacher', 'teacher.'))
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read everything in an official checkpoint without running code from it.
-
-    Args:
-        path: A file of bytedance/ibot or gkakogeorgiou/attmask.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or needs code to be read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no checkpoint {path}')
-    # leaving the context forgets all of them: those that are allowed anyway stay out
-    known = torch.serialization.get_safe_globals()
-    allowed = [*safe_globals(), argparse.Namespace]
-    allowed = [entry for entry in allowed if entry not in known]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            content = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f'{path} cannot be read as weights only; it is damaged or holds other '
-            f'objects: {error}'
-        ) from error
-    return dict(content) if isinstance(content, Mapping) else {}
 
 
 def from_official_ibot(content: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -129,7 +102,8 @@ def load_official_ibot(model: nn.Module, path: str | Path) -> str:
         ValueError: If the file is damaged or does not fit the model.
     """
     model = get_ori_model(model)
-    state = from_official_ibot(read_checkpoint(path))
+    content = read_checkpoint(path)
+    state = from_official_ibot(content if isinstance(content, Mapping) else {})
     if any(not name.startswith('backbone.') for name in state):
         return load_matched(model, state, path)
     backbone = _part(state, 'backbone.')

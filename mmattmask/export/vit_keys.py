@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,40 @@ RENAMES = (
 )
 
 
+def read_checkpoint(path: str | Path) -> Any:
+    """Read a checkpoint without running code from it.
+
+    Args:
+        path: A file written by torch.save, or a ``.safetensors`` file.
+
+    Returns:
+        What is in it, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or needs code to be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no checkpoint {path}')
+    if path.suffix == '.safetensors':
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    # leaving the context forgets all of them: those that are allowed anyway stay out
+    known = torch.serialization.get_safe_globals()
+    allowed = [*safe_globals(), argparse.Namespace]
+    allowed = [entry for entry in allowed if entry not in known]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise ValueError(
+            f'{path} cannot be read as weights only; it is damaged or holds other '
+            f'objects: {error}'
+        ) from error
+
+
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the weights of a checkpoint without running code from it.
 
@@ -38,25 +73,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, needs code to be read, or holds no weights.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no checkpoint {path}')
-    if path.suffix == '.safetensors':
-        from safetensors.torch import load_file
-
-        return dict(load_file(path))
-    # leaving the context forgets all of them: those that are allowed anyway stay out
-    known = torch.serialization.get_safe_globals()
-    allowed = [*safe_globals(), argparse.Namespace]
-    allowed = [entry for entry in allowed if entry not in known]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            content = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f'{path} cannot be read as weights only; it is damaged or holds other '
-            f'objects: {error}'
-        ) from error
+    content = read_checkpoint(path)
     for container in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
             content = content[container]
@@ -121,8 +138,17 @@ def load_matched(
     Raises:
         ValueError: If weights of the module are missing or have another shape.
     """
-    result = module.load_state_dict(dict(state), strict=False)
     own = module.state_dict()
+    other_shapes = [
+        f'{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}'
+        for name, value in own.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if other_shapes:
+        raise ValueError(
+            f'{source} does not fit {type(module).__name__}: {_some(other_shapes)}'
+        )
+    result = module.load_state_dict(dict(state), strict=False)
     missing = [
         name
         for name in result.missing_keys

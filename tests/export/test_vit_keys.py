@@ -143,3 +143,12 @@ def test_bad_files(tmp_path):
     torch.save({'epoch': 3}, path)
     with pytest.raises(ValueError, match='holds no weights'):
         read_state_dict(path)
+
+
+def test_weights_of_another_shape_are_named_with_both_shapes():
+    module = torch.nn.Linear(2, 3)
+    state = {'weight': torch.zeros(3, 4), 'bias': torch.zeros(3)}
+    with pytest.raises(
+        ValueError, match=r'FILE .* weight \(3, 4\) instead of \(3, 2\)'
+    ):
+        load_matched(module, state, 'FILE')
