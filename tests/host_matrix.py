@@ -164,7 +164,7 @@ block-wise masks need none):
 
 ✓: it trains with all of them. Else the cell names those it trains with, and a number
 says why the others are refused, in the words of the error, which comes before the first
-step. iBOT takes every policy but throwing, see `configs/ibot` and `configs/attmask`.
+step. iBOT needs no source: without a scorer it is its EMA teacher's attention.
 """
 
 

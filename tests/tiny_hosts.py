@@ -245,6 +245,21 @@ def cae() -> Config:
     )
 
 
+def ibot() -> Config:
+    return dict(
+        type='mmattmask.IBOT',
+        backbone=dict(type='mmattmask.IBOTViT', arch=VIT, img_size=32, patch_size=8),
+        head=dict(
+            type='mmattmask.IBOTHead',
+            out_channels=16,
+            hid_channels=24,
+            bottleneck_channels=8,
+        ),
+        mask_generator=dict(type='mmattmask.IBOTMaskGenerator'),
+        data_preprocessor=ONE_NORM,
+    )
+
+
 def mixmim() -> Config:
     config = mae(algorithm='MixMIM')
     config['backbone'] = dict(
@@ -343,6 +358,7 @@ class Host:
         cell: Side of a cell of its policy in px.
         mask: Side of the stock pipeline's mask in tokens; None where there is none.
         target: Side of the tokenizer's picture in px; None where there is none.
+        small: Side of the small crops in px of hosts that take crops; else None.
     """
 
     stock: Callable[[], Config]
@@ -351,6 +367,7 @@ class Host:
     cell: int = 8
     mask: int | None = None
     target: int | None = None
+    small: int | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -380,6 +397,9 @@ class Host:
         inputs: Any = pixels(self.size)
         if self.target is not None:
             inputs = [inputs, pixels(self.target)]
+        if self.small is not None:
+            sides = [self.size] * 2 + [self.small] * 2
+            inputs = [pixels(side) for side in sides]
         samples = []
         for index in range(number):
             meta = dict(
@@ -390,6 +410,9 @@ class Host:
                 flip=bool(index % 2),
                 flip_direction='horizontal',
             )
+            if self.small is not None:
+                for name in ('crop_box', 'flip', 'flip_direction'):
+                    meta[name] = [meta[name]] * 4
             sample = DataSample(metainfo=meta)
             if self.mask is not None:
                 mask = torch.zeros(self.mask, self.mask, dtype=torch.int64)
@@ -436,6 +459,7 @@ HOSTS = {
     'MaskFeat': Host(maskfeat, rewritten(mask_patch_size=8), size=112, mask=14),
     'BEiT': Host(beit, rewritten(mask_patch_size=8), mask=4, target=32),
     'CAE': Host(cae, rewritten(mask_patch_size=8, num_masked=8), mask=4, target=32),
+    'iBOT': Host(ibot, guided_types(), small=16),
     'MixMIM': Host(mixmim, rewritten(mask_patch_size=32), size=128, cell=32),
     'SparK': Host(spark, rewritten(mask_patch_size=32), size=128, cell=32),
 }

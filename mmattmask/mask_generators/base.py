@@ -38,8 +38,13 @@ class BaseMaskGenerator(metaclass=ABCMeta):
         """
 
     def max_masked(self, num_patches: int) -> int:
-        """Return the largest number of patches that may be masked in one image."""
-        return self.budget(num_patches).num_masked
+        """Return the largest number of patches that may be masked in one image.
+
+        Too small a number lets hosts drop masked patches; the default is safe.
+        """
+        return (
+            num_patches if self.variable_counts else self.budget(num_patches).num_masked
+        )
 
     @abstractmethod
     def shuffle(

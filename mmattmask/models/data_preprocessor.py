@@ -63,17 +63,13 @@ class MaskRewriter(Guidance):
         self.check_masks_something()
         self._checked: set[tuple[int, int]] = set()
         if num_masked is not None:
-            for generator in self._policies():
+            for generator in self.policies():
                 if generator.variable_counts:
                     raise ValueError(
                         f'every image must have {num_masked} masked tokens, but with '
                         f'these options {type(generator).__name__} masks another '
                         'number in each image'
                     )
-
-    def _policies(self) -> list[BaseMaskGenerator]:
-        policies = (self.mask_generator, self.warmup_mask_generator)
-        return [policy for policy in policies if policy is not None]
 
     def init_weights(self) -> None:
         """Let the scorer load its weights; called with the model's."""
@@ -141,18 +137,12 @@ class MaskRewriter(Guidance):
         if grid in self._checked:
             return
         cut(image_size, self.token_size, 'token size')
+        self.check_throws_nothing(grid[0] * grid[1])
         tokens_per_cell = (self.cell_size // self.token_size) ** 2
-        for generator in self._policies():
+        for generator in self.policies():
             if generator.variable_counts:
                 continue
             budget = generator.budget(grid[0] * grid[1])
-            if budget.num_thrown:
-                raise ValueError(
-                    'algorithms that take their masks from the pipeline compute every '
-                    f'patch, so none can be thrown; {type(generator).__name__} throws '
-                    f'{budget.num_thrown} of {budget.num_patches}: set throw_ratio=0, '
-                    "or use SimMIM with a ViT, type='mmattmask.GuidedSimMIM'"
-                )
             masked = budget.num_masked * tokens_per_cell
             if self.num_masked is not None and masked != self.num_masked:
                 raise ValueError(

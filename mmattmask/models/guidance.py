@@ -57,10 +57,29 @@ class Guidance:
             warmup_mask_generator = mask_generator
         self.warmup_mask_generator = warmup_mask_generator
 
+    def policies(self) -> list[BaseMaskGenerator]:
+        """Return the policies that may come into force."""
+        candidates = (self.mask_generator, self.warmup_mask_generator)
+        return [policy for policy in candidates if policy is not None]
+
+    def check_throws_nothing(self, num_patches: int) -> None:
+        """Raise ValueError if a policy throws any of ``num_patches`` patches."""
+        for generator in self.policies():
+            if generator.variable_counts:
+                continue
+            num_thrown = generator.budget(num_patches).num_thrown
+            if num_thrown:
+                raise ValueError(
+                    f'{type(self).__name__} has to do with every patch, so none can be '
+                    f'thrown; {type(generator).__name__} throws {num_thrown} of '
+                    f'{num_patches}: set throw_ratio=0, or use a host that can throw, '
+                    'such as GuidedMAE, or GuidedSimMIM with a ViT'
+                )
+
     def check_masks_something(self) -> None:
         """Raise ValueError if a policy may leave a batch without masked patches."""
-        for generator in (self.mask_generator, self.warmup_mask_generator):
-            if generator is not None and generator.may_mask_nothing:
+        for generator in self.policies():
+            if generator.may_mask_nothing:
                 raise ValueError(
                     f'with these options {type(generator).__name__} leaves some images '
                     'without masked patches; this loss is an average over the masked '

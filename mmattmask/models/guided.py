@@ -89,20 +89,16 @@ class GuidedHost(Guidance):
         if self.scorer is not None:
             self.scorer.check(self.backbone)
         height, width = self.policy_grid(self.backbone.img_size)
-        for generator in (self.mask_generator, self.warmup_mask_generator):
+        if not self.can_throw:
+            self.check_throws_nothing(height * width)
+        for generator in self.policies():
             if generator.variable_counts:
                 raise ValueError(
                     f'{host} gathers the visible patches, so every image must have '
                     f'as many; with these options {type(generator).__name__} masks '
                     'another number in each image'
                 )
-            budget = generator.budget(height * width)
-            if budget.num_thrown and not self.can_throw:
-                raise ValueError(
-                    f'{host} computes every patch, so none can be thrown; '
-                    f'{type(generator).__name__} throws {budget.num_thrown} of '
-                    f'{budget.num_patches}: set throw_ratio=0'
-                )
+            generator.budget(height * width)
 
     def score(
         self, inputs: Tensor, data_samples: Sequence[Any] | None

@@ -165,6 +165,8 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
                 'with patch_weight=0 a last layer for patches is never used: leave out '
                 f'patch_out_channels ({head.patch_out_channels}) of the head'
             )
+        height, width = self.policy_grid(backbone.img_size)
+        self.check_throws_nothing(height * width)
         if self.scorer is not None:
             self.scorer.check(backbone)
 
@@ -227,7 +229,7 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
         scores = []
         for index, view in enumerate(images.chunk(self.num_global)):
             samples = data_samples
-            if getattr(self.scorer, 'cached', False):
+            if getattr(self.scorer, 'reads_geometry', False):
                 samples = view_samples(data_samples, index)
             scores.append(self.score(view, samples))
         known = all(score is not None for score in scores)
@@ -285,7 +287,7 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
             capacity = num_patches
         else:
             policies = (self.mask_generator, self.warmup_mask_generator)
-            most = max(most_masked(policy, num_patches) for policy in policies)
+            most = max(policy.max_masked(num_patches) for policy in policies)
             capacity = most if self.masking else 0
         return masked_rows(mask, num_images * capacity)
 
@@ -349,16 +351,3 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
             )
         for size in set(sizes):
             cut(size, self.cell_size)
-
-
-def most_masked(generator: BaseMaskGenerator, num_patches: int) -> int:
-    """Return the largest number of patches that a policy masks in one image.
-
-    A policy with ``variable_counts`` says so in ``max_masked(num_patches)``; all
-    patches if it does not.
-    """
-    if hasattr(generator, 'max_masked'):
-        return int(generator.max_masked(num_patches))
-    if generator.variable_counts:
-        return num_patches
-    return generator.budget(num_patches).num_masked

@@ -54,6 +54,11 @@ class CachedMaps(nn.Module, metaclass=ABCMeta):
         self.storage: Storage = storage
         self.bank: AttentionBank | None = None
 
+    @property
+    def reads_geometry(self) -> bool:
+        """Whether a score depends on where the view lies in its source image."""
+        return self.cached
+
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless scores can be had for this student."""
 

@@ -40,6 +40,7 @@ class UserMaps(nn.Module):
     """
 
     cached = False
+    reads_geometry = True
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()

@@ -174,7 +174,7 @@ def test_images_that_patches_do_not_divide_are_refused(amt):
 
 
 def test_attention_mode_without_a_scorer_is_refused(guided_mae):
-    with pytest.raises(ValueError, match=r"attention maps need a scorer.*NoneType"):
+    with pytest.raises(ValueError, match=r'attention maps need a scorer.*NoneType'):
         attention_maps(guided_mae(), torch.randn(1, 3, 48, 48))
 
 

@@ -7,7 +7,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmattmask.datasets.multi_crop import view_samples
 from mmattmask.mask_generators import RandomMaskGenerator
-from mmattmask.models.ibot import most_masked
 
 from .ibot_model import GivenMasks, build, given, ibot_config
 
@@ -119,9 +118,9 @@ def test_the_guard_against_waiting_notices():
 
 
 def test_more_places_than_masked_patches_are_never_needed():
-    assert most_masked(RandomMaskGenerator(0.5), 36) == 18
-    assert most_masked(GivenMasks(None), 36) == 36
-    assert most_masked(GivenMasks(None, 11), 36) == 11
+    assert RandomMaskGenerator(0.5).max_masked(36) == 18
+    assert GivenMasks(None).max_masked(36) == 36
+    assert GivenMasks(None, 11).max_masked(36) == 11
 
 
 def test_a_warm_up_policy_may_mask_more():
@@ -158,9 +157,9 @@ def test_the_score_is_the_teachers_attention_to_each_large_crop():
 class Recorder(torch.nn.Module):
     """A scorer that keeps what it is asked."""
 
-    def __init__(self, cached, known=True):
+    def __init__(self, reads_geometry, known=True):
         super().__init__()
-        self.cached, self.known, self.asked = cached, known, []
+        self.reads_geometry, self.known, self.asked = reads_geometry, known, []
 
     def check(self, backbone):
         self.checked = backbone
@@ -181,9 +180,9 @@ def sample(index):
     return DataSample(metainfo=meta)
 
 
-@pytest.mark.parametrize('cached', [False, True])
-def test_another_scorer_sees_each_large_crop_and_its_geometry(cached):
-    generator, scorer = given(some_masks()), Recorder(cached)
+@pytest.mark.parametrize('reads_geometry', [False, True])
+def test_another_scorer_sees_each_large_crop_and_its_geometry(reads_geometry):
+    generator, scorer = given(some_masks()), Recorder(reads_geometry)
     model = build(generator, scorer=scorer)
     assert scorer.checked is model.backbone
     inputs, samples = views(), [sample(index) for index in range(3)]
@@ -192,7 +191,7 @@ def test_another_scorer_sees_each_large_crop_and_its_geometry(cached):
     for index, (images, given_samples, grid, patch_size) in enumerate(scorer.asked):
         assert torch.equal(images, inputs[index])
         assert (grid, patch_size) == ((6, 6), 8)
-        expected = view_samples(samples, index) if cached else samples
+        expected = view_samples(samples, index) if reads_geometry else samples
         assert given_samples == expected
     assert generator.score[:3].unique() == 1
     assert generator.score[3:].unique() == 2

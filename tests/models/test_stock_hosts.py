@@ -204,7 +204,9 @@ def test_swin_has_no_cls_attention():
 
 
 def test_milan_throws_nothing():
-    with pytest.raises(ValueError, match=r'GuidedMILAN .* throws 4 of 16'):
+    with pytest.raises(
+        ValueError, match=r'GuidedMILAN .* throws 4 of 16.*throw_ratio=0'
+    ):
         HOSTS['MILAN'].build(AMT)
 
 
