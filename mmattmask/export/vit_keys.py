@@ -139,16 +139,17 @@ def load_matched(
         ValueError: If weights of the module are missing or have another shape.
     """
     own = module.state_dict()
-    other_shapes = [
-        f'{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}'
-        for name, value in own.items()
-        if name in state and state[name].shape != value.shape
-    ]
-    if other_shapes:
+    try:  # modules may resize a position embedding as they load it
+        result = module.load_state_dict(dict(state), strict=False)
+    except RuntimeError as error:
+        other_shapes = [
+            f'{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}'
+            for name, value in own.items()
+            if name in state and state[name].shape != value.shape
+        ]
         raise ValueError(
             f'{source} does not fit {type(module).__name__}: {_some(other_shapes)}'
-        )
-    result = module.load_state_dict(dict(state), strict=False)
+        ) from error
     missing = [
         name
         for name in result.missing_keys

@@ -152,3 +152,12 @@ def test_weights_of_another_shape_are_named_with_both_shapes():
         ValueError, match=r'FILE .* weight \(3, 4\) instead of \(3, 2\)'
     ):
         load_matched(module, state, 'FILE')
+
+
+def test_position_embeddings_of_another_image_size_are_resized():
+    arch = dict(embed_dims=12, num_layers=1, num_heads=2, feedforward_channels=12)
+    small, large = (
+        VisionTransformer(arch=arch, img_size=size, patch_size=4) for size in (16, 24)
+    )
+    assert 'matched' in load_matched(large, small.state_dict(), 'FILE')
+    assert torch.equal(large.ln1.weight, small.ln1.weight)

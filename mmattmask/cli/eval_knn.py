@@ -1,0 +1,133 @@
+"""k-NN and few-shot accuracy of a checkpoint's frozen features."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.dist import get_rank
+from torch import Tensor
+
+from mmattmask.cli.frozen import (
+    Evaluation,
+    add_frozen_arguments,
+    evaluation,
+    markdown_table,
+)
+from mmattmask.evaluation.extraction import extract_features
+from mmattmask.evaluation.features import KINDS, knn_kind
+from mmattmask.evaluation.few_shot import FewShotResult, few_shot_accuracy
+from mmattmask.evaluation.knn import knn_accuracy, nearest_neighbours
+
+COLUMNS = ('features', 'training images', 'k', 'top-1', 'top-5')
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description='k-NN accuracy of frozen features, against all training images '
+        'and against a few of each class'
+    )
+    add_frozen_arguments(parser)
+    parser.add_argument(
+        '--features',
+        nargs='+',
+        choices=KINDS,
+        help='default: cls, and mean without a CLS token',
+    )
+    parser.add_argument('--k', type=int, nargs='+', default=[10, 20, 100, 200])
+    parser.add_argument('--temperature', type=float, default=0.07)
+    parser.add_argument(
+        '--shots',
+        type=int,
+        nargs='+',
+        default=[],
+        metavar='N',
+        help='also few-shot: N random training images per class, such as 1 5 10 20',
+    )
+    parser.add_argument('--draws', type=int, default=5, help='of the images of --shots')
+    parser.add_argument('--seed', type=int, default=0, help='of the first draw')
+    parser.add_argument(
+        '--batch-size', type=int, default=128, help='images per step and process (128)'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run ``tools/eval_knn.py``; return what it prints, nothing on other ranks."""
+    args = parse_args(argv)
+    try:
+        return measure(evaluation(args))
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f'error: {error}')
+
+
+def measure(run: Evaluation) -> str:
+    """Make the features, classify, and write the report."""
+    args = run.args
+    model = run.model(args.features or [knn_kind(run.backbone)])
+    train = run.checked(run.train(run.view))
+    how = (args.batch_size, args.num_workers, run.cache)
+    bank, labels = extract_features(model, train, 'train', *how)
+    query, target = extract_features(model, run.val, 'val', *how)
+    if get_rank() != 0:
+        return ''
+    rows, results = [], []
+    for kind in model.kinds:
+        for record in classify(args, query[kind], target, bank[kind], labels):
+            results.append(dict(features=kind, **record))
+            rows.append(table_row(kind, record, args.draws))
+    text = (
+        f'k-NN of {args.checkpoint}: {len(target)} images against {len(labels)}, '
+        f'temperature {args.temperature:g}, accuracy in %; {run.matched}\n\n'
+        f'{markdown_table(COLUMNS, rows)}'
+    )
+    return run.report('knn', text, dict(results=results))
+
+
+def classify(
+    args: argparse.Namespace,
+    query: Tensor,
+    target: Tensor,
+    bank: Tensor,
+    labels: Tensor,
+) -> list[dict[str, Any]]:
+    """Return one record per number of shots (None: all images) and k."""
+    query, target = query.to(args.device), target.to(args.device)
+    similarity, rows = nearest_neighbours(query, bank, max(args.k))
+    neighbours = labels.to(args.device)[rows]
+    how = (args.k, args.temperature)
+    full = knn_accuracy(similarity, neighbours, target, *how)
+    few = few_shot_accuracy(
+        query, target, bank, labels, args.shots, args.draws, *how, args.seed
+    )
+    records = [
+        dict(shots=None, k=k, **dataclasses.asdict(result))
+        for k, result in full.items()
+    ]
+    for shots, by_k in few.items():
+        records += [few_shot_record(shots, k, result) for k, result in by_k.items()]
+    return records
+
+
+def few_shot_record(shots: int, k: int, result: FewShotResult) -> dict[str, Any]:
+    """Return means, standard deviations and all draws."""
+    record: dict[str, Any] = dict(shots=shots, k=k)
+    for measure in ('top1', 'top5'):
+        record[measure] = result.mean(measure)
+        record[f'{measure}_std'] = result.std(measure)
+    record['draws'] = [dataclasses.asdict(draw) for draw in result.draws]
+    return record
+
+
+def table_row(kind: str, record: dict[str, Any], draws: int) -> list[str]:
+    """Return the cells of one record."""
+    shots = record['shots']
+    images = 'all' if shots is None else f'{shots} per class, {draws} draws'
+    cells = []
+    for measure in ('top1', 'top5'):
+        std = record.get(f'{measure}_std')
+        spread = '' if std is None else f' ± {std:.2f}'
+        cells.append(f'{record[measure]:.2f}{spread}')
+    return [kind, images, str(record['k']), *cells]

@@ -1,0 +1,282 @@
+"""What the evaluations of frozen features share: arguments, data, backbone, report."""
+
+import argparse
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.dist import init_dist, is_distributed
+from mmengine.logging import print_log
+from mmpretrain.utils import register_all_modules
+from torch import nn
+
+from mmattmask.cli.launch import start_cpu_processes
+from mmattmask.evaluation.eval_data import (
+    LabelledImages,
+    Transforms,
+    check_same_classes,
+    labelled_images,
+    whole_view,
+)
+from mmattmask.evaluation.features import FrozenFeatures, Kind, Normalisation
+from mmattmask.evaluation.frozen_backbone import (
+    load_backbone,
+    named_backbone,
+    normalisation_of,
+)
+
+DEFAULT_SIZE = (224, 224)
+
+
+def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that k-NN and linear evaluation share."""
+    parser.add_argument(
+        'config', help='pre-training config, or the name of a ViT such as vit-small-p16'
+    )
+    parser.add_argument(
+        'checkpoint', help='weights: an MMEngine, MAE, iBOT, AttMask or DINO file'
+    )
+    parser.add_argument(
+        '--key',
+        help='which network of the checkpoint: teacher, student, state_dict (default: '
+        "the only one, or the teacher of iBOT's and AttMask's full files)",
+    )
+    data = parser.add_argument_group(
+        "labelled images: one of these, or the config's train_dataloader and "
+        'val_dataloader'
+    )
+    data.add_argument('--train', help='folder with one folder per class; with --val')
+    data.add_argument('--val', help='folder with the same class folders')
+    data.add_argument('--imagenet', metavar='DIR', help='ImageNet-1k')
+    data.add_argument('--cifar10', metavar='DIR', help='downloaded if missing')
+    data.add_argument('--cifar100', metavar='DIR', help='downloaded if missing')
+    data.add_argument(
+        '--subset',
+        type=int,
+        metavar='N',
+        help="the first N training images of every class (AttMask's 20 %%: 260)",
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs='+',
+        metavar='PX',
+        help="side, or height and width, of the images (default: the backbone's)",
+    )
+    parser.add_argument(
+        '--resize',
+        type=int,
+        metavar='PX',
+        help='shorter side before the centre crop (default: 256/224 of --size, and '
+        '--size itself below 128)',
+    )
+    parser.add_argument(
+        '--num-workers', type=int, default=4, help='loader processes per process (4)'
+    )
+    parser.add_argument(
+        '--cache', help='folder for features (default: features/ in the work dir)'
+    )
+    parser.add_argument('--out', help='folder of the report (default: the work dir)')
+    parser.add_argument(
+        '--work-dir',
+        help='where features and results go (default: work_dirs/<name of the config>)',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='run the backbone in mixed precision'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override the config, such as val_dataloader.dataset.data_root=DIR',
+    )
+    parser.add_argument('--device', default=get_device())
+    add_launcher_arguments(parser)
+
+
+def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of distributed runs, as tools/test.py has them."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what starts the processes of a distributed run',
+    )
+    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """What the arguments come to.
+
+    Attributes:
+        backbone: With the checkpoint's weights, on its device.
+        matched: How many of the weights were found there.
+        normalisation: What the backbone's input is normalised with.
+        size: Height and width of the images in px.
+        train: The dataset with labels to learn from, under given transforms.
+        val: The dataset that is classified, under evaluation transforms.
+        work_dir: Folder of all files.
+        args: The command line.
+    """
+
+    backbone: nn.Module
+    matched: str
+    normalisation: Normalisation
+    size: tuple[int, int]
+    train: Callable[[Transforms], LabelledImages]
+    val: LabelledImages
+    work_dir: Path
+    args: argparse.Namespace
+
+    @property
+    def view(self) -> Transforms:
+        """The transforms of evaluation."""
+        return whole_view(self.size, self.args.resize)
+
+    @property
+    def cache(self) -> Path:
+        """Folder of features."""
+        return Path(self.args.cache or self.work_dir / 'features')
+
+    def model(self, kinds: Sequence[Kind]) -> FrozenFeatures:
+        """Return the backbone as a maker of features."""
+        model = FrozenFeatures(self.backbone, kinds, self.normalisation, self.args.amp)
+        return model.to(self.args.device)
+
+    def checked(self, images: LabelledImages) -> LabelledImages:
+        """Return training images, whose classes must be those of validation."""
+        check_same_classes(images, self.val)
+        return images
+
+    def report(self, name: str, text: str, content: dict[str, Any]) -> str:
+        """Write ``name.md`` and ``name.json``; return what to print."""
+        folder = Path(self.args.out or self.work_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = dict(vars(self.args), weights=self.matched, size=self.size)
+        write(folder / f'{name}.md', text)
+        written = json.dumps(dict(settings=settings, **content), indent=2)
+        write(folder / f'{name}.json', written + '\n')
+        return f'{text}\nwritten to {folder}\n'
+
+
+def evaluation(args: argparse.Namespace) -> Evaluation:
+    """Join the other processes, build data and backbone.
+
+    Raises:
+        ValueError: If arguments do not fit each other, the data or the checkpoint.
+        FileNotFoundError: If a file is missing.
+    """
+    start_processes(args)
+    register_all_modules(init_default_scope=True)
+    cfg = read_config(args)
+    if cfg is None:
+        size = tuple(args.size or DEFAULT_SIZE)
+        backbone = named_backbone(args.config, as_pair(size))
+        normalisation = Normalisation()
+    else:
+        if 'backbone' not in cfg.get('model', {}):
+            raise ValueError(f'{args.config} has no model.backbone')
+        backbone = cfg.model.backbone.to_dict()
+        size = backbone.get('img_size', DEFAULT_SIZE)
+        size = args.size or ((size, size) if isinstance(size, int) else size)
+        normalisation = normalisation_of(cfg)
+    size = as_pair(size)
+    train, val = datasets_of(args, cfg)
+    network, matched = load_backbone(backbone, args.checkpoint, args.key)
+    print_log(matched, logger='current')
+    return Evaluation(
+        network.to(args.device),
+        matched,
+        normalisation,
+        size,
+        lambda transforms: labelled_images(train, transforms, size, args.subset),
+        labelled_images(val, whole_view(size, args.resize), size),
+        Path(args.work_dir or Path('work_dirs') / Path(args.config).stem),
+        args,
+    )
+
+
+def start_processes(args: argparse.Namespace) -> None:
+    """Join the processes of the launcher, with or without GPUs."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.launcher == 'none' or is_distributed():
+        return
+    start_cpu_processes(Config(dict(launcher=args.launcher)))
+    if not is_distributed():
+        init_dist(args.launcher)
+
+
+def read_config(args: argparse.Namespace) -> Config | None:
+    """Read the config file, or return None for the name of a backbone."""
+    if not args.config.endswith(('.py', '.json', '.yaml', '.yml')):
+        if args.cfg_options:
+            raise ValueError(f'--cfg-options need a config file, got {args.config}')
+        return None
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    return cfg
+
+
+def as_pair(size: Sequence[int]) -> tuple[int, int]:
+    """Return height and width of one or two numbers."""
+    if len(size) not in (1, 2):
+        raise ValueError(f'--size takes one or two numbers, got {tuple(size)}')
+    return int(size[0]), int(size[-1])
+
+
+def datasets_of(
+    args: argparse.Namespace, cfg: Config | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configs of training and validation images.
+
+    Raises:
+        ValueError: Unless exactly one source of images is given.
+    """
+    flags = ('train', 'imagenet', 'cifar10', 'cifar100')
+    given = [flag for flag in flags if getattr(args, flag)]
+    if len(given) > 1 or bool(args.train) != bool(args.val):
+        raise ValueError(
+            'give --train with --val, or one of --imagenet, --cifar10, --cifar100'
+        )
+    if args.train:
+        return tuple(
+            dict(type='mmpretrain.CustomDataset', data_root=str(root))
+            for root in (args.train, args.val)
+        )
+    if given:
+        types = dict(imagenet='ImageNet', cifar10='CIFAR10', cifar100='CIFAR100')
+        names = ('train', 'val' if args.imagenet else 'test')
+        source = dict(type=f'mmpretrain.{types[given[0]]}')
+        source['data_root'] = getattr(args, given[0])
+        return tuple(dict(source, split=name) for name in names)
+    loaders = [(cfg or {}).get(f'{name}_dataloader') for name in ('train', 'val')]
+    if any(not loader for loader in loaders):
+        raise ValueError(
+            'there are no labelled images: give --train and --val, --imagenet, '
+            '--cifar10, --cifar100, or a config with train_dataloader and '
+            'val_dataloader'
+        )
+    return tuple(loader.dataset.to_dict() for loader in loaders)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file in one go."""
+    temporary = path.with_name(f'{path.name}.tmp')
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [columns, ['---'] * len(columns), *rows]
+    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)

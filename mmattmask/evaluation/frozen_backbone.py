@@ -1,0 +1,163 @@
+"""A backbone to evaluate, from a config or a name, with a checkpoint's weights."""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from mmattmask.evaluation.features import Normalisation
+from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
+from mmattmask.export.vit_keys import read_checkpoint
+
+# 'small' is another model in MMPretrain: 8 blocks, 768 wide.
+ARCHS = {
+    'tiny': 'deit-tiny',
+    'small': 'deit-small',
+    'base': 'base',
+    'large': 'large',
+    'huge': 'huge',
+}
+# What only pre-training uses.
+OPTIONAL = (r'mask_token', r'masked_embed')
+IN_MEMORY = ('CIFAR10', 'CIFAR100')
+
+
+def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, Any]:
+    """Return the config of a plain ViT.
+
+    Args:
+        name: ``vit-ARCH-pPATCH``, such as ``'vit-small-p16'``: tiny, small, base (the
+            models of DeiT, MAE, DINO, iBOT and AttMask), large or huge.
+        size: Height and width of the images in px.
+
+    Raises:
+        ValueError: If the name says something else.
+    """
+    match = re.fullmatch(r'vit-([a-z]+)-p(\d+)', name)
+    if match is None or match[1] not in ARCHS:
+        raise ValueError(
+            f'{name!r} is neither a config file nor vit-ARCH-pPATCH with ARCH one of '
+            f'{", ".join(ARCHS)}'
+        )
+    return dict(
+        type='VisionTransformer',
+        arch=ARCHS[match[1]],
+        patch_size=int(match[2]),
+        img_size=size,
+        out_type='raw',
+    )
+
+
+def normalisation_of(cfg: Mapping[str, Any]) -> Normalisation:
+    """Return the normalisation that a config's model is trained with.
+
+    Args:
+        cfg: A pre-training config.
+    """
+    model = cfg.get('model') or {}
+    preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    if not preprocessor:
+        return Normalisation()
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    # arrays of CIFAR are RGB before any conversion, loaded files are BGR
+    rgb = str(dataset.get('type')).rsplit('.')[-1] in IN_MEMORY
+    return Normalisation(
+        tuple(preprocessor.get('mean') or (0.0, 0.0, 0.0)),
+        tuple(preprocessor.get('std') or (1.0, 1.0, 1.0)),
+        rgb != bool(preprocessor.get('to_rgb', False)),
+    )
+
+
+def load_backbone(
+    config: dict[str, Any], checkpoint: str | Path, key: str | None = None
+) -> tuple[nn.Module, str]:
+    """Build a backbone and give it a checkpoint's weights.
+
+    Args:
+        config: The backbone's config.
+        checkpoint: An MMEngine, MAE, iBOT, AttMask or DINO file.
+        key: Which of its networks, see :func:`read_weights`.
+
+    Returns:
+        The backbone, and a line such as ``'matched 150/150 weights of FILE'``.
+
+    Raises:
+        ValueError: If weights of the backbone are missing or have another shape.
+        FileNotFoundError: If there is no such checkpoint.
+    """
+    config = {name: value for name, value in config.items() if name != '_scope_'}
+    if MODELS.get(config.get('type', '')) is None:
+        raise ValueError(f'there is no backbone {config.get("type")!r}')
+    backbone = MODELS.build(config)
+    weights, key = read_weights(checkpoint, key)
+    state = to_mmpretrain_vit(weights)
+    source = f'{checkpoint} ({key})' if key else str(checkpoint)
+    own = backbone.state_dict()
+    if _is_square_of_another_size(state.get('pos_embed'), own.get('pos_embed')):
+        backbone._prepare_pos_embed(state, '')  # stock, as its own loading does
+    more = [name for name in state if name.startswith('layers.') and name not in own]
+    if more:
+        raise ValueError(
+            f'{source} does not fit {type(backbone).__name__}, which has no place for '
+            f'{len(more)} weights of its blocks, such as {more[0]}'
+        )
+    return backbone, load_matched(backbone, state, source, OPTIONAL)
+
+
+def _is_square_of_another_size(found: Tensor | None, own: Tensor | None) -> bool:
+    """Say whether a position embedding (1, 1 + L, C) can and must be resized."""
+    if found is None or own is None or found.shape == own.shape:
+        return False
+    square = math.isqrt(found.shape[1] - 1) ** 2 == found.shape[1] - 1
+    return square and found.shape[2] == own.shape[2]
+
+
+def read_weights(
+    path: str | Path, key: str | None = None
+) -> tuple[dict[str, Tensor], str | None]:
+    """Read the weights of one network of a checkpoint.
+
+    Args:
+        path: See :func:`mmattmask.export.read_state_dict`.
+        key: The container (``teacher``, ``student``, ``state_dict``) or, in a flat
+            file, what the names begin with. Defaults to the network that is evaluated
+            in the papers: the teacher of iBOT, DINO and AttMask, in official files and
+            in this project's, and else the only one.
+
+    Returns:
+        Weights under the names they have there, and which network of several it is.
+
+    Raises:
+        ValueError: If the checkpoint has nothing of that key. The official evaluation
+            loads nothing then, and evaluates random weights.
+    """
+    content = read_checkpoint(path)
+    content = content if isinstance(content, Mapping) else {}
+    if key is not None and isinstance(content.get(key), Mapping):
+        found = content[key].items()
+        return {k: v for k, v in found if isinstance(v, Tensor)}, key
+    state = read_state_dict(path)
+    # other hosts have teachers too, but only self-distillation gives them the head
+    if key is None and any(name.startswith('teacher.head.') for name in state):
+        key = 'teacher'
+    if key is None:
+        return state, None
+    prefix = f'{key}.'
+    inner = {
+        name.removeprefix(prefix): value
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }
+    if not inner:
+        parts = {name.split('.')[0] for name in state} - set(content)
+        names = [*content, *sorted(parts)]
+        raise ValueError(
+            f'{path} has nothing called {key!r}; it has {", ".join(names[:12])}'
+        )
+    return inner, key

@@ -1,0 +1,149 @@
+"""tools/eval_linear.py: in this process, killed and resumed, and on two ranks."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmattmask.cli.eval_linear import choices, main
+from mmattmask.evaluation.linear import LinearSweep
+from mmattmask.evaluation.linear_probe import ProbeHistory
+
+from .test_eval_knn import DATA, files, own_scope  # noqa: F401
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = ['--lr', '0.5', '20', '--epochs', '3', '--batch-size', '5']
+
+
+def run(*arguments):
+    return main(['mae.py', 'mae.pth', *DATA, *SHORT, *map(str, arguments)])
+
+
+def content(folder='work_dirs/mae'):
+    return json.loads((Path(folder) / 'linear.json').read_text())
+
+
+@pytest.mark.usefixtures('files')
+@pytest.mark.parametrize('mode', [[], ['--cached-features']], ids=['views', 'cached'])
+def test_report(mode):
+    text = run(*mode)
+    report = content()
+    best, last = report['results']
+    top1 = torch.tensor(report['top1'])
+    assert top1.shape == (3, 2)
+    assert best['top1'] == top1.max()
+    assert last['top1'] == top1[-1].max()
+    assert best['top1'] == top1[best['epoch'] - 1, report['lrs'].index(best['lr'])]
+    assert (
+        f'| best of 2 lrs and best epoch on the validation set | last4 | '
+        f'{best["lr"]:g} | {best["epoch"]}/3 | {best["top1"]:.2f} |' in text
+    )
+    assert '| best of 2 lrs on the validation set, last epoch | last4 |' in text
+    how = 'one view each' if mode else 'random crops and flips'
+    assert f'14 training images ({how}), 20 validation images, batch 5 ' in text
+    assert 'matched 54/54 weights' in text
+    names = [path.name for path in Path('work_dirs/mae/features').iterdir()]
+    assert sorted(name.split('-')[0] for name in names) == ['train', 'val'][not mode :]
+
+
+@pytest.mark.usefixtures('files')
+@pytest.mark.parametrize('mode', [[], ['--cached-features']], ids=['views', 'cached'])
+def test_killed_and_restarted_equals_uninterrupted(mode, monkeypatch):
+    run(*mode, '--work-dir', 'whole')
+    step, calls = LinearSweep.step, []
+
+    def killed(self, *args):
+        calls.append(args)
+        if len(calls) == 5:  # in the middle of the second epoch of 3 steps
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LinearSweep, 'step', killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(*mode, '--work-dir', 'killed')
+    assert not Path('killed/linear.json').exists()
+    text = run(*mode, '--work-dir', 'killed')
+    whole, resumed = content('whole'), content('killed')
+    assert resumed['top1'] == whole['top1']
+    assert resumed['loss'] == whole['loss']
+    with monkeypatch.context() as patch:  # finished: nothing is trained again
+        patch.setattr(LinearSweep, 'step', None)
+        assert run(*mode, '--work-dir', 'killed') == text
+    run(*mode, '--work-dir', 'killed', '--seed', 1)  # another probe: from the start
+    assert content('killed')['loss'] != whole['loss']
+
+
+@pytest.mark.usefixtures('files')
+def test_views_differ_between_epochs_and_from_the_cached_ones():
+    run('--work-dir', 'views')
+    run('--work-dir', 'cached', '--cached-features')
+    assert content('views')['loss'] != content('cached')['loss']
+
+
+@pytest.mark.usefixtures('files')
+def test_two_processes_equal_one():
+    """14 images in batches of 5: the ranks' shares are not equal."""
+    run('--work-dir', 'one')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(ROOT / 'tools' / 'eval_linear.py')]
+    command += ['mae.py', 'mae.pth', *DATA, *SHORT]
+    command += ['--work-dir', 'two', '--launcher', 'pytorch']
+    ranks = []
+    for rank in range(2):
+        environment = dict(
+            os.environ,
+            PYTHONPATH=str(ROOT),
+            OMP_NUM_THREADS='1',
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE='2',
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=str(port),
+        )
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        ranks.append(subprocess.Popen(command, env=environment, **pipes))
+    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], outputs
+    assert '| chosen by |' in outputs[0]
+    assert '| chosen by |' not in outputs[1]
+    one, two = content('one'), content('two')
+    torch.testing.assert_close(
+        torch.tensor(two['loss']), torch.tensor(one['loss']), rtol=1e-3, atol=1e-4
+    )
+    assert len(list(Path('two').glob('linear-*.pth'))) == 1
+
+
+def test_a_single_lr_is_not_called_the_best_of_many():
+    accuracy = torch.tensor([[[10.0, 50.0]], [[30.0, 60.0]], [[20.0, 70.0]]])
+    best, last = choices(ProbeHistory(accuracy, torch.zeros(3, 1)), (0.1,))
+    assert best == dict(
+        chosen_by='best epoch on the validation set',
+        lr=0.1,
+        epoch=2,
+        top1=30.0,
+        top5=60.0,
+    )
+    assert last == dict(chosen_by='last epoch', lr=0.1, epoch=3, top1=20.0, top5=70.0)
+
+
+@pytest.mark.usefixtures('files')
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--epochs', '0'], r'epochs \(0\)'),
+        (['--lr', '0'], r'learning rates must be positive, got \(0.0,\)'),
+        (['--key', 'student'], "nothing called 'student'"),
+    ],
+    ids=str,
+)
+def test_mistakes_end_in_one_clear_line(arguments, message):
+    with pytest.raises(SystemExit, match=f'error: .*{message}'):
+        run(*arguments)

@@ -1,0 +1,198 @@
+"""Backbones by name or config, and the weights of other projects' files."""
+
+import argparse
+
+import pytest
+import torch
+from mmpretrain.models.utils import resize_pos_embed
+from mmpretrain.registry import MODELS
+from safetensors.torch import save_file
+
+from mmattmask.evaluation.features import Normalisation
+from mmattmask.evaluation.frozen_backbone import (
+    load_backbone,
+    named_backbone,
+    normalisation_of,
+    read_weights,
+)
+
+# MMPretrain's names and those of timm, DINO, iBOT, AttMask and MAE
+OLD_NAMES = (
+    ('patch_embed.projection.', 'patch_embed.proj.'),
+    ('layers.', 'blocks.'),
+    ('.ln', '.norm'),
+    ('.ffn.blocks.0.0.', '.mlp.fc1.'),
+    ('.ffn.blocks.1.', '.mlp.fc2.'),
+)
+CONFIG = dict(
+    type='mmpretrain.VisionTransformer',
+    arch=dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16),
+    img_size=16,
+    patch_size=8,
+    out_type='raw',
+)
+
+
+def official(seed, prefix='', **extra):
+    """Random weights of CONFIG under the names of the official code."""
+    torch.manual_seed(seed)
+    state = {}
+    for name, value in MODELS.build(CONFIG).state_dict().items():
+        for new, old in OLD_NAMES:
+            name = name.replace(new, old)
+        if name.startswith('ln1.'):
+            name = name.replace('ln1.', 'norm.')
+        state[prefix + name] = torch.randn_like(value)
+    return {**state, **extra}
+
+
+@pytest.fixture
+def full(tmp_path):
+    """What main_ibot.py and main_attmask.py save."""
+    path = tmp_path / 'checkpoint.pth'
+    content = dict(
+        student=official(
+            1, 'module.backbone.', **{'module.head.mlp.0.bias': torch.zeros(3)}
+        ),
+        teacher=official(2, 'backbone.', **{'head.mlp.0.bias': torch.zeros(3)}),
+        epoch=100,
+        args=argparse.Namespace(arch='vit_small'),
+    )
+    content['student']['module.backbone.masked_embed'] = torch.zeros(1, 8)
+    torch.save(content, path)
+    return path
+
+
+def check(path, key, seed, line=None):
+    backbone, matched = load_backbone(CONFIG, path, key)
+    state, total = official(seed), len(backbone.state_dict())
+    assert matched.startswith(line or f'matched {total}/{total} weights of {path}')
+    assert torch.equal(backbone.cls_token, state['cls_token'])
+    assert torch.equal(backbone.layers[1].ln2.bias, state['blocks.1.norm2.bias'])
+    assert torch.equal(backbone.ln1.weight, state['norm.weight'])
+
+
+def test_full_checkpoint(full):
+    check(full, None, seed=2)
+    check(full, 'teacher', seed=2)
+    check(full, 'student', seed=1)
+
+
+def test_backbone_only_checkpoint(tmp_path):
+    path = tmp_path / 'backbone.pth'
+    torch.save(dict(state_dict=official(3)), path)
+    check(path, None, seed=3)
+    check(path, 'state_dict', seed=3)
+    # the official evaluation goes on with random weights
+    message = "nothing called 'teacher'; it has state_dict, blocks, cls_token, norm"
+    with pytest.raises(ValueError, match=message):
+        load_backbone(CONFIG, path, 'teacher')
+
+
+def test_network_within_a_flat_checkpoint(tmp_path):
+    state = {f'teacher.backbone.{k}': v for k, v in official(4).items()}
+    state.update({f'backbone.{k}': v for k, v in official(5).items()})
+    torch.save(dict(state_dict=state), tmp_path / 'epoch_1.pth')
+    check(tmp_path / 'epoch_1.pth', None, seed=5)
+    check(tmp_path / 'epoch_1.pth', 'teacher', seed=4)
+    save_file(state, tmp_path / 'epoch_1.safetensors')
+    check(tmp_path / 'epoch_1.safetensors', 'teacher', seed=4)
+
+
+def test_self_distillation_is_evaluated_by_its_teacher(tmp_path):
+    state = {f'teacher.backbone.{k}': v for k, v in official(4).items()}
+    state.update({f'backbone.{k}': v for k, v in official(5).items()})
+    state['teacher.head.mlp.0.bias'] = torch.zeros(3)
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(state_dict=state), path)
+    check(path, None, seed=4, line=f'matched 30/30 weights of {path} (teacher)')
+    check(path, 'backbone', seed=5)
+
+
+def test_mae_checkpoint_with_its_decoder(tmp_path):
+    state = official(6, decoder_embed=torch.zeros(3))
+    torch.save(dict(model=state), tmp_path / 'mae.pth')
+    check(tmp_path / 'mae.pth', None, seed=6)
+
+
+def test_weights_of_pretraining_only_may_be_missing(tmp_path):
+    torch.save(dict(state_dict=official(7)), tmp_path / 'vit.pth')
+    beit = dict(CONFIG, type='mmpretrain.MaskFeatViT')
+    _, matched = load_backbone(beit, tmp_path / 'vit.pth')
+    found, total = map(int, matched.split()[1].split('/'))
+    assert total - found == 1
+
+
+def test_positions_of_another_image_size_are_resized(tmp_path):
+    torch.save(dict(teacher=official(8)), tmp_path / 'vit.pth')
+    large, matched = load_backbone(dict(CONFIG, img_size=32), tmp_path / 'vit.pth')
+    assert matched.startswith('matched 30/30')
+    old = official(8)['pos_embed']
+    expected = resize_pos_embed(old, (2, 2), (4, 4), 'bicubic', 1)
+    torch.testing.assert_close(large.pos_embed.data, expected)
+
+
+def test_weights_of_another_model_are_refused(tmp_path, full):
+    torch.save(dict(state_dict={'conv1.weight': torch.zeros(2)}), tmp_path / 'cnn.pth')
+    with pytest.raises(ValueError, match=r'matched 0/\d+ weights; missing cls_token'):
+        load_backbone(CONFIG, tmp_path / 'cnn.pth')
+    deep = dict(CONFIG, arch=dict(CONFIG['arch'], num_layers=3))
+    with pytest.raises(ValueError, match=r'matched 30/42 weights; missing layers\.2'):
+        load_backbone(deep, full)
+    wide = dict(CONFIG, arch=dict(CONFIG['arch'], embed_dims=12))
+    with pytest.raises(
+        ValueError, match=r'cls_token \(1, 1, 8\) instead of \(1, 1, 12\)'
+    ):
+        load_backbone(wide, full)
+    with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
+        load_backbone(CONFIG, tmp_path / 'nowhere.pth')
+    shallow = dict(CONFIG, arch=dict(CONFIG['arch'], num_layers=1))
+    with pytest.raises(ValueError, match=r'no place for 12 weights .* layers\.1\.'):
+        load_backbone(shallow, full)
+    with pytest.raises(ValueError, match="no backbone 'NoViT'"):
+        load_backbone(dict(type='NoViT'), full)
+
+
+def test_a_checkpoint_that_runs_code_is_refused(tmp_path):
+    torch.save(dict(teacher=official(1), args=tmp_path), tmp_path / 'code.pth')
+    with pytest.raises(ValueError, match=r'code\.pth cannot be read as weights only'):
+        read_weights(tmp_path / 'code.pth', 'teacher')
+
+
+def test_names():
+    with torch.device('meta'):
+        small = MODELS.build(named_backbone('vit-small-p16'))
+        tiny = MODELS.build(named_backbone('vit-tiny-p8', (32, 64)))
+    assert (small.embed_dims, len(small.layers)) == (384, 12)
+    assert small.pos_embed.shape == (1, 197, 384)
+    assert tiny.pos_embed.shape == (1, 33, 192)
+    for name in ('vit-small', 'vit-giant-p14', 'resnet50', 'vit-small-p16x'):
+        with pytest.raises(ValueError, match=f'{name!r} is neither a config'):
+            named_backbone(name)
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'to_rgb', 'rgb'),
+    [
+        (dict(type='CIFAR10'), False, True),
+        (dict(type='mmpretrain.CIFAR100'), True, False),
+        (dict(type='ImageNet'), True, True),
+        (dict(type='CustomDataset'), False, False),
+        (dict(type='RepeatDataset', dataset=dict(type='CIFAR10')), False, True),
+        (None, True, True),
+    ],
+)
+def test_the_models_channels_are_those_of_its_training(dataset, to_rgb, rgb):
+    cfg = dict(data_preprocessor=dict(mean=[1, 2, 3], std=[4, 5, 6], to_rgb=to_rgb))
+    if dataset:
+        cfg['train_dataloader'] = dict(dataset=dataset)
+    assert normalisation_of(cfg) == Normalisation((1, 2, 3), (4, 5, 6), rgb)
+
+
+def test_normalisation_of_the_model_or_none_stated():
+    how = dict(mean=[1, 2, 3], std=[4, 5, 6], to_rgb=True)
+    cfg = dict(model=dict(data_preprocessor=how), data_preprocessor=dict(mean=[0] * 3))
+    assert normalisation_of(cfg) == Normalisation((1, 2, 3), (4, 5, 6), True)
+    assert normalisation_of(dict(model={})) == Normalisation()
+    bare = dict(data_preprocessor=dict(type='SelfSupDataPreprocessor'))
+    assert normalisation_of(bare) == Normalisation((0,) * 3, (1,) * 3, False)
