@@ -43,9 +43,13 @@ def read_checkpoint(path: str | Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {path}')
     if path.suffix == '.safetensors':
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        return load_file(path)
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f'{path} is damaged: {error}') from error
     # leaving the context forgets all of them: those that are allowed anyway stay out
     known = torch.serialization.get_safe_globals()
     allowed = [*safe_globals(), argparse.Namespace]

@@ -1,0 +1,206 @@
+"""One encoder, any project: read a checkpoint of any kind, write what another expects.
+
+Position embeddings go as they are, row by row. MMPretrain's sine-cosine table runs
+through the grid column by column, official MAE's row by row; each row of a stored table
+belongs to its patch either way. So never compute the table again on the other side,
+and never transpose it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmattmask.export.hugging_face import vit_config
+from mmattmask.export.sources import KINDS, read_source
+from mmattmask.export.targets import TARGETS, to_target
+from mmattmask.version import __version__
+
+PICKLES = ('.pth', '.pt')
+SAFETENSORS = '.safetensors'
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a conversion did.
+
+    Attributes:
+        source: The file that was read.
+        kind: Whose it is, a key of ``KINDS``.
+        target: A key of ``TARGETS``.
+        out: The file or folder that was written.
+        converted: How many tensors are in it.
+        left_out: How many tensors of the source are not, by what they are part of.
+        notes: What else is good to know.
+    """
+
+    source: Path
+    kind: str
+    target: str
+    out: Path
+    converted: int
+    left_out: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return lines for people."""
+        left_out = ', '.join(f'{n} of {what}' for what, n in self.left_out.items())
+        lines = [
+            f'{self.source}: {KINDS[self.kind]}',
+            f'{self.out}: {TARGETS[self.target].what}, {self.converted} tensors',
+            f'left out: {left_out or "nothing"}',
+            *(f'note: {note}' for note in self.notes),
+        ]
+        return '\n'.join(lines) + '\n'
+
+
+def convert_checkpoint(
+    path: str | Path,
+    to: str,
+    out: str | Path,
+    *,
+    key: str | None = None,
+    prefix: str | None = None,
+    num_heads: int | None = None,
+    grid: tuple[int, int] | None = None,
+    force: bool = False,
+) -> Report:
+    """Convert the encoder of a checkpoint for another project.
+
+    Nothing in the file is executed. The output appears at once or not at all.
+
+    Args:
+        path: A checkpoint of a kind in ``KINDS``, or the folder of a Hugging Face
+            model.
+        to: A key of ``TARGETS``.
+        out: A new ``.pth``, ``.pt`` or ``.safetensors`` file; of ``'hf'``, a folder.
+        key: Which network of a file of several, such as ``'teacher'``. Defaults to the
+            backbone; of official iBOT, the teacher's.
+        prefix: What names begin with. Defaults to what the target expects; ``''`` is
+            nothing.
+        num_heads: For ``'hf'``. Defaults to the usual number for the width.
+        grid: For ``'hf'``, patches (h, w) of the position embedding. Defaults to a
+            square.
+        force: Whether ``out`` may be written over.
+
+    Returns:
+        What was converted and what was left out.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or no folder for ``out``.
+        FileExistsError: If ``out`` is there and ``force`` is off.
+        ValueError: If the file is damaged, holds code or no known ViT, or weights of
+            the encoder have no place in the target.
+        ImportError: If safetensors is needed and not installed.
+    """
+    out = Path(out)
+    _check_out(out, to, force)
+    if out.exists() and out.samefile(path):
+        raise FileExistsError(f'{out} is the checkpoint itself')
+    source = read_source(path, key)
+    weights, dropped, notes = to_target(source, to, prefix)
+    metadata = {
+        'source': source.path.name,
+        'sha256': sha256_of(source.path),
+        'kind': source.kind,
+        'key': key or '',
+        'target': to,
+        'written_by': f'mmattmask {__version__}',
+    }
+    # views would be stored with all of the tensor that they are a part of
+    weights = {name: value.clone().contiguous() for name, value in weights.items()}
+    if to == 'hf':
+        config = vit_config(source.weights, num_heads, grid)
+        _write_folder(out, weights, config, metadata)
+        if num_heads is None:
+            heads = config['num_attention_heads']
+            notes.append(f'{heads} heads, as usual for this width, see --num-heads')
+    elif out.suffix == SAFETENSORS:
+        _write(out, lambda file: _save_safetensors(file, weights, metadata))
+    else:
+        content = weights
+        if TARGETS[to].container:
+            content = {TARGETS[to].container: weights, 'meta': metadata}
+        _write(out, lambda file: torch.save(content, file))
+    if key is None and source.networks:
+        notes.append(f'networks in the file are {", ".join(source.networks)}: --key')
+    left_out = {**source.left_out, **dropped}
+    return Report(
+        source.path, source.kind, to, out, len(weights), left_out, tuple(notes)
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_out(out: Path, to: str, force: bool) -> None:
+    """Refuse an output before anything large is read."""
+    if to not in TARGETS:
+        raise ValueError(f'there is no target {to!r}; there are {", ".join(TARGETS)}')
+    endings = (*PICKLES, SAFETENSORS)
+    if (to == 'hf') == (out.suffix in endings):
+        wanted = 'a folder' if to == 'hf' else f'a file in {", ".join(endings)}'
+        raise ValueError(f'{to} needs {wanted}, got {out}')
+    if not out.absolute().parent.is_dir():
+        raise FileNotFoundError(f'there is no folder {out.parent}')
+    if out.exists() and not force:
+        raise FileExistsError(f'{out} is there already: --force writes over it')
+    if out.exists() and out.is_dir() != (to == 'hf'):
+        raise FileExistsError(f'{out} is not {"a folder" if to == "hf" else "a file"}')
+
+
+def _save_safetensors(
+    path: Path, weights: dict[str, Tensor], metadata: Mapping[str, str]
+) -> None:
+    try:
+        from safetensors.torch import save_file
+    except ImportError as error:
+        raise ImportError(
+            'safetensors files need the package: pip install safetensors'
+        ) from error
+    # readers of this format ask for the first entry
+    save_file(weights, path, metadata={'format': 'pt', **metadata})
+
+
+def _write(out: Path, save: Callable[[Path], None]) -> None:
+    """Write a file beside its place, then move it there."""
+    temporary = out.with_name(f'.{out.name}.{os.getpid()}.tmp')
+    try:
+        save(temporary)
+        os.replace(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_folder(
+    out: Path,
+    weights: dict[str, Tensor],
+    config: Mapping[str, object],
+    metadata: Mapping[str, str],
+) -> None:
+    """Write a model's folder; what else is in it stays."""
+    temporary = out.with_name(f'.{out.name}.{os.getpid()}.tmp')
+    temporary.mkdir()
+    try:
+        _save_safetensors(temporary / 'model.safetensors', weights, metadata)
+        text = json.dumps(config, indent=2) + '\n'
+        (temporary / 'config.json').write_text(text)
+        if not out.exists():
+            os.replace(temporary, out)
+            return
+        for file in temporary.iterdir():
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,263 @@
+"""Where an encoder can go: names, containers, and what has no place there."""
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from mmattmask.export.convmae_keys import to_official_convmae
+from mmattmask.export.hugging_face import to_hugging_face
+from mmattmask.export.simmim_keys import (
+    SHARED_TABLE,
+    expand_table,
+    fold_scales,
+    has_beit_names,
+    scales_as,
+    to_beit,
+    with_scales,
+)
+from mmattmask.export.sources import Source
+
+Weights = dict[str, Tensor]
+
+
+def as_mmpretrain(weights: Weights, source: Source) -> Weights:
+    """Return a plain ViT as it is, one like BEiT as BEiTViT and SimMIMViT have it."""
+    return to_beit(weights) if source.layout == 'beit' else weights
+
+
+def as_timm(weights: Weights, source: Source) -> Weights:
+    """Return weights as timm's VisionTransformer, with relative positions its Beit."""
+    if has_beit_names(weights):
+        return to_beit(weights)
+    return {scales_as(1, name): value for name, value in weights.items()}
+
+
+def as_folded(weights: Weights, source: Source) -> Weights:
+    """Return weights without layer scales."""
+    return fold_scales(weights)
+
+
+def as_seg_mae(weights: Weights, source: Source) -> Weights:
+    """Return weights with layer scales and a table of relative positions per block."""
+    if SHARED_TABLE in weights:
+        weights = expand_table(weights, source.depth)
+    weights = with_scales(weights)
+    return {scales_as(0, name): value for name, value in weights.items()}
+
+
+def as_seg_beit(weights: Weights, source: Source) -> Weights:
+    """Return weights as for MMSegmentation's MAE, with separate biases."""
+    return to_beit(as_seg_mae(weights, source))
+
+
+def as_hugging_face(weights: Weights, source: Source) -> Weights:
+    """Return weights without layer scales under the names of ViTModel."""
+    return to_hugging_face(fold_scales(weights))
+
+
+def as_convmae(weights: Weights, source: Source) -> Weights:
+    """Return weights of a ConvViT under the official names."""
+    return to_official_convmae(weights)
+
+
+# MMPretrain's names and timm's, which official MAE, DINO, iBOT and detectron2 share.
+TIMM = (
+    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+    (r'^pre_norm\.', 'norm_pre.'),
+    (r'^ln1\.', 'norm.'),
+    (r'^ln2\.', 'fc_norm.'),
+    (r'^layers\.(\d+)\.', r'blocks.\1.'),
+    (r'\.ln([12])\.', r'.norm\1.'),
+    (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
+    (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
+)
+MMSEG = (
+    (r'\.attn\.qkv\.', '.attn.attn.in_proj_'),
+    (r'\.attn\.proj\.', '.attn.attn.out_proj.'),
+)
+NOTHING = r'^$'
+RELATIVE = r'relative_position'
+INDEX = r'relative_position_index$'
+WINDOWS = r'rel_pos_[hw]$'
+PRE_NORM = r'^pre_norm\.'
+POOLED = r'^ln2\.'
+FOR_VECTORS = rf'^cls_token$|^ln1\.|{POOLED}'  # dense tasks have no use for them
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What one project expects.
+
+    Attributes:
+        what: For people.
+        change: What changes beyond names.
+        names: Regular expressions and replacements, in order.
+        container: Below which key of a ``.pth`` file the weights are; '' is none.
+        prefix: How their names begin.
+        drops: Pattern of what is not needed there.
+        refuses: Pattern of what is part of the encoder's function and has no place.
+    """
+
+    what: str
+    change: Callable[[Weights, Source], Weights]
+    names: tuple[tuple[str, str], ...] = ()
+    container: str = ''
+    prefix: str = ''
+    drops: str = NOTHING
+    refuses: str = NOTHING
+
+
+TARGETS = {
+    'mmpretrain': Target(
+        "mmattmask's and MMPretrain's ViTs",
+        as_mmpretrain,
+        container='state_dict',
+        prefix='backbone.',
+    ),
+    'mmdet': Target(
+        "mmattmask's ViTDet in MMDetection",
+        as_folded,
+        container='state_dict',
+        prefix='backbone.',
+        drops=FOR_VECTORS,
+        refuses=rf'{RELATIVE}|{PRE_NORM}',
+    ),
+    'mmdet-project': Target(
+        "MMDetection's projects/ViTDet",
+        as_folded,
+        TIMM,
+        container='model',
+        drops=FOR_VECTORS,
+        refuses=rf'{RELATIVE}|{PRE_NORM}',
+    ),
+    'mmseg': Target(
+        "MMSegmentation's VisionTransformer (patch_bias=True, norm eps 1e-6)",
+        as_folded,
+        MMSEG,
+        container='state_dict',
+        drops=POOLED,
+        refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}',
+    ),
+    'mmseg-mae': Target(
+        "MMSegmentation's MAE (norm eps 1e-6)",
+        as_seg_mae,
+        container='state_dict',
+        drops=rf'{POOLED}|{INDEX}',
+        refuses=rf'{WINDOWS}|{PRE_NORM}',
+    ),
+    'mmseg-beit': Target(
+        "MMSegmentation's BEiT (norm eps 1e-6)",
+        as_seg_beit,
+        container='state_dict',
+        drops=rf'{POOLED}|{INDEX}',
+        refuses=rf'{WINDOWS}|{PRE_NORM}|^pos_embed$',
+    ),
+    'timm': Target(
+        "timm's VisionTransformer, or Beit",
+        as_timm,
+        TIMM,
+        refuses=rf'{WINDOWS}',
+        drops=rf'\.attn\.{INDEX}',
+    ),
+    'mae': Target(
+        'official MAE',
+        as_folded,
+        TIMM,
+        container='model',
+        refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}',
+    ),
+    'ibot': Target(
+        'official iBOT, AttMask and DINO: a teacher without head',
+        as_folded,
+        TIMM,
+        container='teacher',
+        prefix='backbone.',
+        refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}|{POOLED}',
+    ),
+    'hf': Target(
+        "a folder for Hugging Face's ViTModel",
+        as_hugging_face,
+        refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}|{POOLED}',
+    ),
+    'convmae': Target('official ConvMAE', as_convmae, container='model'),
+}
+# What is dropped, for people.
+DROPPED = {'cls_token': 'CLS token', 'ln1': 'final norm', 'ln2': 'norm after pooling'}
+MAPS = ('mmpretrain', 'mmdet')  # take the position embedding of ViTDet
+CONVOLUTIONAL = ('mmpretrain', 'convmae')
+
+
+def to_target(
+    source: Source, to: str, prefix: str | None = None
+) -> tuple[dict[str, Tensor], dict[str, int], list[str]]:
+    """Rename an encoder, and change what must change, for a target.
+
+    Args:
+        source: The encoder.
+        to: A key of ``TARGETS``.
+        prefix: How names begin. Defaults to what the target expects.
+
+    Returns:
+        The weights, how many tensors were left out by name, and notes for people.
+
+    Raises:
+        ValueError: If there is no such target, or weights of the encoder have no place.
+    """
+    if to not in TARGETS:
+        raise ValueError(f'there is no target {to!r}; there are {", ".join(TARGETS)}')
+    convolutional = source.layout == 'convvit'
+    if convolutional and to not in CONVOLUTIONAL:
+        raise ValueError(
+            f'{source.path} has convolutional stages and can become '
+            f'{" or ".join(CONVOLUTIONAL)}, not {to}'
+        )
+    if to == 'convmae' and not convolutional:
+        raise ValueError(
+            f'{source.path} has no convolutional stages and cannot become {to}'
+        )
+    target = TARGETS[to]
+    kept, dropped = _without(source, to)
+    changed = target.change(kept, source)
+    start = target.prefix if prefix is None else prefix
+    renamed = {}
+    for name, value in changed.items():
+        for pattern, replacement in target.names:
+            name = re.sub(pattern, replacement, name)
+        renamed[start + name] = value
+    return renamed, dropped, _notes(kept, changed)
+
+
+def _without(source: Source, to: str) -> tuple[Weights, dict[str, int]]:
+    """Leave out what a target does not need; refuse what would be lost."""
+    target, weights = TARGETS[to], source.weights
+    homeless = [name for name in weights if re.search(target.refuses, name)]
+    if 'pos_embed' in weights and weights['pos_embed'].ndim == 4 and to not in MAPS:
+        homeless.append('pos_embed of ViTDet')
+    if homeless:
+        raise ValueError(
+            f'{source.path} cannot become {to} ({target.what}), which has no place for '
+            f'{len(homeless)} weights of the encoder: {", ".join(homeless[:6])}'
+        )
+    dropped: Counter[str] = Counter()
+    kept = {}
+    for name, value in weights.items():
+        if re.search(target.drops, name):
+            dropped[DROPPED.get(name.split('.')[0], 'relative position index')] += 1
+        else:
+            kept[name] = value
+    return kept, dict(dropped)
+
+
+def _notes(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
+    """Say what was more than a new name."""
+    notes = []
+    for what, note in (
+        ('gamma', 'layer scales were multiplied into the linear layers before them'),
+        ('rel_pos_bias.', 'the shared relative position bias went to each block'),
+    ):
+        if any(what in n for n in before) and not any(what in n for n in after):
+            notes.append(note)
+    return notes

@@ -1,0 +1,389 @@
+"""An encoder computes the same wherever its checkpoint goes, and comes back whole."""
+
+import json
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from torch.testing import assert_close
+
+from mmattmask.downstream import ViTDet
+from mmattmask.export import convert_checkpoint
+from mmattmask.export.pretrained import load_pretrained
+
+from .tiny_vits import (
+    ARCH,
+    CONVVIT,
+    PATCH,
+    SIZE,
+    SIZES,
+    hugging_face_features,
+    images,
+    load,
+    randomised,
+    save,
+    simmim_vit,
+    vit,
+)
+
+timm = pytest.importorskip('timm')
+CLOSE = dict(rtol=1e-5, atol=1e-5)
+HF = dict(num_heads=2, grid=(4, 6))
+
+
+def out_of(tmp_path, to, suffix='.safetensors'):
+    return tmp_path / ('out' if to == 'hf' else f'out{suffix}')
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+@pytest.mark.parametrize('to', ['mmpretrain', 'mmseg', 'timm', 'mae', 'ibot', 'hf'])
+def test_there_and_back(tmp_path, to, suffix):
+    source = vit()
+    path = save(source.state_dict(), tmp_path / 'x.pth', **{'neck.x': torch.ones(2)})
+    out = out_of(tmp_path, to, suffix)
+    options = HF if to == 'hf' else {}
+    report = convert_checkpoint(path, to, out, **options)
+    assert report.converted == len(source.state_dict()) + 4 * 2 * (to == 'hf')
+    assert report.left_out == {'decoder': 1}
+    report = convert_checkpoint(out, 'mmpretrain', tmp_path / 'back.pth', prefix='')
+    kinds = {'ibot': 'ibot', 'mae': 'mae'} if suffix == '.pth' else {}
+    assert report.kind == kinds.get(to, 'timm' if to in ('mae', 'ibot') else to)
+    back = load(tmp_path / 'back.pth')['state_dict']
+    assert back.keys() == source.state_dict().keys()
+    for name, value in source.state_dict().items():
+        assert torch.equal(back[name], value), name
+
+
+@pytest.mark.parametrize('scale', [0, 0.1])
+@pytest.mark.parametrize('to', ['timm', 'mae', 'ibot'])
+def test_timm_computes_the_same(tmp_path, to, scale):
+    """Official MAE, iBOT and DINO have timm's names and its forward."""
+    source = vit(layer_scale_init_value=scale)
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    report = convert_checkpoint(path, to, tmp_path / 'o.safetensors', prefix='')
+    kept = scale if to == 'timm' else 0
+    assert ('layer scales were' in str(report)) == bool(scale and not kept)
+    target = timm.models.VisionTransformer(**SIZES, num_classes=0, init_values=kept)
+    target.load_state_dict(load(tmp_path / 'o.safetensors'), strict=True)
+    target.eval()
+    assert_close(target.forward_features(images()), *source(images()), **CLOSE)
+
+
+@pytest.mark.parametrize('scale', [0, 0.1])
+def test_weights_of_timm_compute_the_same_here(tmp_path, scale):
+    source = timm.models.VisionTransformer(**SIZES, num_classes=5, init_values=scale)
+    torch.save(randomised(source).state_dict(), tmp_path / 'x.pth')
+    report = convert_checkpoint(tmp_path / 'x.pth', 'mmpretrain', tmp_path / 'o.pth')
+    assert (report.kind, report.left_out) == ('timm', {'head': 2})
+    target = vit(1, layer_scale_init_value=scale)
+    load_pretrained(target, tmp_path / 'o.pth', grid=(4, 6))
+    assert_close(*target(images()), source.forward_features(images()), **CLOSE)
+
+
+def test_relative_positions_go_to_beit_of_timm(tmp_path):
+    source = simmim_vit(final_norm=True)
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    report = convert_checkpoint(path, 'timm', tmp_path / 'o.safetensors')
+    assert report.left_out == {'mask token': 1}
+    target = timm.models.beit.Beit(
+        **SIZES,
+        num_classes=0,
+        init_values=0.1,
+        use_abs_pos_emb=False,
+        use_rel_pos_bias=False,
+        use_shared_rel_pos_bias=True,
+        global_pool='token',
+    )
+    target.load_state_dict(load(tmp_path / 'o.safetensors'), strict=True)
+    target.eval()
+    expected = source(images(), None)[0]
+    assert_close(target.forward_features(images()), expected, **CLOSE)
+    report = convert_checkpoint(
+        tmp_path / 'o.safetensors', 'mmpretrain', tmp_path / 'o.pth', prefix=''
+    )
+    assert report.kind == 'beit'
+    back = load(tmp_path / 'o.pth')['state_dict']
+    wanted = source.state_dict()
+    del wanted['mask_token']
+    assert back.keys() == wanted.keys()
+    assert all(torch.equal(back[name], value) for name, value in wanted.items())
+
+
+def test_a_norm_before_the_blocks(tmp_path):
+    source = vit(pre_norm=True)
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    convert_checkpoint(path, 'timm', tmp_path / 'o.safetensors')
+    target = timm.models.VisionTransformer(**SIZES, num_classes=0, pre_norm=True)
+    target.load_state_dict(load(tmp_path / 'o.safetensors'), strict=True)
+    target.eval()
+    assert_close(target.forward_features(images()), *source(images()), **CLOSE)
+    with pytest.raises(ValueError, match=r'no place for 2 weights .*pre_norm\.weight'):
+        convert_checkpoint(path, 'mae', tmp_path / 'o.pth')
+
+
+@pytest.mark.parametrize('scale', [0, 0.1])
+def test_hugging_face_computes_the_same(tmp_path, scale):
+    source = vit(layer_scale_init_value=scale)
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    convert_checkpoint(path, 'hf', tmp_path / 'out', **HF)
+    config = json.loads((tmp_path / 'out' / 'config.json').read_text())
+    features = hugging_face_features(tmp_path / 'out', config)
+    assert_close(features, *source(images()), **CLOSE)
+
+
+def test_transformers_computes_the_same(tmp_path):
+    transformers = pytest.importorskip('transformers')
+    source = vit()
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    convert_checkpoint(path, 'hf', tmp_path / 'out', **HF)
+    model, info = transformers.ViTModel.from_pretrained(
+        tmp_path / 'out', add_pooling_layer=False, output_loading_info=True
+    )
+    assert not info['missing_keys']
+    assert not info['unexpected_keys']
+    features = model.eval()(images()).last_hidden_state
+    assert_close(features, *source(images()), **CLOSE)
+
+
+def test_names_and_config_of_a_published_vit_model(tmp_path):
+    source = vit(img_size=32)
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    convert_checkpoint(path, 'hf', tmp_path / 'out', num_heads=2)
+    state = load(tmp_path / 'out' / 'model.safetensors')
+    assert {n: tuple(v.shape) for n, v in state.items() if 'layer.1' not in n} == {
+        'embeddings.cls_token': (1, 1, 24),
+        'embeddings.position_embeddings': (1, 17, 24),
+        'embeddings.patch_embeddings.projection.weight': (24, 3, 8, 8),
+        'embeddings.patch_embeddings.projection.bias': (24,),
+        'encoder.layer.0.attention.attention.query.weight': (24, 24),
+        'encoder.layer.0.attention.attention.query.bias': (24,),
+        'encoder.layer.0.attention.attention.key.weight': (24, 24),
+        'encoder.layer.0.attention.attention.key.bias': (24,),
+        'encoder.layer.0.attention.attention.value.weight': (24, 24),
+        'encoder.layer.0.attention.attention.value.bias': (24,),
+        'encoder.layer.0.attention.output.dense.weight': (24, 24),
+        'encoder.layer.0.attention.output.dense.bias': (24,),
+        'encoder.layer.0.intermediate.dense.weight': (48, 24),
+        'encoder.layer.0.intermediate.dense.bias': (48,),
+        'encoder.layer.0.output.dense.weight': (24, 48),
+        'encoder.layer.0.output.dense.bias': (24,),
+        'encoder.layer.0.layernorm_before.weight': (24,),
+        'encoder.layer.0.layernorm_before.bias': (24,),
+        'encoder.layer.0.layernorm_after.weight': (24,),
+        'encoder.layer.0.layernorm_after.bias': (24,),
+        'layernorm.weight': (24,),
+        'layernorm.bias': (24,),
+    }
+    config = json.loads((tmp_path / 'out' / 'config.json').read_text())
+    wanted = dict(
+        architectures=['ViTModel'],
+        model_type='vit',
+        hidden_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        hidden_act='gelu',
+        layer_norm_eps=1e-6,
+        image_size=32,
+        patch_size=8,
+        num_channels=3,
+        qkv_bias=True,
+    )
+    assert wanted.items() <= config.items()
+
+
+@pytest.mark.parametrize('kind', ['VisionTransformer', 'MAE'])
+@pytest.mark.parametrize('scale', [0, 0.1])
+@pytest.mark.downstream
+def test_mmseg_computes_the_same(tmp_path, kind, scale):
+    """Through MMSegmentation's own loader."""
+    import mmseg.models
+
+    source = vit(
+        img_size=32,
+        layer_scale_init_value=scale,
+        out_type='featmap',
+    )
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    to = 'mmseg' if kind == 'VisionTransformer' else 'mmseg-mae'
+    convert_checkpoint(path, to, tmp_path / 'o.pth')
+    options = dict(patch_bias=True) if to == 'mmseg' else dict(init_values=0.3)
+    target = getattr(mmseg.models, kind)(
+        img_size=32,
+        patch_size=PATCH,
+        embed_dims=24,
+        num_layers=2,
+        num_heads=2,
+        mlp_ratio=2,
+        final_norm=True,
+        norm_cfg=dict(type='LN', eps=1e-6),
+        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'o.pth')),
+        **options,
+    )
+    target.init_weights()
+    square = images()[..., :32]
+    target.eval()
+    assert_close(target(square), source(square), **CLOSE)
+
+
+@pytest.mark.downstream
+def test_beit_of_mmseg_computes_the_same(tmp_path):
+    from mmseg.models import BEiT
+
+    source = simmim_vit(img_size=32, out_type='featmap')
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    report = convert_checkpoint(path, 'mmseg-beit', tmp_path / 'o.pth')
+    assert 'shared relative position bias went to each block' in str(report)
+    target = BEiT(
+        img_size=32,
+        patch_size=PATCH,
+        embed_dims=24,
+        num_layers=2,
+        num_heads=2,
+        mlp_ratio=2,
+        norm_cfg=dict(type='LN', eps=1e-6),
+        final_norm=True,
+        init_values=0.3,
+        init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'o.pth')),
+    )
+    target.init_weights()
+    square = images()[..., :32]
+    target.eval()
+    assert_close(target(square), source(square, None), **CLOSE)
+
+
+@pytest.mark.parametrize('scale', [0, 0.1])
+def test_vitdet_without_windows_computes_the_same(tmp_path, scale):
+    source = vit(
+        layer_scale_init_value=scale,
+        final_norm=False,
+        with_cls_token=False,
+        out_type='featmap',
+    )
+    others = {'ln1.weight': torch.ones(24), 'cls_token': torch.zeros(1, 1, 24)}
+    path = save(source.state_dict() | others, tmp_path / 'x.pth')
+    report = convert_checkpoint(path, 'mmdet', tmp_path / 'o.pth')
+    assert report.left_out == {'final norm': 1, 'CLS token': 1}
+    arch = dict(ARCH, global_attn_indexes=[0, 1])
+    target = ViTDet(arch, img_size=SIZE, pretrain_img_size=SIZE, patch_size=PATCH)
+    state = load(tmp_path / 'o.pth')['state_dict']
+    state = {name.removeprefix('backbone.'): value for name, value in state.items()}
+    result = target.load_state_dict(state, strict=False)
+    assert not result.unexpected_keys
+    assert all('rel_pos_' in name for name in result.missing_keys)
+    assert_close(target(images()), source(images()), **CLOSE)
+
+
+def test_names_of_the_vitdet_project(tmp_path):
+    path = save(vit().state_dict(), tmp_path / 'x.pth')
+    convert_checkpoint(path, 'mmdet-project', tmp_path / 'o.pth')
+    names = set(load(tmp_path / 'o.pth')['model'])
+    block = ('norm1', 'attn.qkv', 'attn.proj', 'norm2', 'mlp.fc1', 'mlp.fc2')
+    modules = [
+        'patch_embed.proj',
+        *(f'blocks.{i}.{part}' for i in (0, 1) for part in block),
+    ]
+    expected = {f'{m}.{kind}' for m in modules for kind in ('weight', 'bias')}
+    assert names == expected | {'pos_embed'}
+
+
+@pytest.mark.parametrize('variant', ['rpb', 'ape'])
+def test_official_simmim_computes_its_features_here(tmp_path, golden, variant):
+    case = golden('simmim')
+    if f'out/{variant}/z_unmasked' not in case.arrays:
+        pytest.skip('in the full case only')
+    start = f'weights_{variant}/'
+    names = [name for name in case.arrays if name.startswith(start)]
+    state = {name.removeprefix(start): case[name] for name in names}
+    torch.save({'model': state}, tmp_path / 'x.pth')
+    report = convert_checkpoint(tmp_path / 'x.pth', 'mmpretrain', tmp_path / 'o.pth')
+    assert report.kind == 'simmim'
+    assert report.left_out == {'decoder': 2, 'mask token': 1}
+    sizes = case.config
+    dims = sizes['embed_dim']
+    target = simmim_vit(
+        arch=dict(
+            embed_dims=dims,
+            num_layers=sizes['depth'],
+            num_heads=sizes['num_heads'],
+            feedforward_channels=4 * dims,
+        ),
+        img_size=sizes['img_size'],
+        final_norm=True,
+        use_abs_pos_emb=variant == 'ape',
+        use_shared_rel_pos_bias=variant == 'rpb',
+        out_type='featmap',
+    )
+    converted = load(tmp_path / 'o.pth')['state_dict']
+    result = target.load_state_dict(
+        {name.removeprefix('backbone.'): value for name, value in converted.items()},
+        strict=False,
+    )
+    assert result.missing_keys == ['mask_token']
+    assert not result.unexpected_keys
+    case.assert_close(target(case['in/imgs'], None)[0], f'out/{variant}/z_unmasked')
+
+
+@pytest.mark.parametrize('backbone', ['ConvViT', 'ConvMAEViT'])
+def test_convmae_there_and_back(tmp_path, backbone):
+    config = dict(type=f'mmattmask.{backbone}', arch=CONVVIT, img_size=SIZE)
+    source = randomised(MODELS.build(config))
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    convert_checkpoint(path, 'convmae', tmp_path / 'o.pth')
+    official = load(tmp_path / 'o.pth')['model']
+    shapes = {name: tuple(value.shape) for name, value in official.items()}
+    assert {
+        'patch_embed1.proj.weight': (4, 3, 4, 4),
+        'patch_embed2.norm.weight': (8,),
+        'patch_embed3.proj.bias': (24,),
+        'patch_embed4.weight': (24, 24),
+        'blocks1.0.conv1.weight': (4, 4, 1, 1),
+        'blocks2.1.attn.weight': (8, 1, 5, 5),
+        'blocks2.1.conv2.bias': (8,),
+        'blocks2.0.norm2.weight': (8,),
+        'blocks1.0.mlp.fc1.weight': (16, 4, 1, 1),
+        'blocks3.1.attn.qkv.weight': (72, 24),
+        'blocks3.0.mlp.fc2.weight': (24, 96),
+        'norm.weight': (24,),
+    }.items() <= shapes.items()
+    assert ('stage2_output_decode.weight' in shapes) == (backbone == 'ConvMAEViT')
+    assert ('fc_norm.weight' in shapes) == (backbone == 'ConvViT')
+    decoder = {
+        'decoder_blocks.0.norm1.weight': torch.ones(2),
+        'mask_token': torch.ones(1),
+    }
+    torch.save({'model': official | decoder}, tmp_path / 'official.pth')
+    report = convert_checkpoint(
+        tmp_path / 'official.pth', 'mmpretrain', tmp_path / 'b.pth', prefix=''
+    )
+    assert (report.kind, report.left_out) == (
+        'convmae',
+        {'decoder': 1, 'mask token': 1},
+    )
+    source.load_state_dict(load(tmp_path / 'b.pth')['state_dict'], strict=True)
+    back = load(tmp_path / 'b.pth')['state_dict']
+    for name, value in load(path)['state_dict'].items():
+        assert torch.equal(back[name.removeprefix('backbone.')], value), name
+
+
+def test_convolutional_stages_go_nowhere_else(tmp_path):
+    config = dict(type='mmattmask.ConvViT', arch=CONVVIT, img_size=SIZE)
+    path = save(MODELS.build(config).state_dict(), tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match='can become mmpretrain or convmae, not timm'):
+        convert_checkpoint(path, 'timm', tmp_path / 'o.pth')
+    path = save(vit().state_dict(), tmp_path / 'y.pth')
+    with pytest.raises(ValueError, match='has no convolutional stages'):
+        convert_checkpoint(path, 'convmae', tmp_path / 'o.pth')
+
+
+def test_positions_go_row_by_row_as_they_are(tmp_path):
+    """MMPretrain's sine-cosine table runs through the grid column by column."""
+    model = MODELS.build(
+        dict(type='mmpretrain.MAEViT', arch=ARCH, img_size=32, patch_size=PATCH)
+    )
+    model.init_weights()
+    path = save(model.state_dict(), tmp_path / 'x.pth')
+    for to, name in (('mae', 'pos_embed'), ('timm', 'pos_embed')):
+        convert_checkpoint(path, to, tmp_path / f'{to}.safetensors')
+        state = load(tmp_path / f'{to}.safetensors')
+        assert torch.equal(state[name], model.pos_embed)
