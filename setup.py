@@ -20,7 +20,6 @@ MIM_ENTRIES = ('configs', 'tools', 'model-index.yml', 'dataset-index.yml')
 TEST = [
     'hypothesis>=6.100',
     'pytest>=8',
-    'safetensors>=0.4',
     'tensorboard>=2.16',
     'timm>=1.0',
 ]
@@ -134,6 +133,7 @@ setup(
         'numpy>=1.24',
         'pillow>=9.4',
         'rich>=13',
+        'safetensors>=0.4',
         'torch>=2.4',
         'torchvision>=0.19',
     ],
