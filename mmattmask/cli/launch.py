@@ -75,12 +75,17 @@ def set_loader_defaults(
 ) -> None:
     """Complete the data loaders of a config.
 
+    Configs of MMDetection and MMSegmentation keep MMEngine's own way of collating:
+    their images may differ in size.
+
     Args:
         cfg: The config, changed in place.
         fields: Names of the loaders; those the config lacks are passed over.
         forced: Options that win over the config's.
         **defaults: Options for a loader that does not set them.
     """
+    if cfg.get('default_scope', 'mmpretrain') == 'mmpretrain':
+        defaults['collate_fn'] = dict(type='default_collate')
     for field in fields:
         loader = cfg.get(field)
         if loader is None:

@@ -86,7 +86,6 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         ['test_dataloader'],
         dict(pin_memory=False) if args.no_pin_memory else {},
         pin_memory=True,
-        collate_fn=dict(type='default_collate'),
     )
     drop_amp_without_accelerator(cfg)
     return cfg

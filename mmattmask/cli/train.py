@@ -82,7 +82,6 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         forced,
         pin_memory=True,
         persistent_workers=True,
-        collate_fn=dict(type='default_collate'),
     )
     drop_amp_without_accelerator(cfg)
     return cfg

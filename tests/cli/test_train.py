@@ -142,3 +142,10 @@ def test_amp_keeps_clipping_each_gradient(
     assert cfg.optim_wrapper.type == name.format(kind)
     assert ('loss_scale' in cfg.optim_wrapper) == (device == 'cuda')
     assert len(printed) == (device == 'cpu')
+
+
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
+def test_images_of_other_sizes_are_collated_as_their_library_does(tmp_path, scope):
+    path = tmp_path / 'other.py'
+    path.write_text(f'{CONFIG}default_scope = {scope!r}\n')
+    assert 'collate_fn' not in merged(path).train_dataloader
