@@ -1,0 +1,213 @@
+"""Say what this installation can do: ``python -m mmattmask doctor``.
+
+Nothing is imported before it is tried, so that this runs where nothing else does.
+"""
+
+import argparse
+import io
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import NamedTuple
+
+INSTALL = "pip install 'mmattmask[onedl]'"
+INSTALL_DOWNSTREAM = "pip install 'mmattmask[downstream]'"
+# prints the path of the wheel with compiled ops that it has built
+BUILD_MMCV = (
+    'pip install --force-reinstall --no-deps $(requirements/build_mmcv.sh python)'
+)
+STOCK_CONFIG = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py'
+
+# Modules, and the distributions that bring them: the maintained one, official ones.
+DISTRIBUTIONS = {
+    'mmengine': ('onedl-mmengine', 'mmengine'),
+    'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-lite'),
+    'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
+    'mmdet': ('onedl-mmdetection', 'mmdet'),
+    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
+    'lvis': ('lvis',),
+    'torch': ('torch',),
+    'torchvision': ('torchvision',),
+    'numpy': ('numpy',),
+    'pycocotools': ('pycocotools',),
+    'setuptools': ('setuptools',),
+}
+
+
+class Ability(NamedTuple):
+    """Something that works here, or not.
+
+    Attributes:
+        name: What.
+        reason: Why not; empty if it works.
+        fix: The command that mends it.
+    """
+
+    name: str
+    reason: str = ''
+    fix: str = ''
+
+
+def installed(distribution: str) -> str | None:
+    """Return the version of a distribution, or None."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Return what is installed for each module."""
+    found = {'python': platform.python_version()}
+    for module, names in DISTRIBUTIONS.items():
+        present = {name: installed(name) for name in names}
+        texts = [
+            v if name == module else f'{v} ({name})'
+            for name, v in present.items()
+            if v is not None
+        ]
+        found[module] = ' and '.join(texts) or 'not installed'
+    found['compiled ops'] = reason_against(lambda: import_module('mmcv._ext')) or 'yes'
+    return found
+
+
+def doubled() -> list[str]:
+    """Return official distributions beside the maintained ones of the same module."""
+    extra = []
+    for names in DISTRIBUTIONS.values():
+        present = [name for name in names if installed(name) is not None]
+        extra += present[1:]
+    return extra
+
+
+def reason_against(probe: Callable[[], object]) -> str:
+    """Return why a probe fails, in one line; empty if it does not."""
+    try:
+        probe()
+    except Exception as error:  # broken packages raise anything
+        return ' '.join(f'{type(error).__name__}: {error}'.split())
+    return ''
+
+
+def can_pretrain() -> None:
+    """Find a host by its name and inherit a stock config."""
+    import_module('mmattmask.runtime').check_runtime()
+    models = import_module('mmattmask.registry').MODELS
+    if models.get('mmattmask.GuidedMAE') is None:
+        raise ImportError('the hosts of mmattmask are not registered')
+    import_module('mmengine.hub').get_config(STOCK_CONFIG)
+
+
+def can_resume() -> None:
+    """Read back what MMEngine puts into checkpoints."""
+    torch = import_module('torch')
+    import_module('mmattmask.registry')  # lets torch's safe loader read it
+    history = import_module('mmengine.logging').HistoryBuffer([1.0], [1])
+    checkpoint = import_module('mmengine.runner.checkpoint')
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'epoch_1.pth'
+        torch.save({'message_hub': {'log_scalars': {'loss': history}}}, path)
+        with redirect_stdout(io.StringIO()):  # MMEngine says what it loads
+            checkpoint._load_checkpoint(str(path), map_location='cpu')
+
+
+def can_use_amp() -> None:
+    """See that MMEngine's wrapper takes this machine's device."""
+    device = import_module('mmengine.device').get_device()
+    if device in import_module('mmattmask.cli.launch').DEVICES_WITHOUT_AMP:
+        raise RuntimeError(f'not on {device}; training runs in full precision')
+
+
+def can_detect() -> None:
+    """Import MMDetection with compiled ops."""
+    import_module('mmcv._ext')
+    import_module('mmdet.models')
+    import_module('pycocotools.mask')
+
+
+def can_segment() -> None:
+    """Import MMSegmentation with compiled ops."""
+    import_module('mmcv._ext')
+    import_module('mmseg.models')
+
+
+def can_evaluate_lvis() -> None:
+    """Import LVIS' evaluation."""
+    import_module('lvis')
+
+
+def pretraining_fix(reason: str) -> str:
+    """Return the command for what is wrong with the runtime."""
+    extra = doubled()
+    if extra:
+        return f'pip uninstall --yes {" ".join(extra)} && {INSTALL} --force-reinstall'
+    if 'pkg_resources' in reason:
+        return "pip install 'setuptools<82'"
+    _, _, command = reason.rpartition(': run ')
+    return command if command != reason else INSTALL
+
+
+def downstream_fix(reason: str) -> str:
+    """Return the command for what detection and segmentation lack."""
+    official = [
+        name
+        for module in ('mmengine', 'mmcv', 'mmpretrain')
+        for name in DISTRIBUTIONS[module][1:]
+        if installed(name) is not None
+    ]
+    if official:  # their packages do not go with current versions of each other
+        return (
+            f'pip uninstall --yes {" ".join(official)} && '
+            "pip install 'mmattmask[onedl,downstream]'"
+        )
+    return BUILD_MMCV if 'mmcv' in reason else INSTALL_DOWNSTREAM
+
+
+def resume_fix(reason: str) -> str:
+    """Return the command for checkpoints that cannot be read."""
+    return f'{INSTALL} --upgrade'
+
+
+PROBES: dict[str, tuple[Callable[[], object], Callable[[str], str]]] = {
+    'pre-training': (can_pretrain, pretraining_fix),
+    'resume': (can_resume, resume_fix),
+    'AMP': (can_use_amp, lambda reason: 'use a machine with an accelerator'),
+    'detection': (can_detect, downstream_fix),
+    'segmentation': (can_segment, downstream_fix),
+    'LVIS': (can_evaluate_lvis, lambda reason: INSTALL_DOWNSTREAM),
+}
+
+
+def abilities() -> list[Ability]:
+    """Try everything."""
+    found = []
+    for name, (probe, fix) in PROBES.items():
+        reason = reason_against(probe)
+        found.append(Ability(name, reason, fix(reason) if reason else ''))
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> tuple[str, int]:
+    """Return what ``python -m mmattmask doctor`` prints, and its exit code."""
+    argparse.ArgumentParser(
+        prog='python -m mmattmask doctor',
+        description='Say what this installation can do. The exit code is 1 if '
+        'pre-training does not work, else 0.',
+    ).parse_args(argv)
+    found = abilities()
+    rows = versions()
+    width = max(map(len, [*rows, *PROBES]))
+    lines = ['versions', *(f'  {name:<{width}}  {v}' for name, v in rows.items())]
+    for name in doubled():
+        lines.append(f'  {name} lies over another distribution of the same module')
+    lines += ['', 'what works']
+    for ability in found:
+        text = f'no: {ability.reason}' if ability.reason else 'yes'
+        lines.append(f'  {ability.name:<{width}}  {text}')
+        if ability.reason:
+            lines.append(f'  {"":<{width}}  fix: {ability.fix}')
+    pretrains = not next(a.reason for a in found if a.name == 'pre-training')
+    return '\n'.join(lines), 0 if pretrains else 1

@@ -1,0 +1,212 @@
+"""Build what a config describes, without memory for weights, data or downloads."""
+
+import copy
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS, DefaultScope
+from mmpretrain.models import BaseSelfSupervisor
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from mmattmask.models.guidance import Guidance, guidance_of
+from mmattmask.scorers.self_attention import image_size_of
+
+IMAGENET_IMAGES = 1_281_167
+KNOWN_IMAGES = {'CIFAR10': 50_000, 'CIFAR100': 50_000}
+
+
+class UnreadableError(ValueError):
+    """The file is no pre-training config."""
+
+
+@dataclass
+class Plan:
+    """A config and what could be built of it.
+
+    Attributes:
+        name: File of the config.
+        cfg: The config.
+        model: The algorithm on the meta device, or None.
+        transforms: The training pipeline's transforms, or None.
+        hooks: The custom hooks that could be built.
+        errors: One sentence for each part that could not be built.
+        gpus: GPUs of the run; None if neither the caller nor the file's name says it.
+        device: Kind of this machine's device.
+    """
+
+    name: str
+    cfg: Config
+    model: nn.Module | None = None
+    transforms: list[Any] | None = None
+    hooks: list[Any] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    gpus: int | None = None
+    device: str = 'cpu'
+
+    @property
+    def guidance(self) -> Guidance | None:
+        """Who decides on masks, or None."""
+        return None if self.model is None else guidance_of(self.model)
+
+    @property
+    def scorer(self) -> nn.Module | None:
+        """The source of scores, or None."""
+        return None if self.guidance is None else self.guidance.scorer
+
+    @property
+    def cached_scorer(self) -> nn.Module | None:
+        """The scorer if it waits for AttentionRefreshHook, or None."""
+        is_cached = getattr(self.scorer, 'cached', False)
+        return self.scorer if is_cached else None
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width in px of the images the model is built for."""
+        return image_size_of(self.model.backbone)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The cells (h, w) that the policy decides on."""
+        return self.guidance.policy_grid(self.image_size)
+
+    @property
+    def total(self) -> tuple[int, str]:
+        """Length of the run and its unit, ``'epoch'`` or ``'iter'``."""
+        train_cfg = self.cfg.get('train_cfg') or {}
+        epochs = train_cfg.get('max_epochs')
+        if epochs is not None:
+            return int(epochs), 'epoch'
+        return int(train_cfg.get('max_iters', 0)), 'iter'
+
+    @property
+    def dataset_class(self) -> type | None:
+        """The class of the training images."""
+        with DATASETS.switch_scope_and_registry(self.cfg.default_scope) as registry:
+            return registry.get(self.cfg.train_dataloader.dataset.get('type', ''))
+
+    @cached_property
+    def num_images(self) -> tuple[int, str]:
+        """Number of training images, and where the number comes from."""
+        dataset = self.cfg.train_dataloader.dataset
+        kind = str(dataset.get('type')).rsplit('.')[-1]
+        if kind in KNOWN_IMAGES:
+            return KNOWN_IMAGES[kind], kind
+        root = dataset.get('data_root')
+        if root and Path(root).exists():
+            try:
+                with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
+                    return len(DATASETS.build(copy.deepcopy(dataset))), str(root)
+            except Exception as error:
+                return IMAGENET_IMAGES, f'ImageNet-1k; {root} cannot be read: {error}'
+        return IMAGENET_IMAGES, f'ImageNet-1k; {root or "the data"} is not here'
+
+    def hooks_of(self, name: str) -> list[Any]:
+        """Return the custom hooks of a class or its subclasses."""
+        return [
+            hook
+            for hook in self.hooks
+            if any(cls.__name__ == name for cls in type(hook).__mro__)
+        ]
+
+
+def read_plan(cfg: Config, name: str, gpus: int | None = None) -> Plan:
+    """Build what a config describes.
+
+    Args:
+        cfg: The config; left as it is.
+        name: Its file; ``_8xb512-`` in it says 8 GPUs.
+        gpus: GPUs of the run, instead.
+
+    Raises:
+        UnreadableError: If it is no config of a pre-training.
+    """
+    for key in ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg'):
+        if not cfg.get(key):
+            raise UnreadableError(f'{name} has no {key}: it trains nothing')
+    cfg = copy.deepcopy(cfg)
+    cfg.setdefault('default_scope', 'mmpretrain')
+    with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
+        kind = registry.get(cfg.model.get('type', ''))
+    if isinstance(kind, type) and not issubclass(kind, BaseSelfSupervisor):
+        raise UnreadableError(
+            f'{name} trains {kind.__name__}: check reads configs of self-supervised '
+            'pre-training only'
+        )
+    named = re.search(r'_(\d+)xb\d+-', Path(name).name)
+    if gpus is None and named:
+        gpus = int(named.group(1))
+    plan = Plan(name, cfg, gpus=gpus, device=get_device())
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        plan.model = _attempt(plan, 'the model', build_model, cfg)
+        plan.transforms = _attempt(plan, 'the pipeline', build_transforms, cfg)
+        for config in cfg.get('custom_hooks') or []:
+            what = f'custom hook {config.get("type")}'
+            hook = _attempt(plan, what, HOOKS.build, copy.deepcopy(config))
+            plan.hooks += [] if hook is None else [hook]
+    if plan.guidance is not None:
+        _attempt(plan, 'the grid', lambda: plan.grid)
+    return plan
+
+
+def _attempt(plan: Plan, what: str, build: Any, *args: Any) -> Any:
+    """Call a function; on any error note one sentence and return None."""
+    try:
+        return build(*args)
+    except Exception as error:
+        # MMEngine puts "class `X` in module: " in front, once for each nesting
+        text = re.sub(r'^(class `\w+` in [\w/.]+: )+', '', str(error))
+        plan.errors.append(f'{what} cannot be built: {" ".join(text.split())}')
+        return None
+
+
+class _NumbersOnCPU(TorchFunctionMode):
+    """Keep off the meta device what is read at once: stochastic depth, ratios."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in (torch.linspace, torch.tensor):
+            kwargs['device'] = 'cpu'
+        return func(*args, **kwargs)
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the algorithm on the meta device, without its target generator.
+
+    Target generators (CLIP, DALL-E) do not count for masks, and some download their
+    weights when they are built.
+    """
+    config = copy.deepcopy(cfg.model)
+    config.pop('target_generator', None)
+    preprocessor = config.get('data_preprocessor') or cfg.get('data_preprocessor')
+    config['data_preprocessor'] = copy.deepcopy(preprocessor or {})
+    _forget_weights(config)
+    scope = DefaultScope.overwrite_default_scope(cfg.default_scope)
+    with scope, torch.device('meta'), _NumbersOnCPU():
+        return MODELS.build(config)
+
+
+def _forget_weights(config: Any) -> None:
+    """Let timm's models be built without a download."""
+    if isinstance(config, dict):
+        if str(config.get('type')).endswith('TIMMBackbone'):
+            config['pretrained'] = False
+        for value in config.values():
+            _forget_weights(value)
+
+
+def build_transforms(cfg: Config) -> list[Any]:
+    """Build the transforms of the training pipeline."""
+    dataset = cfg.train_dataloader.dataset
+    while 'pipeline' not in dataset and 'dataset' in dataset:  # a wrapper
+        dataset = dataset['dataset']
+    pipeline = copy.deepcopy(dataset.get('pipeline') or [])
+    return [TRANSFORMS.build(transform) for transform in pipeline]

@@ -1,0 +1,146 @@
+"""``python -m mmattmask check``: report and exit code for shipped and broken files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mmattmask import __main__ as command
+from mmattmask.cli.check import PROBLEMS, SOUND, UNREADABLE, main
+from tests.config_building import CONFIGS, ROOT, SHIPPED
+
+# The last of each folder: small, most of them for debugging
+FOLDERS = sorted({Path(name).parts[1] for name in CONFIGS})
+SAMPLES = [
+    [name for name in CONFIGS if Path(name).parts[1] == folder][-1]
+    for folder in FOLDERS
+]
+AMT = 'configs/amt/amt_vit-base-p16_8xb512-amp-coslr-200e_in1k.py'
+GPA = 'configs/gpa/gpa_vit-base-p16_8xb512-amp-coslr-200e_in1k.py'
+IBOT = 'configs/ibot/ibot_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+
+
+def check(name, *options):
+    """Return the report, with single spaces, and the exit code."""
+    text, code = main([str(ROOT / name), *options])
+    return re.sub(' +', ' ', text), code
+
+
+@pytest.mark.parametrize('name', SAMPLES)
+def test_shipped_config_is_sound(name):
+    text, code = check(name)
+    assert code == SOUND, text
+    assert 'problem:' not in text
+    assert '\nproblems: 0, ' in text
+
+
+def test_report_of_amt():
+    text, _ = check(AMT)
+    for line in (
+        'host GuidedMAE with GuidedMAEViT, GuidedMAEDecoder, MAEPretrainHead',
+        'cells of the policy 14 x 14 of 16 px',
+        'visible 30 of 196 patches',
+        'masked 88',
+        'thrown 78',
+        'encoder tokens 31',
+        'decoder tokens 119',
+        'batch 512 x 8 GPUs x 1 accumulated = 4096',
+        'refresh before epochs 40, 80, 120, 160',
+        'bank 479.0 MiB: 1281167 maps of 14 x 14 in float16',
+    ):
+        assert f' {line}' in text
+    assert ", 0.61 of the stock host's random masks" in text
+
+
+def test_report_of_a_policy_that_changes():
+    text, _ = check(GPA)
+    assert 'masked at 0% 0 by rank (hard), 73 drawn (soft)' in text
+    assert 'masked at 50% 36 by rank (hard), 36 drawn (soft)' in text
+    assert 'masked at 100% 73 by rank (hard), 0 drawn (soft)' in text
+
+
+def test_report_of_a_teacher_that_moves():
+    text, _ = check(IBOT)
+    assert 'student in the EMA 0.004, 0.002, 0.002 at epochs 0, 1, 1' in text
+    assert re.search(r'CLS temperature 0\.\d+, ', text)
+    assert 'scorer its EMA teacher' in text
+
+
+def test_columns_are_aligned():
+    text, _ = main([str(ROOT / AMT)])
+    rows = [line for line in text.splitlines() if line.startswith('  ')]
+    rows = [line for line in rows if not line.startswith('    ')]
+    starts = {re.match(r'  \S+( \S+)* {2,}', row).end() for row in rows if row}
+    assert min(starts) > len('  cells of the policy')
+    assert len(starts) <= 4  # numbers are aligned to the right
+
+
+def test_options_are_checked_too():
+    text, code = check(AMT, '--cfg-options', 'train_cfg.max_epochs=30')
+    assert code == PROBLEMS
+    assert 'the first refresh is before epoch 40, the run has 30' in text
+
+
+def test_gpus_are_checked():
+    text, code = check(AMT, '--gpus', '2')
+    assert code == PROBLEMS
+    assert '2 GPUs with 512 make 1024' in text
+
+
+def test_stock_configs_can_be_read(tmp_path):
+    path = tmp_path / 'stock.py'
+    stock = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
+    path.write_text(f'_base_ = {stock!r}')
+    text, code = main([str(path)])
+    assert code == PROBLEMS
+    assert "the host's own, not guided" in text
+    assert 'collate_fn inherits a _scope_' in text
+
+
+def test_a_model_that_cannot_be_built_is_a_problem():
+    options = 'model.mask_generator.throw_ratio=0.6'
+    text, code = check(AMT, '--cfg-options', options)
+    assert code == PROBLEMS
+    assert 'problem: the model cannot be built' in text
+    assert '0.6' in text
+
+
+@pytest.mark.parametrize(
+    ('source', 'message'),
+    [
+        ('x = (', 'cannot be read: SyntaxError'),
+        ("_base_ = 'nowhere.py'", 'cannot be read: '),
+        ('x = 1', 'has no model'),
+    ],
+)
+def test_unreadable_files(tmp_path, source, message):
+    path = tmp_path / 'config.py'
+    path.write_text(source)
+    text, code = main([str(path)])
+    assert code == UNREADABLE
+    assert message in text
+
+
+def test_fine_tuning_is_refused():
+    name = next(name for name in SHIPPED if 'classification' in name)
+    text, code = check(name)
+    assert code == UNREADABLE
+    assert 'trains ImageClassifier' in text
+
+
+def test_command_writes_and_returns(tmp_path, capsys):
+    assert command.main(['check', str(ROOT / AMT)]) == SOUND
+    assert 'problems: 0' in capsys.readouterr().out
+    assert command.main(['check', str(tmp_path / 'none.py')]) == UNREADABLE
+    captured = capsys.readouterr()
+    assert 'none.py cannot be read' in captured.err
+    assert not captured.out
+
+
+@pytest.mark.parametrize(('argv', 'code'), [([], 2), (['what'], 2), (['--help'], 0)])
+def test_usage(capsys, argv, code):
+    assert command.main(argv) == code
+    captured = capsys.readouterr()
+    text = captured.err if code else captured.out
+    assert 'check' in text
+    assert 'doctor' in text
