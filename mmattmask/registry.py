@@ -4,8 +4,10 @@ They are children of MMEngine's root registries, and ``locations`` makes the fir
 look-up import the modules, so a config needs no ``custom_imports``.
 """
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
@@ -13,6 +15,7 @@ from mmengine.registry import (
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
 from mmattmask.runtime import check_runtime, register_safe_globals
@@ -20,6 +23,12 @@ from mmattmask.runtime import check_runtime, register_safe_globals
 check_runtime()
 register_safe_globals()
 
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMENGINE_DATA_SAMPLERS,
+    scope='mmattmask',
+    locations=['mmattmask.downstream'],
+)
 DATASETS = Registry(
     'dataset',
     parent=MMENGINE_DATASETS,
@@ -27,13 +36,22 @@ DATASETS = Registry(
     locations=['mmattmask.datasets'],
 )
 HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope='mmattmask', locations=['mmattmask.engine']
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope='mmattmask',
+    locations=['mmattmask.engine', 'mmattmask.downstream'],
+)
+METRICS = Registry(
+    'metric',
+    parent=MMENGINE_METRICS,
+    scope='mmattmask',
+    locations=['mmattmask.downstream.lvis_metric'],  # imports mmdet
 )
 MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='mmattmask',
-    locations=['mmattmask.models', 'mmattmask.scorers'],
+    locations=['mmattmask.models', 'mmattmask.scorers', 'mmattmask.downstream'],
 )
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper',
@@ -45,7 +63,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='mmattmask',
-    locations=['mmattmask.engine'],
+    locations=['mmattmask.engine', 'mmattmask.downstream'],
 )
 TASK_UTILS = Registry(
     'task util',
@@ -58,4 +76,10 @@ TRANSFORMS = Registry(
     parent=MMENGINE_TRANSFORMS,
     scope='mmattmask',
     locations=['mmattmask.datasets'],
+)
+WEIGHT_INITIALIZERS = Registry(
+    'weight initializer',
+    parent=MMENGINE_WEIGHT_INITIALIZERS,
+    scope='mmattmask',
+    locations=['mmattmask.export.pretrained'],
 )

@@ -4,7 +4,9 @@ from mmattmask.datasets.concat import ConcatDataset
 from mmattmask.datasets.generate_mask import GenerateMask
 from mmattmask.datasets.multi_crop import MultiCrop, ViewSample, view_samples
 from mmattmask.datasets.multi_view import MultiView
+from mmattmask.datasets.stl10 import STL10
 from mmattmask.datasets.subset import first_per_class
+from mmattmask.datasets.tiny_imagenet import TinyImageNet
 from mmattmask.datasets.transforms import (
     CenterCrop,
     LoadImageFromFile,
@@ -15,6 +17,7 @@ from mmattmask.datasets.transforms import (
 )
 
 __all__ = [
+    'STL10',
     'CenterCrop',
     'ConcatDataset',
     'GenerateMask',
@@ -25,6 +28,7 @@ __all__ = [
     'RandomCrop',
     'RandomResizedCrop',
     'RandomResizedCropAndInterpolationWithTwoPic',
+    'TinyImageNet',
     'ViewSample',
     'first_per_class',
     'view_samples',

@@ -34,6 +34,7 @@ from mmattmask.models.mae_family import (
     GuidedMILANViT,
 )
 from mmattmask.models.mae_host import MAEHost
+from mmattmask.models.normed_vit import JoinTokens, NormedViT
 from mmattmask.models.score_decoder import ScoreDecoder
 from mmattmask.models.score_predicting_mae import ScorePredictingMAE
 from mmattmask.models.simmim import GuidedSimMIM
@@ -64,9 +65,11 @@ __all__ = [
     'IBOTHead',
     'IBOTLoss',
     'IBOTViT',
+    'JoinTokens',
     'LossPredictingMAE',
     'LossPredictionHead',
     'MAEHost',
+    'NormedViT',
     'PartitionedBackbone',
     'ScoreDecoder',
     'ScorePredictingMAE',

@@ -1,0 +1,129 @@
+"""Pre-trained weights for a ViT under MMPretrain's names, by hand or by ``init_cfg``.
+
+Stock ``init_cfg=dict(type='Pretrained', ...)`` trains from random weights, without an
+error, when the names of a checkpoint do not fit. This one converts, and refuses.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mmengine.logging import print_log
+from mmengine.model import update_init_info
+from torch import Tensor, nn
+
+from mmattmask.export.fit_vit import fit_vit
+from mmattmask.export.ibot_keys import read_checkpoint
+from mmattmask.export.vit_keys import load_matched, read_state_dict
+from mmattmask.registry import WEIGHT_INITIALIZERS
+
+# What a downstream backbone may have beyond its pre-training: relative positions of
+# ViTDet (zero at first), the norm after average pooling, and a buffer that is computed.
+OPTIONAL = (r'\.rel_pos_[hw]$', r'^ln2\.', r'relative_position_index$')
+
+
+def load_pretrained(
+    module: nn.Module,
+    checkpoint: str | Path,
+    prefix: str | None = None,
+    grid: tuple[int, int] | None = None,
+    optional: Iterable[str] = OPTIONAL,
+) -> str:
+    """Load a checkpoint of any source into a ViT, or say why not.
+
+    Args:
+        module: A ViT with the names of MMPretrain's VisionTransformer or ViTSAM.
+        checkpoint: A file of this project, of official MAE, iBOT, AttMask or SimMIM,
+            or of timm (``.safetensors`` too).
+        prefix: What the names begin with in a file of several networks, such as
+            ``'teacher.'``. Defaults to the backbone; of an official iBOT or AttMask
+            file, the teacher's.
+        grid: Patches (h, w) of the checkpoint's position embedding, where they are not
+            a square.
+        optional: Patterns of names that the checkpoint may lack.
+
+    Returns:
+        A line such as ``'matched 150/174 weights of FILE'``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, has another architecture, or anything but
+            ``optional`` would keep its random values.
+    """
+    state = fit_vit(module, read_network(checkpoint, prefix), checkpoint, grid)
+    return load_matched(module, state, checkpoint, optional)
+
+
+def read_network(path: str | Path, prefix: str | None = None) -> dict[str, Tensor]:
+    """Read the weights of one network; arguments as for :func:`load_pretrained`."""
+    if not str(path):
+        raise ValueError(
+            'no checkpoint is given: add --cfg-options '
+            'model.backbone.init_cfg.checkpoint=FILE'
+        )
+    state = read_state_dict(path)
+    if prefix is None:
+        return state
+    found = _below(state, prefix)
+    if not found and Path(path).suffix != '.safetensors':
+        for name, part in read_checkpoint(path).items():
+            if isinstance(part, Mapping):
+                found |= _below({f'{name}.{key}': w for key, w in part.items()}, prefix)
+    if not found:
+        names = sorted({'.'.join(name.split('.')[:2]) for name in state})
+        raise ValueError(
+            f'{path}: no name begins with {prefix!r}; there are {", ".join(names[:8])}'
+        )
+    return found
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in state.items()
+        if name.startswith(prefix) and isinstance(value, Tensor)
+    }
+
+
+@WEIGHT_INITIALIZERS.register_module(name='Pretrained')
+class PretrainedViT:
+    """Start a backbone from a checkpoint of any source, in a config.
+
+    ``init_cfg=dict(type='Pretrained', _scope_='mmattmask', checkpoint=FILE)`` works for
+    backbones of MMPretrain in MMPretrain, MMDetection and MMSegmentation. The name is
+    the stock one on purpose: MMEngine initialises all parts of a model after any other
+    initialiser, over the loaded weights.
+
+    Args:
+        checkpoint: See :func:`load_pretrained`.
+        prefix: See :func:`load_pretrained`.
+        grid: See :func:`load_pretrained`.
+        optional: See :func:`load_pretrained`.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        prefix: str | None = None,
+        grid: tuple[int, int] | None = None,
+        optional: Iterable[str] = OPTIONAL,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.prefix = prefix
+        self.grid = None if grid is None else tuple(grid)
+        self.optional = tuple(optional)
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load the weights; arguments and errors as of :func:`load_pretrained`."""
+        cfgs = getattr(module, 'init_cfg', None) or []
+        cfgs = [cfgs] if isinstance(cfgs, Mapping) else cfgs
+        if all(cfg['type'] != 'Pretrained' for cfg in cfgs):
+            raise ValueError(
+                "write init_cfg=dict(type='Pretrained', _scope_='mmattmask', ...); "
+                'after any other type MMEngine overwrites what was loaded'
+            )
+        matched = load_pretrained(
+            module, self.checkpoint, self.prefix, self.grid, self.optional
+        )
+        print_log(matched, logger='current')
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, f'PretrainedViT: {matched}')

@@ -1,0 +1,336 @@
+"""Every source of weights fits, or says why not; nothing keeps its random values."""
+
+import pytest
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from mmpretrain.models import VisionTransformer
+from mmpretrain.models.utils import resize_pos_embed
+from torch.testing import assert_close
+
+from mmattmask.downstream import ViTDet
+from mmattmask.export.fit_vit import fit_pos_embed, fit_vit
+from mmattmask.export.pretrained import load_pretrained
+
+ARCH = dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16)
+TIMM = (
+    ('.ffn.layers.0.0.', '.mlp.fc1.'),
+    ('.ffn.layers.1.', '.mlp.fc2.'),
+    ('layers.', 'blocks.'),
+    ('patch_embed.projection', 'patch_embed.proj'),
+    ('.ln1.', '.norm1.'),
+    ('.ln2.', '.norm2.'),
+)
+
+
+def vit(img_size=32, **changes):
+    """A tiny ViT whose weights are all random."""
+    model = VisionTransformer(
+        **{**dict(arch=ARCH, img_size=img_size, patch_size=8), **changes}
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_()
+    return model
+
+
+def timm_names(state):
+    renamed = {}
+    for name, value in state.items():
+        if name.startswith('ln1.'):
+            name = name.replace('ln1.', 'norm.')
+        for ours, theirs in TIMM:
+            name = name.replace(ours, theirs)
+        renamed[name] = value
+    return renamed
+
+
+def prefixed(prefix, state):
+    return {prefix + name: value for name, value in state.items()}
+
+
+def extra(name):
+    return {name: torch.zeros(3, 3)}
+
+
+LAYOUTS = {
+    'our MAE': lambda s: {
+        'state_dict': prefixed('backbone.', s)
+        | extra('neck.mask_token')
+        | extra('scorer.teacher.layers.0.ln1.weight')
+    },
+    'our iBOT': lambda s: {
+        'state_dict': prefixed('backbone.', s)
+        | extra('backbone.mask_token')
+        | prefixed('teacher.backbone.', {k: v + 1 for k, v in s.items()})
+    },
+    'official MAE': lambda s: {
+        'model': timm_names(s) | extra('decoder_blocks.0.norm1.weight')
+    },
+    'official iBOT': lambda s: {
+        'student': prefixed('module.backbone.', {k: v + 1 for k, v in s.items()}),
+        'teacher': prefixed('backbone.', timm_names(s)) | extra('head.last_layer.x'),
+    },
+    'timm': timm_names,
+}
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_weights_of_all_sources_arrive(tmp_path, layout):
+    source, target = vit(), vit()
+    torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'x.pth')
+    matched = load_pretrained(target, tmp_path / 'x.pth')
+    assert matched == f'matched 30/30 weights of {tmp_path / "x.pth"}'
+    assert_close(dict(target.state_dict()), dict(source.state_dict()))
+
+
+@pytest.mark.parametrize('layout', ['our iBOT', 'official iBOT'])
+def test_one_network_of_several(tmp_path, layout):
+    source, target = vit(), vit()
+    torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'x.pth')
+    other = 'teacher.' if layout == 'our iBOT' else 'student.'
+    load_pretrained(target, tmp_path / 'x.pth', prefix=other)
+    assert_close(target.ln1.bias, source.ln1.bias + 1)
+    with pytest.raises(ValueError, match=r"no name begins with 'ema\.'; there are .*"):
+        load_pretrained(target, tmp_path / 'x.pth', prefix='ema.')
+
+
+def test_safetensors(tmp_path):
+    save_file = pytest.importorskip('safetensors.torch').save_file
+    source, target = vit(), vit()
+    save_file(prefixed('teacher.', source.state_dict()), tmp_path / 'x.safetensors')
+    load_pretrained(target, tmp_path / 'x.safetensors', prefix='teacher.')
+    assert_close(target.ln1.bias, source.ln1.bias)
+
+
+def simmim_names(state):
+    """Names of the released SimMIM: encoder, three separate biases, layer scales."""
+    state = timm_names(state)
+    for name in [n for n in state if n.endswith('qkv.bias')]:
+        query, _, value = state.pop(name).chunk(3)
+        block = name.removesuffix('qkv.bias')
+        state |= {f'{block}q_bias': query, f'{block}v_bias': value}
+    renamed = {}
+    for name, value in state.items():
+        name = name.replace('attn.gamma1.weight', 'gamma_1')
+        renamed[name.replace('ffn.gamma2.weight', 'gamma_2')] = value
+    return {'model': prefixed('encoder.', renamed) | extra('decoder.0.weight')}
+
+
+def without_key_bias(model):
+    with torch.no_grad():
+        for layer in model.layers:
+            layer.attn.qkv.bias[8:16] = 0
+    return model
+
+
+OURS = {
+    'MAE': dict(type='mmattmask.GuidedMAEViT'),
+    'iBOT': dict(type='mmattmask.IBOTViT'),
+    'SimMIM of AMT': dict(
+        type='mmattmask.SimMIMViT',
+        use_abs_pos_emb=True,
+        use_shared_rel_pos_bias=False,
+        layer_scale_init_value=0.1,
+    ),
+}
+
+
+@pytest.mark.parametrize('name', OURS)
+def test_backbones_of_our_hosts_become_plain_vits(tmp_path, name):
+    source = MODELS.build(dict(OURS[name], arch=ARCH, img_size=32, patch_size=8))
+    with torch.no_grad():
+        for parameter in source.parameters():
+            parameter.normal_(std=0.3)
+    torch.save(prefixed('backbone.', source.state_dict()), tmp_path / 'x.pth')
+    target = vit(out_type='raw')
+    load_pretrained(target, tmp_path / 'x.pth')
+    source.eval()
+    images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    (features,) = source.double()(images, None)
+    if features.ndim == 4:
+        features = torch.cat([torch.zeros(2, 1, 8), features.flatten(2).mT], dim=1)
+        assert_close(target.double()(images)[0][:, 1:], features[:, 1:])
+    else:
+        assert_close(target.double()(images)[0], features)
+
+
+@pytest.mark.parametrize('has_scales', [False, True])
+def test_biases_and_layer_scales_of_simmim(tmp_path, has_scales):
+    source = without_key_bias(vit(layer_scale_init_value=0.1))
+    torch.save(simmim_names(source.state_dict()), tmp_path / 'x.pth')
+    target = vit(layer_scale_init_value=0.1 if has_scales else 0)
+    load_pretrained(target, tmp_path / 'x.pth')
+    images = torch.randn(2, 3, 32, 32)
+    assert_close(target(images), source(images))
+
+
+def test_layer_scales_of_timm():
+    source, target = vit(layer_scale_init_value=0.1), vit()
+    state = {
+        name.replace('attn.gamma1.weight', 'ls1.gamma').replace(
+            'ffn.gamma2.weight', 'ls2.gamma'
+        ): value
+        for name, value in timm_names(source.state_dict()).items()
+    }
+    target.load_state_dict(fit_vit(target, state, 'timm'))
+    images = torch.randn(2, 3, 32, 32)
+    assert_close(target(images), source(images))
+
+
+def test_vitdet_without_windows_computes_what_the_vit_computed(tmp_path):
+    source = vit(out_type='featmap', final_norm=False, with_cls_token=False)
+    torch.save(LAYOUTS['our MAE'](source.state_dict()), tmp_path / 'x.pth')
+    arch = dict(ARCH, global_attn_indexes=[0, 1])
+    target = ViTDet(arch, img_size=32, pretrain_img_size=32, patch_size=8)
+    matched = load_pretrained(target, tmp_path / 'x.pth')
+    assert matched.startswith('matched 27/31 weights')  # four tables of positions
+    images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
+    assert_close(target.double()(images), source.double()(images))
+
+
+@pytest.mark.parametrize('with_cls_token', [False, True])
+def test_positions_are_interpolated_as_mmpretrain_does(with_cls_token):
+    source = vit(with_cls_token=with_cls_token, out_type='featmap')
+    target = vit(img_size=(40, 56), with_cls_token=with_cls_token, out_type='featmap')
+    state = fit_vit(target, source.state_dict(), 'x')
+    args = ((4, 4), (5, 7), 'bicubic', int(with_cls_token))
+    assert_close(state['pos_embed'], resize_pos_embed(source.pos_embed.data, *args))
+
+
+def test_row_of_cls_is_dropped_but_not_invented():
+    rows = torch.arange(17.0).view(1, 17, 1)
+    assert_close(fit_pos_embed(rows, (1, 4, 4, 1), (4, 4)).flatten(), rows[0, 1:, 0])
+    assert_close(fit_pos_embed(rows, (1, 16, 1), (4, 4)), rows[:, 1:])
+    with pytest.raises(ValueError, match='16 rows has none for the 1 extra tokens'):
+        fit_pos_embed(rows[:, 1:], (1, 17, 1), (4, 4))
+
+
+def test_grids_that_are_not_square():
+    rows = torch.randn(1, 13, 2)
+    assert_close(fit_pos_embed(rows, (1, 13, 2), (2, 6)), rows)  # as pre-trained
+    with pytest.raises(ValueError, match='13 rows may have the grids of no square'):
+        fit_pos_embed(rows, (1, 21, 2), (4, 5))
+    resized = fit_pos_embed(rows, (1, 25, 2), (4, 6), grid=(2, 6))
+    assert_close(resized[:, 0], rows[:, 0])
+    with pytest.raises(ValueError, match=r'13 rows does not fit a grid of \(3, 5\)'):
+        fit_pos_embed(rows, (1, 25, 2), (4, 6), grid=(3, 5))
+    ambiguous = torch.randn(1, 37, 2)
+    with pytest.raises(ValueError, match=r'37 rows .* \[\(4, 9\), \(6, 6\)\]'):
+        fit_pos_embed(ambiguous, (1, 37, 2), (4, 9))
+
+
+WRONG = {
+    'width': (
+        dict(arch=dict(ARCH, embed_dims=12, num_heads=3)),
+        r'is \(1, 1, 12\) there',
+    ),
+    'patches': (
+        dict(patch_size=4),
+        r'patch_embed\.projection\.weight is \(8, 3, 4, 4\)',
+    ),
+    'deeper': (dict(arch=dict(ARCH, num_layers=3)), 'no place for 12 of its weights'),
+    'shallower': (
+        dict(arch=dict(ARCH, num_layers=1)),
+        r'matched 18/30 .*layers\.1\.ln1',
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', WRONG)
+def test_other_architectures_are_refused(tmp_path, kind):
+    changes, message = WRONG[kind]
+    torch.save(vit(**changes).state_dict(), tmp_path / 'x.pth')
+    with pytest.raises(ValueError, match=message):
+        load_pretrained(vit(), tmp_path / 'x.pth')
+
+
+def test_shared_position_bias_goes_to_every_block():
+    source = MODELS.build(
+        dict(type='mmattmask.SimMIMViT', arch=ARCH, img_size=32, patch_size=8)
+    )
+    for parameter in source.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    target = MODELS.build(
+        dict(
+            type='mmpretrain.BEiTViT',
+            arch=ARCH,
+            img_size=32,
+            patch_size=8,
+            out_type='raw',
+            layer_scale_init_value=0.1,
+            use_abs_pos_emb=False,
+            use_rel_pos_bias=True,
+            final_norm=True,
+        )
+    )
+    target.load_state_dict(fit_vit(target, source.state_dict(), 'x'), strict=False)
+    source.eval()
+    target.eval()
+    images = torch.randn(2, 3, 32, 32)
+    tokens = target(images)[0]
+    patches = source(images, None)[0].flatten(2).mT
+    assert_close(tokens[:, -patches.shape[1] :], patches)
+
+
+def test_relative_position_bias_has_no_place_in_a_plain_vit():
+    state = vit().state_dict() | extra('rel_pos_bias.relative_position_bias_table')
+    with pytest.raises(ValueError, match='no place for 1 of its weights: rel_pos_bias'):
+        fit_vit(vit(), state, 'x')
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ValueError, match='no checkpoint is given'):
+        load_pretrained(vit(), '')
+    with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
+        load_pretrained(vit(), tmp_path / 'nothing.pth')
+    torch.save(vit().state_dict(), tmp_path / 'x.pth')
+    whole = (tmp_path / 'x.pth').read_bytes()
+    (tmp_path / 'x.pth').write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match='damaged'):
+        load_pretrained(vit(), tmp_path / 'x.pth')
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    source = vit()
+    path = tmp_path / 'x.pth'
+    torch.save(LAYOUTS['our MAE'](source.state_dict()), path)
+    return source, str(path)
+
+
+def config(path, **changes):
+    init_cfg = dict(type='Pretrained', _scope_='mmattmask', checkpoint=path, **changes)
+    return dict(
+        type='mmpretrain.VisionTransformer',
+        arch=ARCH,
+        img_size=32,
+        patch_size=8,
+        init_cfg=init_cfg,
+    )
+
+
+@pytest.mark.parametrize('scope', ['mmpretrain', 'mmengine'])
+def test_init_cfg_has_the_last_word(checkpoint, scope):
+    source, path = checkpoint
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(config(path, prefix='backbone.'))
+        model.init_weights()
+    assert_close(dict(model.state_dict()), dict(source.state_dict()))
+
+
+def test_init_cfg_refuses_what_does_not_fit(checkpoint):
+    model = MODELS.build(config(checkpoint[1]) | dict(arch=dict(ARCH, num_layers=3)))
+    with pytest.raises(ValueError, match=r'matched 30/42 .*layers\.2\.ln1'):
+        model.init_weights()
+    optional = (r'^layers\.2\.',)
+    model = MODELS.build(
+        config(checkpoint[1], optional=optional) | dict(arch=dict(ARCH, num_layers=3))
+    )
+    model.init_weights()
+
+
+def test_init_cfg_of_another_type_would_be_overwritten(checkpoint):
+    wrong = dict(type='mmattmask.Pretrained', checkpoint=checkpoint[1])
+    model = MODELS.build(config(checkpoint[1]) | dict(init_cfg=wrong))
+    with pytest.raises(ValueError, match=r"type='Pretrained', _scope_='mmattmask'"):
+        model.init_weights()
