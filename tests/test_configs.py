@@ -2,12 +2,8 @@
 
 import ast
 import dataclasses
-import json
 import math
-import os
 import re
-import subprocess
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,95 +12,202 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from mmengine.registry import HOOKS, DefaultScope
-from mmengine.runner import Runner
-from PIL import Image
+from mmengine.registry import HOOKS
 
 from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.models import IBOT
+from mmattmask.models.guidance import guidance_of
+from mmattmask.scorers import CachedMaps
+from mmattmask.scorers.self_attention import image_size_of
 from tests.config_building import (
     CONFIGS,
     ROOT,
+    SHIPPED,
     build_model,
     build_pipeline,
     load,
+    load_batch,
+    load_stock,
+    stock_name,
     write_images,
 )
+from tests.train_tool import train
 
 # configs/demo is one self-contained example, not part of the model zoo
-ZOO = [name for name in CONFIGS if Path(name).parts[1] != 'demo']
-FOLDERS = sorted({str(Path(name).parent) for name in ZOO})
+LISTED = [name for name in SHIPPED if Path(name).parts[1] != 'demo']
+FOLDERS = sorted({str(Path(*Path(name).parts[:2])) for name in LISTED})
+ZOO = [name for name in LISTED if name in CONFIGS]
 DEBUG_CONFIGS = [name for name in ZOO if name.endswith('_debug.py')]
 
+# The learning rate for so many images, by the first pattern that fits; all other
+# configs keep that of the stock config they come from.
+LEARNING_RATES = {
+    r'configs/(amt|convmae|gpa|hpm|lut)/': (1.5e-4, 256),
+    r'configs/ibot/[^/]*_vit-base-': (7.5e-4, 256),
+    r'configs/(attmask|ibot)/': (5e-4, 256),
+    r'configs/simmim/[^/]*_vit-': (1e-4, 512),
+}
+# These take views of several sizes, of which the first has the backbone's: the picture
+# of a tokenizer, small crops.
+SEVERAL_SIZES = ('BEiT', 'CAE', 'IBOT')
 
-@pytest.mark.parametrize('name', CONFIGS)
+
+def images_per_step(name):
+    """Return GPUs x batch size of a config's name."""
+    gpus, batch_size = re.search(r'_(\d+)xb(\d+)-', name).groups()
+    return int(gpus) * int(batch_size)
+
+
+def base_learning_rate(name):
+    """Return the learning rate that belongs to a number of images."""
+    for pattern, values in LEARNING_RATES.items():
+        if re.match(pattern, name):
+            return values
+    stock = load_stock(name).optim_wrapper.optimizer.lr
+    return stock, images_per_step(stock_name(name))
+
+
+@pytest.mark.parametrize('name', SHIPPED)
 def test_says_what_it_is_and_how_to_run_it(name):
     source = (ROOT / name).read_text()
     docstring = ast.get_docstring(ast.parse(source))
     assert docstring is not None
-    assert name in docstring or 'make ' in docstring  # the command, with this file
-    assert len(source.splitlines()) < 60 or name not in ZOO
+    # the command, with this file; long names are put together
+    command = re.sub(r'\n +CONFIG\+=', '', docstring)
+    assert name in command or 'make ' in command
+    assert len(source.splitlines()) < 60 or name not in LISTED
 
 
 @pytest.mark.parametrize('name', ZOO)
-def test_name_agrees_with_batch_size_epochs_and_learning_rate(name):
+def test_name_agrees_with_batch_size_and_learning_rate(name):
     cfg = load(name)
-    gpus, batch_size = re.search(r'_(\d+)xb(\d+)-', name).groups()
     counts = re.search(r'-accum(\d+)-', name)
     accumulated = int(counts.group(1)) if counts else 1
-    assert cfg.train_dataloader.batch_size == int(batch_size)
+    per_step = images_per_step(name)
+    assert cfg.auto_scale_lr.base_batch_size == per_step
+    assert f'xb{cfg.train_dataloader.batch_size}-' in name
     assert cfg.optim_wrapper.get('accumulative_counts', 1) == accumulated
-    assert cfg.auto_scale_lr.base_batch_size == int(gpus) * int(batch_size)
-    images = int(gpus) * int(batch_size) * accumulated
-    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1.5e-4 * images / 256)
-    assert ('-amp-' in name) == (cfg.optim_wrapper.type == 'AmpOptimWrapper')
+    assert ('-amp-' in name) == cfg.optim_wrapper.type.endswith('AmpOptimWrapper')
+    rate, images = base_learning_rate(name)
+    expected = rate * per_step * accumulated / images
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(expected)
 
+
+@pytest.mark.parametrize('name', ZOO)
+def test_name_agrees_with_schedule(name):
+    cfg = load(name)
     epochs = int(re.search(r'-(\d+)e_', name).group(1))
-    warmup, cosine = cfg.param_scheduler
-    assert cfg.train_cfg.max_epochs == cosine.end == epochs
-    assert warmup.end == cosine.begin == epochs - cosine.T_max
+    assert cfg.train_cfg.max_epochs == epochs
+    # what has no end ends with the training
+    ends = [scheduler.get('end', epochs) for scheduler in cfg.param_scheduler]
+    assert max(ends) == epochs
+    *warmups, main = (s for s in cfg.param_scheduler if s.type.endswith('LR'))
+    assert len(warmups) == 1 or name in DEBUG_CONFIGS
+    assert all(scheduler.convert_to_iter_based for scheduler in cfg.param_scheduler)
+    for warmup in warmups:
+        assert warmup.type == 'LinearLR'
+        assert warmup.get('begin', 0) == 0 < warmup.end == main.begin
+    assert main.get('end', epochs) == epochs
+    if '-steplr-' in name:
+        assert main.type == 'MultiStepLR'
+        # milestones are counted from `begin`
+        assert all(0 < m < epochs - main.begin for m in main.milestones)
+    else:
+        assert '-coslr-' in name
+        assert main.type == 'CosineAnnealingLR'
+        # without T_max it is this length, too
+        length = epochs - main.get('begin', 0)
+        assert main.get('T_max', length) == length
+
+
+def give_scores(model, monkeypatch):
+    """Give the scorer something to say; its weights are on meta."""
+    guidance = guidance_of(model)
+    size = image_size_of(model.backbone)
+    if isinstance(guidance.scorer, CachedMaps) and guidance.scorer.cached:
+        maps = np.zeros((2, *guidance.scorer.map_grid(model.backbone, size)))
+        bank = SimpleNamespace(maps=lambda ids: maps[ids].astype(np.float16))
+        guidance.scorer.bank = bank
+    elif guidance.scorer is not None:
+        length = math.prod(guidance.policy_grid(size))
+        monkeypatch.setattr(
+            guidance.scorer, 'forward', lambda x, *args: torch.rand(len(x), length)
+        )
+
+
+def check_written_masks(guidance, samples, budget):
+    """The data preprocessor wrote the policy's masks into the samples."""
+    scale = guidance.cell_size // guidance.token_size
+    for sample in samples:
+        assert sample.mask.sum() == budget.num_masked * scale**2
+        cells = sample.mask.unflatten(1, (-1, scale)).unflatten(0, (-1, scale))
+        assert (cells == cells[:, :1, :, :1]).all()
+
+
+def decide(model, view, samples, monkeypatch):
+    """Let the algorithm's policy decide on the CPU; on meta it finds the outcome."""
+    grid = model.policy_grid(view.shape[-2:])
+    if isinstance(model, IBOT):  # its teacher, on meta, knows the score of each crop
+        if model.mask_generator is None:
+            return
+        crops = view.repeat(model.num_global, 1, 1, 1)
+        score = torch.rand(len(crops), math.prod(grid))
+        mask = model.decide_mask(score, crops)
+        assert mask.shape == score.shape
+        monkeypatch.setattr(model, 'decide_mask', lambda *args: mask.to('meta'))
+        return
+    score = model.score(view, samples)
+    assert (score is None) == (model.scorer is None)
+    partition = model.decide(score, view)
+    assert partition.budget == model.mask_generator.budget(math.prod(grid))
+    on_meta = {key: ids.to('meta') for key, ids in vars(partition).items()}
+    partition = dataclasses.replace(partition, **on_meta)
+    score = None if score is None else score.to('meta')
+    monkeypatch.setattr(model, 'score', lambda *args: score)
+    monkeypatch.setattr(model, 'decide', lambda *args: partition)
+
+
+def masks_to_meta(model, samples):
+    """Move masks to meta where nothing is picked by them, which takes their values."""
+    if type(model).__name__ == 'CAE':
+        return
+    if type(model).__name__ == 'BEiT':  # the head picks by them, the backbone does not
+        model.backbone.register_forward_pre_hook(
+            lambda module, args: (args[0], args[1].to('meta'))
+        )
+        return
+    for sample in samples:
+        sample.set_mask(sample.mask.to('meta'))
 
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_images_go_through_pipeline_masks_and_loss(name, tmp_path, monkeypatch):
     cfg = load(name)
     model = build_model(cfg)
-    pipeline = build_pipeline(cfg)
-    samples = []
-    for index, path in enumerate(write_images(tmp_path, 2)):
-        results = {'sample_idx': index, 'img_path': str(path)}
-        if not type(pipeline.transforms[0]).__name__.startswith('Load'):
-            results['img'] = np.array(Image.open(path))
-        samples.append(pipeline(results))
-    # the config's own collate_fn: a leaked scope makes build_dataloader fail
-    loader = {**cfg.train_dataloader, 'dataset': samples, 'batch_size': 2}
-    loader.update(num_workers=0, persistent_workers=False, pin_memory=False)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        (batch,) = Runner.build_dataloader(loader)
+    batch = load_batch(cfg, write_images(tmp_path, 2))
+    guidance = guidance_of(model)
+    give_scores(model, monkeypatch)
     data = model.data_preprocessor(batch, training=True)
+    inputs, samples = data['inputs'], data['data_samples']
 
-    height, width = model.backbone.img_size
-    views = data['inputs'] if isinstance(data['inputs'], list) else [data['inputs']]
-    assert all(view.shape == (2, 3, height, width) for view in views)
-    grid = model.attention_grid((height, width))
-    if model.scorer is not None and not getattr(model.scorer, 'cached', False):
-        scores = torch.zeros(2, math.prod(grid))  # the teacher is on meta
-        monkeypatch.setattr(model.scorer, 'forward', lambda *args: scores)
-    elif model.scorer is not None:
-        maps = np.zeros((2, *grid), np.float16)
-        model.scorer.bank = SimpleNamespace(maps=lambda ids: maps[ids])
-    score, partition = model.guide(**data)
-    assert partition.budget == model.mask_generator.budget(math.prod(grid))
-    on_meta = {key: ids.to('meta') for key, ids in vars(partition).items()}
-    partition = dataclasses.replace(partition, **on_meta)
-    score = None if score is None else score.to('meta')
-    monkeypatch.setattr(model, 'guide', lambda *args: (score, partition))
+    size = image_size_of(model.backbone)
+    views = [inputs] if isinstance(inputs, torch.Tensor) else inputs
+    alike = views[:1] if type(model).__name__ in SEVERAL_SIZES else views
+    assert all(view.shape == (2, 3, *size) for view in alike)
+    if guidance is model:
+        decide(model, views[0], samples, monkeypatch)
+    else:
+        budget = guidance.mask_generator.budget(math.prod(guidance.policy_grid(size)))
+        check_written_masks(guidance, samples, budget)
+        masks_to_meta(model, samples)
     # there is no autocast on meta
     monkeypatch.setattr(torch, 'autocast', lambda *args, **kwargs: nullcontext())
-    inputs = [view.to('meta') for view in views]
-    if not isinstance(data['inputs'], list):
-        (inputs,) = inputs
-    losses = model(inputs, data['data_samples'], mode='loss')
-    assert losses['loss'].shape == ()
+    monkeypatch.setattr(torch.amp, 'autocast', lambda *args, **kwargs: nullcontext())
+    views = [view.to('meta') for view in views]
+    inputs = views[0] if isinstance(inputs, torch.Tensor) else views
+    losses = model(inputs, samples, mode='loss')
+    assert any('loss' in key for key in losses)
+    assert all(value.shape == () for value in losses.values())
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -112,7 +215,8 @@ def test_refresh_needs_a_scorer_geometry_and_comes_in_time(name):
     cfg = load(name)
     hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
     refreshes = [h for h in hooks if type(h).__name__ == 'AttentionRefreshHook']
-    scorer = cfg.model.get('scorer') or {}
+    preprocessor = cfg.get('data_preprocessor', {})
+    scorer = cfg.model.get('scorer') or preprocessor.get('scorer') or {}
     is_own = scorer.get('type') == 'mmattmask.CachedAttention'
     is_cached = is_own or scorer.get('cached', False)
     assert len(refreshes) == is_cached
@@ -132,44 +236,44 @@ def test_every_config_is_in_a_metafile():
         for model in content['Models']:
             assert model['In Collection'] == collection['Name']
             assert model['Name'] == Path(model['Config']).stem
-            cfg = load(model['Config'])
-            steps = cfg.optim_wrapper.get('accumulative_counts', 1)
-            assert model['Metadata']['Epochs'] == cfg.train_cfg.max_epochs
-            images = cfg.auto_scale_lr.base_batch_size * steps
-            assert model['Metadata']['Batch Size'] == images
             listed.append(model['Config'])
-    assert sorted(listed) == ZOO
+            if model['Config'] in ZOO:
+                check_metadata(model['Metadata'], load(model['Config']))
+    assert sorted(listed) == LISTED
+
+
+def check_metadata(metadata, cfg):
+    """A metafile's numbers are those of the config."""
+    steps = cfg.optim_wrapper.get('accumulative_counts', 1)
+    assert metadata['Epochs'] == cfg.train_cfg.max_epochs
+    assert metadata['Batch Size'] == cfg.auto_scale_lr.base_batch_size * steps
 
 
 @pytest.mark.parametrize('folder', FOLDERS)
 def test_readme_links_lead_to_every_config(folder):
-    text = (ROOT / folder / 'README.md').read_text()
-    links = set(re.findall(r'(?:^\[[\w-]+\]: |\]\()([\w.-]+\.py)', text, re.MULTILINE))
-    assert links == {
-        Path(name).name for name in ZOO if str(Path(name).parent) == folder
-    }
+    links = set()
+    for readme in (ROOT / folder).rglob('README.md'):
+        targets = re.findall(
+            r'(?:^\[[\w-]+\]: |\]\()([\w./-]+\.py)', readme.read_text(), re.MULTILINE
+        )
+        paths = ((readme.parent / target).resolve() for target in targets)
+        links |= {str(path.relative_to(ROOT)) for path in paths}
+    links = {name for name in links if name.startswith(f'{folder}/')}
+    assert links == {name for name in LISTED if name.startswith(f'{folder}/')}
+
+
+@pytest.mark.parametrize('folder', FOLDERS)
+def test_every_folder_has_a_debug_config(folder):
+    names = [name for name in LISTED if name.startswith(f'{folder}/')]
+    assert any(name.endswith('_debug.py') for name in names)
 
 
 @pytest.mark.parametrize('name', DEBUG_CONFIGS)
 def test_debug_config_trains_two_steps(name, tmp_path):
     write_images(tmp_path / 'images' / 'nested', 8)
     work_dir = tmp_path / 'work_dir'
-    command = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(ROOT / name)]
-    command += ['--work-dir', str(work_dir), '--cfg-options']
-    command += [f'train_dataloader.dataset.data_root={tmp_path / "images"}']
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
-    run = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': path, 'CUDA_VISIBLE_DEVICES': ''},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    (scalars,) = work_dir.glob('*/vis_data/scalars.json')
-    losses = [json.loads(line)['loss'] for line in scalars.read_text().splitlines()]
+    root = f'train_dataloader.dataset.data_root={tmp_path / "images"}'
+    losses = [row['loss'] for row in train(name, work_dir, root, timeout=300)]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
     assert losses[0] != losses[1]

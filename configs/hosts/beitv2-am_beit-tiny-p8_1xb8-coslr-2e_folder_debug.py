@@ -1,0 +1,52 @@
+"""AM 40/0 on a small BEiT v2 on the CPU: does everything run, on my images too?
+
+The tokenizer is small and random: this shows that the parts work together, nothing
+more.
+
+Command:
+    CONFIG=configs/hosts/beitv2-am_beit-tiny-p8_1xb8-coslr-2e_folder_debug.py
+    OPTIONS=train_dataloader.dataset.data_root=FOLDER
+    python tools/train.py $CONFIG --cfg-options $OPTIONS
+Hardware: CPU, 2 cores.
+Hours:    none; less than a minute for 100 images, start included (measured).
+Metric:   none; nothing is learned in two epochs.
+"""
+
+_base_ = './beit-attmask_beit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+
+data_preprocessor = dict(
+    second_mean=[127.5] * 3,
+    second_std=[127.5] * 3,
+    mask_generator=dict(
+        _delete_=True,
+        type='mmattmask.AMTMaskGenerator',
+        mask_ratio=0.4,
+        throw_ratio=0.0,
+    ),
+)
+# stock asks for the depth under two names
+arch = {**_base_.model.backbone.arch, 'depth': 4}
+model = dict(
+    backbone=dict(out_indices=[1, 3], final_norm=False),
+    neck=dict(
+        type='BEiTV2Neck',
+        num_layers=1,
+        early_layers=2,
+        backbone_arch=arch,
+        layer_scale_init_value=0.1,
+    ),
+    head=dict(type='BEiTV2Head'),
+    target_generator=dict(
+        _delete_=True,
+        type='VQKD',
+        encoder_config=dict(
+            arch=dict(
+                embed_dims=48, num_layers=1, num_heads=3, feedforward_channels=96
+            ),
+            img_size=64,
+            patch_size=8,
+            out_type='featmap',
+        ),
+        num_embed=64,
+    ),
+)

@@ -1,0 +1,33 @@
+"""AM 75/0 on EVA in MAE style, ViT-B/16, 400 epochs: CLIP's features as targets.
+
+The encoder is guided by its own attention. CLIP's weights come by the stock URL.
+
+Command, on each of 2 machines:
+    CONFIG=configs/hosts/eva-am_vit-base-p16_16xb256-coslr-400e_in1k.py
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d \\
+        --rdzv-endpoint $HOST:29500 tools/train.py $CONFIG --launcher pytorch
+Hardware: 16 A100 80 GB, batch 4096.
+Hours:    not measured.
+Metric:   none published.
+"""
+
+_base_ = 'mmpretrain::eva/eva-mae-style_vit-base-p16_16xb256-coslr-400e_in1k.py'
+
+model = dict(
+    type='mmattmask.GuidedEVA',
+    backbone=dict(type='mmattmask.GuidedMAEViT'),
+    neck=dict(type='mmattmask.GuidedMAEDecoder'),
+    scorer=dict(type='mmattmask.CachedAttention'),
+    mask_generator=dict(
+        type='mmattmask.AMTMaskGenerator', mask_ratio=0.75, throw_ratio=0.0
+    ),
+)
+load, crop, flip, pack = _base_.train_pipeline
+crop = {**crop, 'type': 'mmattmask.RandomResizedCrop'}
+pack = dict(type='mmattmask.PackInputs')
+train_dataloader = dict(
+    # without _delete_, mmengine hands the base's scope to default_collate
+    collate_fn=dict(_delete_=True, type='default_collate'),
+    dataset=dict(pipeline=[load, crop, flip, pack]),
+)
+custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]

@@ -1,0 +1,97 @@
+"""Configs of stock hosts differ from the stock ones only by their guidance."""
+
+import pytest
+from mmpretrain.registry import TRANSFORMS
+
+from mmattmask.models.guidance import guidance_of
+from tests.config_building import CONFIGS, build_model, load, load_stock, plain
+
+FULL = [
+    name for name in CONFIGS if name.startswith('configs/hosts/') and '_in1k' in name
+]
+# masked and thrown patches of 196
+COUNTS = {
+    'beit-attmask': (75, 0),
+    'beitv2-am': (75, 0),
+    'cae-gpa': (75, 0),
+    'eva-am': (147, 0),
+    'mae-gpa': (147, 0),
+    'maskfeat-am': (78, 0),
+    'mff-amt': (88, 78),
+    'milan-am': (147, 0),
+}
+# names under which configs keep their transforms
+PIPELINE = ('train_pipeline', 'load', 'jitter', 'flip', 'crop', 'mask', 'pack')
+
+
+def word(name):
+    return name.split('/')[-1].split('_')[0]
+
+
+def test_every_host_has_a_full_and_a_debug_config():
+    assert sorted(map(word, FULL)) == sorted(COUNTS)
+    debug = [n for n in CONFIGS if n.startswith('configs/hosts/') and n not in FULL]
+    assert sorted(map(word, debug)) == sorted(COUNTS)
+    assert all(name.endswith('_debug.py') for name in debug)
+
+
+@pytest.mark.parametrize('name', FULL)
+def test_only_the_guidance_differs_from_stock(name):
+    ours, stock = plain(load(name)), plain(load_stock(name))
+    assert {key for key in ours if ours[key] != stock.get(key)} <= {
+        *('model', 'data_preprocessor', 'train_dataloader', 'custom_hooks'),
+        *PIPELINE,
+        *(['auto_scale_lr'] if word(name) == 'milan-am' else []),
+    }
+    preprocessor = {**ours['data_preprocessor'], **stock['data_preprocessor']}
+    assert preprocessor | {'type': ''} == ours['data_preprocessor'] | {'type': ''}
+    model, other = ours['model'], stock['model']
+    if 'mask_generator' in model:
+        assert 'mask_generator' not in preprocessor
+        for key in ('scorer', 'mask_generator'):
+            model.pop(key)
+        if word(name) == 'milan-am':  # stock's decoder is for a ViT-L
+            assert model['neck'].pop('embed_dim') == 768
+        for part in (model, model['backbone'], model['neck']):
+            part.pop('type')
+        for part in (other, other['backbone'], other['neck']):
+            part.pop('type')
+    assert model == other
+
+
+@pytest.mark.parametrize('name', FULL)
+def test_counts(name):
+    cfg = load(name)
+    model = build_model(cfg)
+    guidance = guidance_of(model)
+    assert guidance.policy_grid((224, 224)) == (14, 14)
+    budget = guidance.mask_generator.budget(196)
+    assert (budget.num_masked, budget.num_thrown) == COUNTS[word(name)]
+    for step in cfg.train_dataloader.dataset.pipeline:
+        if step.type == 'BEiTMaskGenerator':
+            assert budget.num_masked == step.num_masking_patches
+    if word(name) == 'cae-gpa':
+        assert model.neck.mask_token_num == guidance.num_masked == 75
+
+
+@pytest.mark.parametrize('name', [n for n in FULL if 'mff' not in n])
+def test_pipelines_have_the_stock_steps(name):
+    ours, stock = (
+        plain(cfg.train_dataloader.dataset.pipeline)
+        for cfg in (load(name), load_stock(name))
+    )
+    for step, other in zip(ours, stock, strict=True):
+        assert step.pop('type').split('.')[-1] == other.pop('type')
+        assert step == other
+
+
+def test_mff_crops_as_stock():
+    (name,) = [name for name in FULL if 'mff' in name]
+    _, resize, crop, flip, _ = load(name).train_dataloader.dataset.pipeline
+    _, _, stock_resize, stock_crop, stock_flip, *_ = load_stock(name).train_pipeline
+    assert resize.scale == stock_resize.size == 224
+    assert TRANSFORMS.build(resize).interpolation == 'bilinear'  # torchvision's default
+    assert crop.crop_size == stock_crop.size
+    for option in ('padding', 'padding_mode'):
+        assert crop[option] == stock_crop[option]
+    assert flip.prob == stock_flip.p
