@@ -19,16 +19,20 @@ export PYTHON
 demo: .venv/.ready-demo
 	.venv/bin/python tools/demo.py $(if $(DATA),--data "$(DATA)")
 
+# Tests run side by side, file by file, one thread each.
+test test-official: export OMP_NUM_THREADS = 1
+PYTEST = -m pytest --numprocesses auto --dist loadfile
+
 test: .venv/.ready-test
 	@if [ -e .venv/.mmcv-ops ]; then \
-	  .venv/bin/python -m pytest $(PYTEST_ARGS); \
+	  .venv/bin/python $(PYTEST) $(PYTEST_ARGS); \
 	else \
 	  echo 'No compiled mmcv ops here: leaving out the tests marked downstream.'; \
-	  .venv/bin/python -m pytest -m 'not downstream' $(PYTEST_ARGS); \
+	  .venv/bin/python $(PYTEST) -m 'not downstream' $(PYTEST_ARGS); \
 	fi
 
 test-official: .venv-official/.ready-official
-	.venv-official/bin/python -m pytest -m 'not downstream and not onedl' $(PYTEST_ARGS)
+	.venv-official/bin/python $(PYTEST) -m 'not downstream and not onedl' $(PYTEST_ARGS)
 
 lint: .venv/.ready-dev
 	.venv/bin/ruff check .

@@ -20,6 +20,7 @@ MIM_ENTRIES = ('configs', 'tools', 'model-index.yml', 'dataset-index.yml')
 TEST = [
     'hypothesis>=6.100',
     'pytest>=8',
+    'pytest-xdist>=3.5',
     'tensorboard>=2.16',
     'timm>=1.0',
 ]

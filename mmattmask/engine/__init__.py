@@ -7,6 +7,7 @@ from mmattmask.engine.ema_teacher_hook import EMATeacherHook
 from mmattmask.engine.epoch_seed_hook import EpochSeedHook
 from mmattmask.engine.finite_loss_hook import FiniteLossHook
 from mmattmask.engine.freeze_last_layer_hook import FreezeLastLayerHook
+from mmattmask.engine.guidance_scalars_hook import GuidanceScalarsHook
 from mmattmask.engine.knn_hook import KNNHook
 from mmattmask.engine.linear_ema_teacher_hook import LinearEMATeacherHook
 from mmattmask.engine.mask_strip_hook import MaskStripHook
@@ -24,6 +25,7 @@ __all__ = [
     'EpochSeedHook',
     'FiniteLossHook',
     'FreezeLastLayerHook',
+    'GuidanceScalarsHook',
     'KNNHook',
     'LinearEMATeacherHook',
     'MaskStripHook',

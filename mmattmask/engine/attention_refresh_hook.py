@@ -155,6 +155,11 @@ class AttentionRefreshHook(Hook):
             self._refresh(runner, self.schedule.now(runner))
 
     @property
+    def time_share(self) -> float:
+        """Share of the training's duration so far that refreshes took."""
+        return self._seconds / (time.perf_counter() - self._start)
+
+    @property
     def _unit(self) -> str:
         return self.schedule.unit
 
@@ -231,13 +236,13 @@ class AttentionRefreshHook(Hook):
             BANK_KEY, {'name': name, 'checksum': scorer.bank.header.checksum}
         )
         self._seconds += time.perf_counter() - start
-        share = self._seconds / (time.perf_counter() - self._start)
         runner.logger.info(
             f'attention refresh before {self._unit} {now}: '
             f'{len(rows) if rows is not None else len(scorer.bank)} maps of '
             f'{header.grid[0]} x {header.grid[1]} in '
-            f'{time.perf_counter() - start:.1f} s; refreshes took {share:.1%} of the '
-            f'time so far; bank {header.num_bytes / 2**20:.1f} MiB {header.storage}'
+            f'{time.perf_counter() - start:.1f} s; refreshes took '
+            f'{self.time_share:.1%} of the time so far; bank '
+            f'{header.num_bytes / 2**20:.1f} MiB {header.storage}'
         )
 
     def _write(

@@ -4,7 +4,7 @@ import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from mmengine.dist import get_rank
@@ -20,6 +20,7 @@ from mmattmask.engine.schedule import Schedule
 from mmattmask.evaluation import knn_accuracy
 from mmattmask.registry import HOOKS
 
+Target = Literal['student', 'teacher']
 # Features by name, (N, C) float32, and class indices, (N,), on the CPU.
 Features = tuple[dict[str, Tensor], Tensor]
 
@@ -52,9 +53,12 @@ class KNNHook(Hook):
         num_workers: Loader processes per rank. Defaults to the training loader's.
         max_unreadable: More unreadable images than this per rank and dataset stop the
             run; fewer are named in the log and left out.
+        target: Whose features: ``'student'``, or ``'teacher'`` for the EMA teacher,
+            which the k-NN numbers of DINO, iBOT and AttMask are of.
 
     Raises:
-        ValueError: If an option is out of range.
+        ValueError: If an option is out of range; before training, if the model has no
+            such teacher.
 
     Example:
         >>> images = dict(type='CustomDataset', data_root='data/birds')
@@ -83,7 +87,12 @@ class KNNHook(Hook):
         batch_size: int | None = None,
         num_workers: int | None = None,
         max_unreadable: int = 10,
+        target: Target = 'student',
     ) -> None:
+        if target not in get_args(Target):
+            raise ValueError(
+                f'target must be one of {get_args(Target)}, got {target!r}'
+            )
         self.k = (k,) if isinstance(k, int) else tuple(k)
         if not self.k or min(self.k) < 1 or temperature <= 0:
             raise ValueError(
@@ -100,11 +109,18 @@ class KNNHook(Hook):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.max_unreadable = max_unreadable
+        self.target = target
         self._last: int | None = None
 
     def before_train(self, runner: Any) -> None:
         """Build both datasets, so that a wrong one is found before training."""
-        size = self.input_size or get_ori_model(runner.model).backbone.img_size
+        model = get_ori_model(runner.model)
+        if self.target == 'teacher' and 'backbone' not in getattr(model, 'teacher', ()):
+            raise ValueError(
+                "KNNHook(target='teacher') needs a model with an EMA teacher of its "
+                f'backbone, such as mmattmask.IBOT, got {type(model).__name__}'
+            )
+        size = self.input_size or model.backbone.img_size
         self._images = {
             name: WholeImages(bases(_build_labelled(name, config)), tuple(size))
             for name, config in (('memory', self.memory), ('query', self.query))
@@ -180,7 +196,7 @@ class KNNHook(Hook):
                 f'k-NN {name}',
                 max_unreadable=self.max_unreadable,
             ):
-                tokens = model(batch.inputs, mode='tensor')[-1]
+                tokens = self._tokens(model, batch.inputs)
                 for key, pooled in pool_tokens(backbone, tokens).items():
                     features.setdefault(key, []).append(pooled.float().cpu())
                 ids.append(batch.ids)
@@ -191,6 +207,12 @@ class KNNHook(Hook):
         if missing:
             raise ValueError(f'KNNHook: {missing} images of {name} have no label')
         return {key: torch.cat(parts)[kept] for key, parts in features.items()}, own
+
+    def _tokens(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        """Return the final layer's tokens of whole images."""
+        if self.target == 'student':
+            return model(inputs, mode='tensor')[-1]
+        return get_ori_model(model).teacher['backbone'](inputs, mask=None)[-1]
 
     def _report(
         self, runner: Any, accuracy: dict[str, float], memory: int, query: int

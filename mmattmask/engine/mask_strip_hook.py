@@ -11,11 +11,10 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
-from mmpretrain.models import MAE
 from mmpretrain.structures import DataSample
 from mmpretrain.utils import get_ori_model
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmattmask.datasets.concat import bases
 from mmattmask.engine.image_pass import WholeImages, evaluating, normalized
@@ -30,10 +29,9 @@ from mmattmask.visualization import (
     draw_sheet,
     draw_strip,
     membership,
-    unnormalize_patches,
-    unpatchify,
 )
-from mmattmask.visualization.panels import patchify, to_rgb
+from mmattmask.visualization.panels import to_rgb
+from mmattmask.visualization.prediction import predict_pixels
 
 FOLDER = 'mask_strips'
 ROWS = '[0-9]' * 8 + '.png'
@@ -182,7 +180,8 @@ class MaskStripHook(Hook):
             shown = None if score is None else score.unflatten(1, grid)
             if score is None and hasattr(model.scorer, 'measure'):
                 shown = attention_maps(model, inputs)
-            prediction = reconstruct(model, inputs, partition)
+            mask = partition.mask.unflatten(1, grid)
+            prediction, leak = predict_pixels(model, inputs, mask, partition)
         images = to_rgb(inputs, preprocessor.mean, preprocessor.std)
         sets = membership(partition, grid)
         maps = None
@@ -191,7 +190,7 @@ class MaskStripHook(Hook):
         pixels = None
         if prediction is not None:
             pixels = to_rgb(prediction, preprocessor.mean, preprocessor.std)
-        notes = self._notes(score is not None)
+        notes = (*self._notes(score is not None), leak)
         return [
             Strip(
                 images[i],
@@ -232,8 +231,8 @@ class MaskStripHook(Hook):
         ]
         return model.score(inputs, samples)
 
-    def _notes(self, is_guided: bool) -> tuple[str, str, str]:
-        """Say where attention, partition and reconstruction come from."""
+    def _notes(self, is_guided: bool) -> tuple[str, str]:
+        """Say where attention and partition come from."""
         model = self._model
         generator = model.mask_generator if is_guided else model.warmup_mask_generator
         if self._bank is not None and self.dataset is None:
@@ -243,9 +242,7 @@ class MaskStripHook(Hook):
         partition = re.sub('MaskGenerator$', '', type(generator).__name__)
         if model.scorer is not None and not is_guided:
             partition += ', warm-up'
-        leaks = getattr(model.head, 'norm_pix', False)
-        note = 'patch statistics from the image' if leaks else 'of masked patches'
-        return attention, partition, note
+        return attention, partition
 
     def _add_to_sheet(self, runner: Any, strips: Sequence[Strip], now: int) -> None:
         """Store this drawing's row and compose the sheet from the rows so far."""
@@ -262,29 +259,3 @@ class MaskStripHook(Hook):
         temporary = target.with_suffix('.tmp.png')
         Image.fromarray(draw_sheet(rows, strips)).save(temporary)
         os.replace(temporary, target)
-
-
-def reconstruct(
-    model: nn.Module, inputs: Tensor, partition: PatchPartition
-) -> Tensor | None:
-    """Let a host predict the masked patches.
-
-    Args:
-        model: The host, unwrapped.
-        inputs: Normalised whole images, (B, 3, H, W).
-        partition: Of these images.
-
-    Returns:
-        Normalised images, (B, 3, H, W); None if the host does not predict pixels. Only
-        masked patches mean anything.
-    """
-    if not isinstance(model, MAE):
-        return None
-    with model.use_partition(partition):
-        latent, _, ids_restore = model.backbone(inputs)
-        prediction = model.neck(latent, ids_restore).float()
-    grid = tuple(model.backbone.patch_resolution)
-    if model.head.norm_pix:
-        target = patchify(inputs.float(), grid)
-        prediction = unnormalize_patches(prediction, target)
-    return unpatchify(prediction, grid, tuple(inputs.shape[-2:]))

@@ -18,6 +18,7 @@ from mmattmask.engine.image_pass import WholeImages, evaluating
 from mmattmask.engine.knn_hook import KNNHook, pool_tokens, write_row
 from mmattmask.evaluation import knn_accuracy, nearest_neighbours
 
+from ..models.ibot_model import ibot_config
 from . import toy_run
 from .toy_run import NUM_IMAGES, assert_equal_weights, train, weights, write_images
 from .toy_run import toy_config as config
@@ -91,6 +92,45 @@ def test_accuracy_is_that_of_the_features_of_whole_images(tmp_path, data_root):
         for k in (1, 3):
             expected = pytest.approx(results[k].top1, abs=1e-3)
             assert float(row[f'{name}_top1_k{k}']) == expected
+
+
+def dino_config(work_dir, data_root):
+    """DINO, the smallest of the hosts with a teacher, for one epoch."""
+    model = ibot_config(img_size=16, patch_size=4)
+    del model['data_preprocessor']
+    crop = [dict(type='mmattmask.RandomResizedCrop', scale=16)]
+    cfg = config(work_dir, data_root, train_cfg__max_epochs=1)
+    cfg.model = {**model, 'patch_weight': 0.0}
+    cfg.train_dataloader.dataset.pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='mmattmask.MultiCrop', num_views=[2], transforms=[crop]),
+        dict(type='mmattmask.PackInputs'),
+    ]
+    cfg.custom_hooks = []
+    return cfg
+
+
+def test_the_teacher_is_measured_instead_of_the_student(tmp_path, data_root):
+    cfg = add(dino_config(tmp_path / 'run', data_root), knn_hook(data_root))
+    add(cfg, dict(type='mmattmask.EMATeacherHook', momentum=0.5))
+    runner = train(cfg)
+    hook, model = hook_of(runner), runner.model
+    student, _ = hook._features(runner, 'query')
+    hook.target = 'teacher'
+    teacher, labels = hook._features(runner, 'query')
+    assert not torch.equal(student['cls'], teacher['cls'])
+    assert len(labels) == len(teacher['cls']) == NUM_IMAGES
+    model.backbone.load_state_dict(model.teacher['backbone'].state_dict(), strict=False)
+    hook.target = 'student'
+    same, _ = hook._features(runner, 'query')
+    for name, features in teacher.items():
+        assert torch.equal(features, same[name])
+
+
+def test_target_without_a_teacher(tmp_path, data_root):
+    cfg = add(config(tmp_path, data_root), knn_hook(data_root, target='teacher'))
+    with pytest.raises(ValueError, match=r'EMA teacher of its backbone.*GuidedMAE'):
+        train(cfg)
 
 
 @pytest.mark.parametrize(
@@ -237,6 +277,7 @@ def test_unreadable_images_are_left_out(tmp_path):
         (dict(temperature=0), r'temperature \(0\)'),
         (dict(interval=0), r'interval \(0\)'),
         (dict(begin=-1), r'begin \(-1\)'),
+        (dict(target='ema'), "'student', 'teacher'.*'ema'"),
     ],
 )
 def test_options_out_of_range(options, message):

@@ -9,9 +9,10 @@ from mmpretrain.utils import get_ori_model
 from PIL import Image
 
 from mmattmask.engine import mask_strip_hook
-from mmattmask.engine.mask_strip_hook import MaskStripHook, reconstruct
+from mmattmask.engine.mask_strip_hook import MaskStripHook
 from mmattmask.masking import PatchBudget, view_score
 from mmattmask.visualization import Membership
+from mmattmask.visualization.prediction import predict_pixels
 
 from .toy_run import (
     assert_equal_weights,
@@ -204,7 +205,8 @@ def test_reconstruction_is_in_the_scale_of_the_image(tmp_path, data_root, norm_p
         else (model.warmup_mask_generator(torch.zeros(2, 16)))
     )
     with torch.no_grad():
-        image = reconstruct(model, inputs, partition)
+        mask = partition.mask.unflatten(1, model.policy_grid(inputs.shape[-2:]))
+        image, _ = predict_pixels(model, inputs, mask, partition)
         with model.use_partition(partition):
             latent, mask, ids = model.backbone(inputs)
             loss = model.head.loss(model.neck(latent, ids), inputs, mask)

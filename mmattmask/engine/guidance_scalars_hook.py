@@ -1,0 +1,213 @@
+"""Scalars that tell whether guidance does anything."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmpretrain.utils import get_ori_model
+from torch import Tensor
+
+from mmattmask.datasets.multi_crop import view_samples
+from mmattmask.engine.attention_refresh_hook import AttentionRefreshHook
+from mmattmask.engine.image_pass import evaluating
+from mmattmask.evaluation.guidance_scalars import (
+    attention_entropy,
+    attention_masked,
+    foreground_masked,
+    foreground_of_views,
+    is_annotated,
+    mask_agreement,
+    rank_correlation,
+)
+from mmattmask.models.guidance import guidance_of
+from mmattmask.models.ibot import IBOT
+from mmattmask.registry import HOOKS
+
+PREFIX = 'train/guidance'  # LoggerHook averages what has "loss" or "time" in its name
+
+
+@HOOKS.register_module()
+class GuidanceScalarsHook(Hook):
+    """Log what attention and masks have to do with each other.
+
+    Every ``interval`` iterations the batch that comes next is scored and masked once
+    more, with random numbers of the hook's own: training does not notice, and other
+    iterations cost nothing. The scalars are this process's (the log's: rank 0), under
+    ``guidance/`` in the log and in all visualizer backends:
+
+    * ``attention_entropy``: 1 = attention is spread evenly, 0 = all on one patch.
+    * ``attention_masked``: share of the attention on masked patches; compare it with
+      ``masked``, the share of the patches that are masked.
+    * ``mask_agreement``: overlap of two masks that the policy draws for one image, over
+      that of random masks: 1 = as random, 1 / ``masked`` = always the same patches.
+    * ``foreground_masked``: share of the foreground patches that are masked, if samples
+      carry ``foreground`` or ``gt_bboxes`` (of the whole image; name them in
+      ``mmattmask.PackInputs(meta_keys=…)``). ``masked`` is its chance level.
+    * ``refresh_correlation``: Spearman's correlation between the maps of a refresh and
+      of the one before, mean over a sample of images. After a rolling refresh only
+      maps count that changed.
+    * ``refresh_share``: share of the training's duration spent on refreshes.
+
+    While no score is known, only what concerns masks is logged, and nothing where the
+    masks of the pipeline stand.
+
+    Args:
+        interval: Training iterations between measurements.
+        num_maps: Images whose maps are compared between refreshes, evenly spaced.
+        seed: Of the hook's masks.
+
+    Raises:
+        ValueError: If a number is less than 1, or the model is not guided.
+    """
+
+    priority = 'NORMAL'  # after AttentionRefreshHook, before LoggerHook
+
+    def __init__(self, interval: int = 100, num_maps: int = 256, seed: int = 0) -> None:
+        if interval < 1 or num_maps < 1:
+            raise ValueError(
+                f'interval ({interval}) and num_maps ({num_maps}) must be at least 1'
+            )
+        self.interval = interval
+        self.num_maps = num_maps
+        self.seed = seed
+        self._bank: Any = None
+        self._maps: np.ndarray | None = None
+
+    def before_train(self, runner: Any) -> None:
+        """Check the model."""
+        self._model = get_ori_model(runner.model)
+        self._guidance = guidance_of(self._model)
+        if self._guidance is None:
+            raise ValueError(
+                'GuidanceScalarsHook needs a guided model, such as mmattmask.GuidedMAE '
+                'or a stock one with mmattmask.GuidedDataPreprocessor, got '
+                f'{type(self._model).__name__}'
+            )
+        self._refreshes = [
+            hook for hook in runner.hooks if isinstance(hook, AttentionRefreshHook)
+        ]
+
+    def before_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Compare maps after a refresh; measure a batch if it is time."""
+        scalars = self._compare_banks()
+        if self.every_n_train_iters(runner, self.interval):
+            scalars |= self.measure(runner, data_batch) | self._refresh_share()
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(f'{PREFIX}/{name}', value)
+
+    def measure(self, runner: Any, data_batch: dict[str, Any]) -> dict[str, float]:
+        """Score and mask a batch once more.
+
+        Args:
+            runner: The runner.
+            data_batch: As it comes from the loader; stays as it is.
+
+        Returns:
+            The scalars of attention and masks by name.
+        """
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        # nothing below draws from torch's own stream; a scorer of the user's may
+        with torch.random.fork_rng(devices), evaluating(runner):
+            # training=False: guided preprocessors would draw masks
+            data = self._model.data_preprocessor(dict(data_batch), False)
+            return self._scalars(data['inputs'], data['data_samples'], runner.iter)
+
+    def _scalars(
+        self, inputs: Tensor | Sequence[Tensor], samples: Sequence[Any], iteration: int
+    ) -> dict[str, float]:
+        views = self._views(inputs)
+        images, samples = torch.cat(views), list(samples or [])
+        score = self._score(views, images, samples)
+        # two seeds of this iteration that no other iteration has
+        first, second = (
+            self._draw(score, images, self.seed + 2 * iteration + draw)
+            for draw in range(2)
+        )
+        values: dict[str, Tensor] = {}
+        if score is not None:
+            values['attention_entropy'] = attention_entropy(score)
+        if first is not None and second is not None:
+            values['masked'] = first.mean()
+            values['mask_agreement'] = mask_agreement(first, second)
+            if score is not None:
+                values['attention_masked'] = attention_masked(score, first)
+            foreground = self._foreground(views, samples)
+            if foreground is not None:
+                values['foreground_masked'] = foreground_masked(
+                    first, foreground.to(first.device)
+                )
+        floats = {name: float(value) for name, value in values.items()}
+        return {name: value for name, value in floats.items() if np.isfinite(value)}
+
+    def _views(self, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the views that are masked; of two pictures (BEiT, LUT) the first."""
+        if isinstance(inputs, Tensor):
+            return (inputs,)
+        number = self._model.num_global if isinstance(self._model, IBOT) else 1
+        return tuple(inputs[:number])
+
+    def _located(self, samples: list[Any], view: int) -> list[Any]:
+        """Return samples with the geometry of one view."""
+        if isinstance(self._model, IBOT):
+            return list(view_samples(samples, view))
+        return samples
+
+    def _score(
+        self, views: Sequence[Tensor], images: Tensor, samples: list[Any]
+    ) -> Tensor | None:
+        """Return the score of all views, (N, L), or None while it is not known."""
+        scorer = self._guidance.scorer
+        if scorer is None and isinstance(self._model, IBOT):
+            return self._model.teach(images)[1]
+        reads = getattr(scorer, 'reads_geometry', False)
+        scores = [
+            self._guidance.score(view, self._located(samples, i) if reads else samples)
+            for i, view in enumerate(views)
+        ]
+        known = [score for score in scores if score is not None]
+        return torch.cat(known) if len(known) == len(views) else None
+
+    def _foreground(self, views: Sequence[Tensor], samples: list[Any]) -> Tensor | None:
+        """Return the annotated patches of all views, (N, L) bool, if any are."""
+        if not any(map(is_annotated, samples)):
+            return None
+        located = [
+            sample
+            for view in range(len(views))
+            for sample in self._located(samples, view)
+        ]
+        grid = self._guidance.policy_grid(views[0].shape[-2:])
+        return foreground_of_views(samples * len(views), located, grid)
+
+    def _draw(self, score: Tensor | None, views: Tensor, seed: int) -> Tensor | None:
+        """Draw masks, (B, L), or return None where the host makes its own."""
+        policy = self._guidance.policy(score)
+        if policy is None or not getattr(self._model, 'masking', True):
+            return None
+        rng = torch.Generator(views.device).manual_seed(seed)
+        return self._guidance.decide_mask(score, views, rng)
+
+    def _compare_banks(self) -> dict[str, float]:
+        """Compare the maps of a new bank with those of the one before."""
+        bank = getattr(self._guidance.scorer, 'bank', None)
+        if bank is None or bank is self._bank:
+            return {}
+        number = min(self.num_maps, len(bank))
+        ids = (2 * np.arange(number) + 1) * len(bank) // (2 * number)
+        maps = bank.maps(ids).reshape(number, -1)
+        before, self._bank, self._maps = self._maps, bank, maps
+        if before is None or before.shape != maps.shape:
+            return {}
+        changed = (before != maps).any(axis=1)
+        if changed.any():
+            before, maps = before[changed], maps[changed]
+        return {'refresh_correlation': rank_correlation(before, maps)}
+
+    def _refresh_share(self) -> dict[str, float]:
+        if not self._refreshes:
+            return {}
+        return {'refresh_share': sum(hook.time_share for hook in self._refreshes)}

@@ -1,0 +1,192 @@
+"""tools/visualize.py as a user runs it."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
+from PIL import Image
+
+from mmattmask.cli.visualize import main
+from mmattmask.visualization.palette import MASKED, THROWN, THROWN_LINE
+
+from ..engine.toy_run import write_images
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'visualize.py'
+CONFIG = """
+model = dict(
+    type='mmattmask.GuidedMAE',
+    backbone=dict(
+        type='mmattmask.GuidedMAEViT',
+        arch=dict(embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=32),
+        img_size=(32, 16),
+        patch_size=4,
+    ),
+    neck=dict(type='mmattmask.GuidedMAEDecoder', decoder_embed_dim=16,
+        decoder_depth=1, decoder_num_heads=2),
+    head=dict(type='mmattmask.GuidedMAEHead', norm_pix=True,
+        loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')),
+    scorer=dict(type='mmattmask.CachedAttention'),
+    mask_generator=dict(type='mmattmask.AMTMaskGenerator'),
+)
+data_preprocessor = dict(type='mmpretrain.SelfSupDataPreprocessor',
+    mean=[120, 121, 122], std=[60, 61, 62], to_rgb=True)
+train_dataloader = dict(dataset=dict(
+    type='CustomDataset', data_root='train', with_label=False))
+"""
+PAGES = ['cls_blocks', 'cls_heads', 'overview', 'policies', 'received_blocks']
+
+
+@pytest.fixture(autouse=True)
+def own_scope():
+    """The tool sets a default scope; the next test must not meet it."""
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A config of 8 x 4 patches, two checkpoints of it, and a folder of images."""
+    monkeypatch.chdir(tmp_path)
+    Path('mae.py').write_text(CONFIG)
+    settings: dict = {}
+    exec(CONFIG, settings)
+    model = MODELS.build(settings['model'])
+    for name in ('first.pth', 'second.pth'):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(0.3 * torch.randn_like(parameter))
+        torch.save(dict(state_dict=model.state_dict()), name)
+    write_images('images', count=3)
+    return model
+
+
+def read(path):
+    return np.asarray(Image.open(path))
+
+
+def test_pages_and_panels(files):
+    text = main(['mae.py', 'first.pth', 'images', '--out', 'out'])
+    assert 'matched 50/50 weights of first.pth' in text
+    assert 'reconstruction: patch statistics from the image' in text
+    assert '3 images in out' in text
+    assert sorted(path.name for path in Path('out').iterdir()) == [
+        '000',
+        '001',
+        '002',
+        'contact_sheet.png',
+    ]
+    assert sorted(path.stem for path in Path('out/001').glob('*.png')) == PAGES
+    panels = {path.stem: read(path) for path in Path('out/001/panels').iterdir()}
+    assert len(panels) == 5 + 3 + 10  # main ones, heads and their mean, policies
+    (height, width, _) = panels['image'].shape
+    assert height == pytest.approx(2 * width, abs=1)
+    assert {panel.shape for panel in panels.values()} == {(height, width, 3)}
+    # 8 x 4 patches at 0.45 and 0.40: 14 masked, 13 thrown, 5 visible
+    middles = [
+        ((2 * i + 1) * height // 16, (2 * j + 1) * width // 8)
+        for i, j in np.ndindex(8, 4)
+    ]
+    own, image = panels['own_policy'], panels['image']
+    colors = [tuple(own[y, x]) for y, x in middles]
+    assert colors.count(MASKED) == 14
+    assert sum(color in (THROWN, THROWN_LINE) for color in colors) == 13
+    visible = [(y, x) for y, x in middles if np.array_equal(own[y, x], image[y, x])]
+    assert len(visible) == 5
+    for y, x in visible:  # pasted, not predicted
+        assert np.array_equal(panels['reconstruction'][y, x], image[y, x])
+
+
+def test_same_command_same_pictures_and_the_seed_matters(files):
+    arguments = ['mae.py', 'first.pth', 'images/class_0/000.png']
+    sheets = []
+    for seed in ('0', '0', '1'):
+        main([*arguments, '--seed', seed, '--out', 'out'])
+        sheets.append(read('out/contact_sheet.png'))
+    assert np.array_equal(sheets[0], sheets[1])
+    assert not np.array_equal(sheets[0], sheets[2])
+
+
+def test_several_checkpoints_make_a_gif(files):
+    text = main(['mae.py', 'first.pth', 'second.pth', 'images', '--out', 'out'])
+    assert '2 checkpoints in out/checkpoints.gif' in text
+    with Image.open('out/checkpoints.gif') as gif:
+        assert gif.n_frames == 2
+    assert Path('out/contact_sheet.png').exists()
+
+
+def test_a_backbone_alone_has_no_policy_of_its_own(files):
+    state = {f'backbone.{k}': v for k, v in files.backbone.state_dict().items()}
+    torch.save(dict(state_dict=state), 'backbone.pth')
+    text = main(['mae.py', 'backbone.pth', 'images', '--max-images', '1'])
+    assert 'weights of backbone.pth' in text
+    folder = Path('work_dirs/visualize/000')
+    assert sorted(path.stem for path in folder.glob('*.png')) == PAGES
+    names = {path.stem for path in (folder / 'panels').iterdir()}
+    assert not names & {'own_policy', 'reconstruction'}
+    assert 'policy_attmask_high' in names
+
+
+def test_official_weights_by_name_with_photographs(files):
+    pytest.importorskip('skimage')
+    config = dict(type='VisionTransformer', arch='deit-tiny', patch_size=8, img_size=16)
+    vit = MODELS.build(config)
+    torch.save(dict(teacher=vit.state_dict()), 'dino.pth')
+    options = ['--size', '16', '--photographs', '--max-images', '2', '--out', 'out']
+    text = main(['vit-tiny-p8', 'dino.pth', *options, '--mask-ratio', '0.5'])
+    assert 'matched 150/150 weights of dino.pth' in text
+    assert len(list(Path('out').glob('*/policies.png'))) == 2
+
+
+def test_strips_of_a_run(files, tmp_path):
+    folder = tmp_path / 'run' / 'mask_strips'
+    folder.mkdir(parents=True)
+    for epoch in range(3):
+        picture = np.full((20, 40, 3), 60 * epoch, np.uint8)
+        Image.fromarray(picture).save(folder / f'{epoch:08d}.png')
+    assert '3 drawings in out/strips.gif' in main(['--strips', 'run', '--out', 'out'])
+    with Image.open('out/strips.gif') as gif:
+        assert gif.n_frames == 3
+
+
+def test_squashing_keeps_what_cropping_leaves_out(files):
+    wide = np.zeros((16, 64, 3), np.uint8)
+    wide[:, :16] = 255
+    Image.fromarray(wide).save('wide.png')
+    for how, bright in ((['--squash'], True), ([], False)):
+        main(['mae.py', 'first.pth', 'wide.png', '--out', 'out', *how])
+        assert (read('out/wide/panels/image.png') > 200).any() == bright
+
+
+def test_as_a_script(files, monkeypatch, capsys):
+    arguments = ['mae.py', 'first.pth', 'images', '--out', 'x']
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), *arguments])
+    runpy.run_path(str(TOOL), run_name='__main__')
+    assert capsys.readouterr().out.endswith('3 images in x\n')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['mae.py', 'first.pth'], 'there is no image in the arguments'),
+        (['mae.py', 'first.pth', 'nowhere'], 'no image or folder nowhere'),
+        (['mae.py', 'lost.pth', 'images'], 'no checkpoint lost.pth'),
+        (['resnet', 'first.pth', 'images'], "'resnet' is neither a config file nor"),
+        (['mae.py', 'first.pth', 'images', '--size', '32'], '--size 32 32 goes with'),
+        (
+            ['mae.py', 'first.pth', 'images', '--block', '5'],
+            r'block 5 .* only \[0, 1\]',
+        ),
+        (['--strips', 'images'], 'there are no drawings in images'),
+        (['mae.py', 'first.pth', 'broken.png'], 'broken.png cannot be read'),
+    ],
+    ids=str,
+)
+def test_mistakes_end_in_one_clear_line(files, arguments, message):
+    Path('broken.png').write_bytes(b'no image')
+    with pytest.raises(SystemExit, match=f'error: .*{message}'):
+        main(arguments)
