@@ -1,6 +1,5 @@
 """A backbone to evaluate, from a config or a name, with a checkpoint's weights."""
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +9,9 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from mmattmask.evaluation.features import Normalisation
-from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
-from mmattmask.export.vit_keys import read_checkpoint
+from mmattmask.export import load_matched, to_mmpretrain_vit
+from mmattmask.export.fit_vit import fit_vit
+from mmattmask.export.vit_keys import pick_network, read_checkpoint
 
 # 'small' is another model in MMPretrain: 8 blocks, 768 wide.
 ARCHS = {
@@ -96,26 +96,19 @@ def load_backbone(
         raise ValueError(f'there is no backbone {config.get("type")!r}')
     backbone = MODELS.build(config)
     weights, key = read_weights(checkpoint, key)
-    state = to_mmpretrain_vit(weights)
     source = f'{checkpoint} ({key})' if key else str(checkpoint)
-    own = backbone.state_dict()
-    if _is_square_of_another_size(state.get('pos_embed'), own.get('pos_embed')):
-        backbone._prepare_pos_embed(state, '')  # stock, as its own loading does
-    more = [name for name in state if name.startswith('layers.') and name not in own]
-    if more:
-        raise ValueError(
-            f'{source} does not fit {type(backbone).__name__}, which has no place for '
-            f'{len(more)} weights of its blocks, such as {more[0]}'
-        )
+    grid = _same_grid(backbone, to_mmpretrain_vit(weights))
+    state = fit_vit(backbone, weights, source, grid)
     return backbone, load_matched(backbone, state, source, OPTIONAL)
 
 
-def _is_square_of_another_size(found: Tensor | None, own: Tensor | None) -> bool:
-    """Say whether a position embedding (1, 1 + L, C) can and must be resized."""
-    if found is None or own is None or found.shape == own.shape:
-        return False
-    square = math.isqrt(found.shape[1] - 1) ** 2 == found.shape[1] - 1
-    return square and found.shape[2] == own.shape[2]
+def _same_grid(
+    backbone: nn.Module, state: Mapping[str, Tensor]
+) -> tuple[int, int] | None:
+    """Return the backbone's grid if positions are as many: 36 may be 4 x 9 then."""
+    found, own = state.get('pos_embed'), backbone.state_dict().get('pos_embed')
+    same = found is not None and own is not None and found.shape == own.shape
+    return getattr(backbone, 'patch_resolution', None) if same else None
 
 
 def read_weights(
@@ -125,10 +118,9 @@ def read_weights(
 
     Args:
         path: See :func:`mmattmask.export.read_state_dict`.
-        key: The container (``teacher``, ``student``, ``state_dict``) or, in a flat
-            file, what the names begin with. Defaults to the network that is evaluated
-            in the papers: the teacher of iBOT, DINO and AttMask, in official files and
-            in this project's, and else the only one.
+        key: See :func:`mmattmask.export.vit_keys.pick_network`. Defaults to the network
+            that is evaluated in the papers: the teacher of iBOT, DINO and AttMask, in
+            official files and in this project's, and else the only one.
 
     Returns:
         Weights under the names they have there, and which network of several it is.
@@ -138,26 +130,9 @@ def read_weights(
             loads nothing then, and evaluates random weights.
     """
     content = read_checkpoint(path)
-    content = content if isinstance(content, Mapping) else {}
-    if key is not None and isinstance(content.get(key), Mapping):
-        found = content[key].items()
-        return {k: v for k, v in found if isinstance(v, Tensor)}, key
-    state = read_state_dict(path)
+    state, _ = pick_network(content, key, path)
     # other hosts have teachers too, but only self-distillation gives them the head
     if key is None and any(name.startswith('teacher.head.') for name in state):
         key = 'teacher'
-    if key is None:
-        return state, None
-    prefix = f'{key}.'
-    inner = {
-        name.removeprefix(prefix): value
-        for name, value in state.items()
-        if name.startswith(prefix)
-    }
-    if not inner:
-        parts = {name.split('.')[0] for name in state} - set(content)
-        names = [*content, *sorted(parts)]
-        raise ValueError(
-            f'{path} has nothing called {key!r}; it has {", ".join(names[:12])}'
-        )
-    return inner, key
+        state, _ = pick_network(content, key, path)
+    return state, key

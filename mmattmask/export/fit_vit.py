@@ -2,23 +2,26 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmattmask.export.simmim_keys import (
+    LAYER_SCALES,
+    SHARED_TABLE,
+    expand_table,
+    fold_scales,
+    scales_as,
+    to_beit,
+    to_plain,
+)
 from mmattmask.export.vit_keys import to_mmpretrain_vit
 
-SHARED_BIAS = 'rel_pos_bias.relative_position_bias_table'
 # Weights that are part of the encoder's function: none may be left over.
 ENCODER = re.compile(r'layers\.|patch_embed\.|pos_embed$|rel_pos_bias\.|norm_pre\.')
-# One block's two layer scales: as BEiT and SimMIM, timm and MMPretrain call them, and
-# the linear layer that they follow.
-LAYER_SCALES = (
-    (('gamma_1', 'ls1.gamma', 'attn.gamma1.weight'), 'attn.proj'),
-    (('gamma_2', 'ls2.gamma', 'ffn.gamma2.weight'), 'ffn.layers.1'),
-)
+INDEX = re.compile(r'relative_position_index$')  # a buffer that is computed
 
 
 def fit_vit(
@@ -29,8 +32,8 @@ def fit_vit(
 ) -> dict[str, Tensor]:
     """Give weights of any source the names and shapes of a module.
 
-    Query and value biases become one bias, layer scales that the module does not have
-    are multiplied into the layer before them, a shared relative position bias goes to
+    Biases are joined or split, layer scales that the module does not have are
+    multiplied into the layer before them, a shared relative position bias goes to
     every block that has its own, and positions are interpolated.
 
     Args:
@@ -44,84 +47,45 @@ def fit_vit(
         Those that the module has a place for.
 
     Raises:
-        ValueError: If a weight of the encoder has no place or another shape.
+        ValueError: If a weight of the encoder has no place.
     """
     own = {name: value.shape for name, value in module.state_dict().items()}
-    state = _join_biases(to_mmpretrain_vit(state), own)
-    state = _place_layer_scales(state, own)
-    state = _spread_position_bias(state, own)
-    if 'pos_embed' in state and 'pos_embed' in own:
-        shape = own['pos_embed']
-        target = (
-            tuple(shape[1:3]) if len(shape) == 4 else tuple(module.patch_resolution)
-        )
+    state = _as_in(own, to_mmpretrain_vit(state))
+    shape = own.get('pos_embed', ())
+    target = shape[1:3] if len(shape) == 4 else getattr(module, 'patch_resolution', ())
+    if 'pos_embed' in state and shape and target:
         # half precision cannot be interpolated everywhere
         positions = state['pos_embed'].to(module.pos_embed.dtype)
-        state['pos_embed'] = fit_pos_embed(positions, shape, target, grid)
-    homeless = [n for n in state if n not in own and ENCODER.match(n)]
+        state['pos_embed'] = fit_pos_embed(positions, shape, tuple(target), grid)
+    homeless = [
+        name
+        for name in state
+        if name not in own and ENCODER.match(name) and not INDEX.search(name)
+    ]
     if homeless:
         raise ValueError(
             f'{source} does not fit {type(module).__name__}, which has no place for '
             f'{len(homeless)} of its weights: {", ".join(homeless[:6])}'
         )
-    state = {name: value for name, value in state.items() if name in own}
-    for name, value in state.items():
-        if value.shape != own[name]:
-            raise ValueError(
-                f'{source} does not fit {type(module).__name__}: {name} is '
-                f'{tuple(value.shape)} there and {tuple(own[name])} here'
-            )
+    return {name: value for name, value in state.items() if name in own}
+
+
+def _as_in(own: Collection[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give biases, layer scales and relative positions a module's form."""
+    state = to_plain(state)
+    ends = {name.split('.', 2)[-1] for name in own if name.startswith('layers.')}
+    scales = (column for column, name in enumerate(LAYER_SCALES[0]) if name in ends)
+    column = next(scales, None)
+    if column is None:
+        state = fold_scales(state)
+    else:
+        state = {scales_as(column, name): value for name, value in state.items()}
+    if 'attn.q_bias' in ends:
+        state = to_beit(state)
+    if 'attn.relative_position_bias_table' in ends and SHARED_TABLE not in own:
+        depth = len({name.split('.')[1] for name in own if name.startswith('layers.')})
+        state = expand_table(state, depth)
     return state
-
-
-def _join_biases(
-    state: dict[str, Tensor], own: Mapping[str, torch.Size]
-) -> dict[str, Tensor]:
-    """Join BEiT's and SimMIM's q_bias and v_bias; keys have no bias there."""
-    joined = dict(state)
-    for name, query in state.items():
-        block = name.removesuffix('q_bias')
-        if block == name or name in own or f'{block}v_bias' not in state:
-            continue
-        value = joined.pop(f'{block}v_bias')
-        del joined[name]
-        joined[f'{block}qkv.bias'] = torch.cat([query, torch.zeros_like(query), value])
-    return joined
-
-
-def _place_layer_scales(
-    state: dict[str, Tensor], own: Mapping[str, torch.Size]
-) -> dict[str, Tensor]:
-    """Rename layer scales to the module's, or multiply them into a linear layer."""
-    placed = dict(state)
-    blocks = {m[0] for name in state if (m := re.match(r'layers\.\d+\.', name))}
-    for block in blocks:
-        for names, linear in LAYER_SCALES:
-            scales = [placed.pop(block + n) for n in names if block + n in placed]
-            here = [block + n for n in names if block + n in own]
-            if scales and here:
-                placed[here[0]] = scales[0]
-            elif scales:
-                weight, bias = f'{block}{linear}.weight', f'{block}{linear}.bias'
-                placed[weight] = placed[weight] * scales[0][:, None]
-                placed[bias] = placed[bias] * scales[0]
-    return placed
-
-
-def _spread_position_bias(
-    state: dict[str, Tensor], own: Mapping[str, torch.Size]
-) -> dict[str, Tensor]:
-    """Copy SimMIM's shared relative position bias to blocks that have their own."""
-    spread = {
-        name: value
-        for name, value in state.items()
-        if name in own or not name.endswith('relative_position_index')
-    }
-    blocks = [n for n in own if n.endswith('.attn.relative_position_bias_table')]
-    if SHARED_BIAS not in own and SHARED_BIAS in spread and blocks:
-        table = spread.pop(SHARED_BIAS)
-        spread |= dict.fromkeys(blocks, table)
-    return spread
 
 
 def fit_pos_embed(
@@ -145,7 +109,7 @@ def fit_pos_embed(
     if pos_embed.ndim == 4:
         grid = tuple(pos_embed.shape[1:3])
         pos_embed = pos_embed.flatten(1, 2)
-    grid = grid or _grid_of(pos_embed.shape[1], target)
+    grid = tuple(grid or _grid_of(pos_embed.shape[1], target))
     extra = pos_embed.shape[1] - math.prod(grid)
     if extra not in (0, 1):
         raise ValueError(

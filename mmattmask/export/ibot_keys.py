@@ -10,8 +10,10 @@ from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
 from mmattmask.export.vit_keys import (
+    TIMM,
     load_matched,
     read_checkpoint,
+    rename,
     to_mmpretrain_vit,
 )
 
@@ -69,7 +71,7 @@ def to_official_ibot(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]
         wrapper = 'module.' if net == 'student' else ''
         backbone = _part(state, f'{prefix}backbone.')
         head = _part(state, f'{prefix}head.')
-        weights = {f'backbone.{_official_vit(n)}': w for n, w in backbone.items()}
+        weights = {f'backbone.{rename(n, TIMM)}': w for n, w in backbone.items()}
         weights |= {f'head.{n}': w for n, w in _official_head(head).items()}
         token = weights.pop('backbone.mask_token', None)
         if token is not None:
@@ -125,22 +127,6 @@ def _vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     renamed = to_mmpretrain_vit(state)
     token = renamed.pop('masked_embed', None)
     return renamed if token is None else {**renamed, 'mask_token': token[None]}
-
-
-def _official_vit(name: str) -> str:
-    """Rename one of our backbone's weights to the official name."""
-    if name.startswith('ln1.'):
-        return name.replace('ln1.', 'norm.', 1)
-    name = re.sub(r'^layers\.', 'blocks.', name)
-    for ours, official in (
-        ('patch_embed.projection.', 'patch_embed.proj.'),
-        ('.ln1.', '.norm1.'),
-        ('.ln2.', '.norm2.'),
-        ('.ffn.layers.0.0.', '.mlp.fc1.'),
-        ('.ffn.layers.1.', '.mlp.fc2.'),
-    ):
-        name = name.replace(ours, official)
-    return name
 
 
 def _head_names() -> list[tuple[str, str]]:

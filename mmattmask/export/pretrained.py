@@ -9,10 +9,9 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 from mmengine.model import update_init_info
-from torch import Tensor, nn
+from torch import nn
 
 from mmattmask.export.fit_vit import fit_vit
-from mmattmask.export.ibot_keys import read_checkpoint
 from mmattmask.export.vit_keys import load_matched, read_state_dict
 from mmattmask.registry import WEIGHT_INITIALIZERS
 
@@ -49,39 +48,14 @@ def load_pretrained(
         ValueError: If the file is damaged, has another architecture, or anything but
             ``optional`` would keep its random values.
     """
-    state = fit_vit(module, read_network(checkpoint, prefix), checkpoint, grid)
-    return load_matched(module, state, checkpoint, optional)
-
-
-def read_network(path: str | Path, prefix: str | None = None) -> dict[str, Tensor]:
-    """Read the weights of one network; arguments as for :func:`load_pretrained`."""
-    if not str(path):
+    if not str(checkpoint):
         raise ValueError(
             'no checkpoint is given: add --cfg-options '
             'model.backbone.init_cfg.checkpoint=FILE'
         )
-    state = read_state_dict(path)
-    if prefix is None:
-        return state
-    found = _below(state, prefix)
-    if not found and Path(path).suffix != '.safetensors':
-        for name, part in read_checkpoint(path).items():
-            if isinstance(part, Mapping):
-                found |= _below({f'{name}.{key}': w for key, w in part.items()}, prefix)
-    if not found:
-        names = sorted({'.'.join(name.split('.')[:2]) for name in state})
-        raise ValueError(
-            f'{path}: no name begins with {prefix!r}; there are {", ".join(names[:8])}'
-        )
-    return found
-
-
-def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in state.items()
-        if name.startswith(prefix) and isinstance(value, Tensor)
-    }
+    state = read_state_dict(checkpoint, prefix and prefix.removesuffix('.'))
+    state = fit_vit(module, state, checkpoint, grid)
+    return load_matched(module, state, checkpoint, optional)
 
 
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained')

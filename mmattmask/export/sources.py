@@ -17,7 +17,7 @@ from torch import Tensor
 from mmattmask.export.convmae_keys import from_official_convmae
 from mmattmask.export.hugging_face import from_hugging_face
 from mmattmask.export.simmim_keys import has_beit_names, to_plain
-from mmattmask.export.vit_keys import CONTAINERS, read_checkpoint, to_mmpretrain_vit
+from mmattmask.export.vit_keys import pick_network, read_checkpoint, to_mmpretrain_vit
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",
@@ -153,11 +153,9 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     path = Path(path)
     path = path / 'model.safetensors' if path.is_dir() else path
     content = read_checkpoint(path)
-    if not isinstance(content, Mapping):
-        raise ValueError(f'{path} holds no weights')
+    picked, container = pick_network(content, key, path)
     networks = _networks(content)
-    state, container = _network(content, key, networks, path)
-    state, part, left_out = _part(state)
+    state, part, left_out = _part(_tensors(picked))
     kind = _kind(state, container, part, left_out, path)
     weights = {}
     for name, value in _plain(kind, state).items():
@@ -190,26 +188,6 @@ def _networks(content: Mapping[str, Any]) -> tuple[str, ...]:
     }
     outer = [name for name in parts if name] if len(parts) > 1 else []
     return (*outer, *sorted(inner))
-
-
-def _network(
-    content: Mapping[str, Any], key: str | None, networks: tuple[str, ...], path: Path
-) -> tuple[dict[str, Tensor], str]:
-    """Return the weights of one network, and in which container they were."""
-    if isinstance(content.get(key), Mapping):
-        return _tensors(content[key]), str(key)
-    found = [name for name in CONTAINERS if isinstance(content.get(name), Mapping)]
-    container = found[0] if found else ''
-    state = _tensors(content[container] if container else content)
-    if key is None:
-        return state, container
-    start = f'{key}.'
-    state = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
-    if not state:
-        raise ValueError(
-            f'{path} has no network {key!r}; it has {", ".join(networks) or "only one"}'
-        )
-    return state, container
 
 
 def _part(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str, Counter[str]]:

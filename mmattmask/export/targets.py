@@ -19,6 +19,7 @@ from mmattmask.export.simmim_keys import (
     with_scales,
 )
 from mmattmask.export.sources import Source
+from mmattmask.export.vit_keys import TIMM, rename
 
 Weights = dict[str, Tensor]
 
@@ -63,17 +64,6 @@ def as_convmae(weights: Weights, source: Source) -> Weights:
     return to_official_convmae(weights)
 
 
-# MMPretrain's names and timm's, which official MAE, DINO, iBOT and detectron2 share.
-TIMM = (
-    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
-    (r'^pre_norm\.', 'norm_pre.'),
-    (r'^ln1\.', 'norm.'),
-    (r'^ln2\.', 'fc_norm.'),
-    (r'^layers\.(\d+)\.', r'blocks.\1.'),
-    (r'\.ln([12])\.', r'.norm\1.'),
-    (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
-    (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
-)
 MMSEG = (
     (r'\.attn\.qkv\.', '.attn.attn.in_proj_'),
     (r'\.attn\.proj\.', '.attn.attn.out_proj.'),
@@ -222,11 +212,7 @@ def to_target(
     kept, dropped = _without(source, to)
     changed = target.change(kept, source)
     start = target.prefix if prefix is None else prefix
-    renamed = {}
-    for name, value in changed.items():
-        for pattern, replacement in target.names:
-            name = re.sub(pattern, replacement, name)
-        renamed[start + name] = value
+    renamed = {start + rename(n, target.names): w for n, w in changed.items()}
     return renamed, dropped, _notes(kept, changed)
 
 

@@ -15,7 +15,7 @@ from mmattmask.runtime import safe_globals
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
 PREFIXES = ('module.', 'backbone.', 'encoder.')
-# timm's names, which MAE, DINO, iBOT and AttMask share, and MMPretrain's.
+# timm's names, which MAE, DINO, iBOT, AttMask and detectron2 share, and MMPretrain's.
 RENAMES = (
     (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
     (r'^blocks\.(\d+)\.', r'layers.\1.'),
@@ -23,6 +23,17 @@ RENAMES = (
     (r'\.mlp\.fc1\.', '.ffn.layers.0.0.'),
     (r'\.mlp\.fc2\.', '.ffn.layers.1.'),
     (r'^norm\.', 'ln1.'),
+)
+# MMPretrain's names, and timm's.
+TIMM = (
+    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
+    (r'^pre_norm\.', 'norm_pre.'),
+    (r'^ln1\.', 'norm.'),
+    (r'^ln2\.', 'fc_norm.'),
+    (r'^layers\.(\d+)\.', r'blocks.\1.'),
+    (r'\.ln([12])\.', r'.norm\1.'),
+    (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
+    (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
 )
 
 
@@ -64,32 +75,71 @@ def read_checkpoint(path: str | Path) -> Any:
         ) from error
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
     """Read the weights of a checkpoint without running code from it.
 
     Args:
         path: A file written by torch.save, or a ``.safetensors`` file.
+        key: Which network of several, see :func:`pick_network`.
 
     Returns:
         The weights under the names they have there.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, needs code to be read, or holds no weights.
+        ValueError: If the file is damaged, needs code to be read, or holds no weights
+            or none of that network.
     """
-    content = read_checkpoint(path)
-    for container in CONTAINERS:
-        if isinstance(content, Mapping) and isinstance(content.get(container), Mapping):
-            content = content[container]
-            break
-    state = {
-        name: value
-        for name, value in getattr(content, 'items', dict)()
-        if isinstance(value, Tensor)
+    return pick_network(read_checkpoint(path), key, path)[0]
+
+
+def pick_network(
+    content: Any, key: str | None, path: str | Path
+) -> tuple[dict[str, Tensor], str]:
+    """Pick the weights of one network of a checkpoint.
+
+    Args:
+        content: What :func:`read_checkpoint` returned.
+        key: A container (``'teacher'``), what names begin with (also after
+            ``module.``), or one after the other (``'teacher.backbone'``). Defaults to
+            the first of ``CONTAINERS``, or all weights.
+        path: Where they are from, for messages.
+
+    Returns:
+        The weights under the names they have below ``key``, and their container, ''
+        where there is none.
+
+    Raises:
+        ValueError: If there are no weights, or none of that key.
+    """
+    content = content if isinstance(content, Mapping) else {}
+    parts = {str(k): _tensors(v) for k, v in content.items() if isinstance(v, Mapping)}
+    container = next((name for name in CONTAINERS if name in parts), '')
+    state = parts[container] if container else _tensors(content)
+    if not key:
+        if not state:
+            raise ValueError(f'{path} holds no weights')
+        return state, container
+    if parts.get(key):
+        return parts[key], key
+    named = {f'{k}.{name}': w for k, part in parts.items() for name, w in part.items()}
+    start = re.compile(rf'(module\.)?{re.escape(key)}\.')
+    found = {
+        name[match.end() :]: value
+        for name, value in (named | state).items()
+        if (match := start.match(name))
     }
-    if not state:
-        raise ValueError(f'{path} holds no weights')
-    return state
+    if not found:
+        names = [name for name, part in parts.items() if part]
+        names += sorted({name.split('.')[0] for name in state})
+        raise ValueError(
+            f'{path} has nothing called {key!r}; it has {", ".join(names[:12])}'
+        )
+    return found, container
+
+
+def _tensors(part: Mapping[Any, Any]) -> dict[str, Tensor]:
+    return {str(k): v for k, v in part.items() if isinstance(v, Tensor)}
 
 
 def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -110,12 +160,14 @@ def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state = _strip(state, prefix)
     if not any(re.match(r'blocks\.\d', name) for name in state):
         return dict(state)
-    renamed = {}
-    for name, value in state.items():
-        for pattern, replacement in RENAMES:
-            name = re.sub(pattern, replacement, name)
-        renamed[name] = value
-    return renamed
+    return {rename(name, RENAMES): value for name, value in state.items()}
+
+
+def rename(name: str, patterns: Iterable[tuple[str, str]]) -> str:
+    """Apply regular expressions and their replacements, in order."""
+    for pattern, replacement in patterns:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def _strip(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 import torch
+from mmengine.registry import MODELS as ROOT
 from mmpretrain.models.utils import resize_pos_embed
 from mmpretrain.registry import MODELS
 from safetensors.torch import save_file
@@ -132,6 +133,29 @@ def test_positions_of_another_image_size_are_resized(tmp_path):
     torch.testing.assert_close(large.pos_embed.data, expected)
 
 
+def test_positions_of_the_same_number_stay_on_their_grid(tmp_path):
+    torch.manual_seed(0)
+    oblong = dict(CONFIG, img_size=(32, 72))  # 4 x 9 patches, as many as 6 x 6
+    positions = torch.randn(1, 37, 8)
+    torch.save(
+        dict(teacher=official(8) | dict(pos_embed=positions)), tmp_path / 'x.pth'
+    )
+    backbone, _ = load_backbone(oblong, tmp_path / 'x.pth')
+    assert torch.equal(backbone.pos_embed, positions)
+
+
+def test_biases_of_simmim_are_joined(tmp_path):
+    config = dict(type='mmattmask.SimMIMViT', arch=CONFIG['arch'], patch_size=8)
+    options = dict(img_size=16, use_abs_pos_emb=True, use_shared_rel_pos_bias=False)
+    source = ROOT.build(config | options)
+    torch.nn.init.normal_(source.layers[0].attn.q_bias)
+    torch.save(dict(state_dict=source.state_dict()), tmp_path / 'x.pth')
+    backbone, _ = load_backbone(CONFIG, tmp_path / 'x.pth')
+    attn = source.layers[0].attn
+    expected = torch.cat([attn.q_bias, torch.zeros(8), attn.v_bias])
+    assert torch.equal(backbone.layers[0].attn.qkv.bias, expected)
+
+
 def test_weights_of_another_model_are_refused(tmp_path, full):
     torch.save(dict(state_dict={'conv1.weight': torch.zeros(2)}), tmp_path / 'cnn.pth')
     with pytest.raises(ValueError, match=r'matched 0/\d+ weights; missing cls_token'):
@@ -147,7 +171,9 @@ def test_weights_of_another_model_are_refused(tmp_path, full):
     with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
         load_backbone(CONFIG, tmp_path / 'nowhere.pth')
     shallow = dict(CONFIG, arch=dict(CONFIG['arch'], num_layers=1))
-    with pytest.raises(ValueError, match=r'no place for 12 weights .* layers\.1\.'):
+    with pytest.raises(
+        ValueError, match=r'no place for 12 of its weights: layers\.1\.'
+    ):
         load_backbone(shallow, full)
     with pytest.raises(ValueError, match="no backbone 'NoViT'"):
         load_backbone(dict(type='NoViT'), full)
