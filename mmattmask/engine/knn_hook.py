@@ -282,7 +282,16 @@ def _build_labelled(name: str, config: dict[str, Any]) -> Any:
     info = dataset.get_data_info(0)
     if 'gt_label' not in info:
         raise ValueError(f'KNNHook: the images of the {name} dataset have no labels')
-    if 'img' not in info and not config.get('pipeline'):
-        load = dict(type='LoadImageFromFile')
-        dataset = DATASETS.build({**config, 'pipeline': [load]})
+    loading = _with_loading(config)
+    if 'img' not in info and loading != config:
+        dataset = DATASETS.build(loading)
     return dataset
+
+
+def _with_loading(config: dict[str, Any]) -> dict[str, Any]:
+    """Let a dataset, inside all wrappers, load files if it does not say what to do."""
+    if isinstance(config.get('dataset'), dict):
+        return {**config, 'dataset': _with_loading(config['dataset'])}
+    if config.get('pipeline'):
+        return config
+    return {**config, 'pipeline': [dict(type='LoadImageFromFile')]}

@@ -127,6 +127,14 @@ def test_the_teacher_is_measured_instead_of_the_student(tmp_path, data_root):
         assert torch.equal(features, same[name])
 
 
+def test_votes_of_the_first_images_of_each_class(tmp_path, data_root):
+    whole = dict(type='CustomDataset', data_root=data_root)
+    memory = dict(type='mmattmask.FirstPerClass', images_per_class=3, dataset=whole)
+    cfg = config(tmp_path, data_root, train_cfg__max_epochs=1)
+    train(add(cfg, knn_hook(data_root, memory=memory)))
+    assert f'({NUM_IMAGES} images against 6)' in output_of(tmp_path)
+
+
 def test_target_without_a_teacher(tmp_path, data_root):
     cfg = add(config(tmp_path, data_root), knn_hook(data_root, target='teacher'))
     with pytest.raises(ValueError, match=r'EMA teacher of its backbone.*GuidedMAE'):

@@ -1,0 +1,14 @@
+"""DINO on a small ViT on the CPU: does everything run, on my images too?
+
+Command:
+    CONFIG=configs/ibot/dino_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
+    OPTIONS=train_dataloader.dataset.data_root=FOLDER
+    python tools/train.py $CONFIG --cfg-options $OPTIONS
+Hardware: CPU, 2 cores.
+Hours:    none; about a minute for 100 images, start included.
+Metric:   none; nothing is learned in two epochs.
+"""
+
+_base_ = './ibot_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+
+model = dict(mask_generator=None, patch_weight=0.0)
