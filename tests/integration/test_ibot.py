@@ -43,7 +43,7 @@ flip = dict(type='RandomFlip', prob=0.5)
 views = [[_base_.large, flip], [_base_.small, flip]]
 multi_crop = {{**_base_.multi_crop, 'num_views': [2, 2], 'transforms': views}}
 images = dict(type='CustomDataset', data_root={data_root!r})
-subset = dict(type='mmattmask.FirstPerClass', images_per_class=30)
+subset = dict(type='mmattmask.FirstPerClass', images_per_class=20)
 pipeline = [dict(type='LoadImageFromFile'), multi_crop, _base_.pack]
 train_dataloader = dict(
     batch_size=20,
@@ -62,12 +62,11 @@ param_scheduler = [{{**warmup, 'end': 1}}, {{**cosine, 'begin': 1}}, weight_deca
 knn = dict(
     type='mmattmask.KNNHook',
     memory=dict(**subset, dataset=dict(**images, data_prefix='train')),
-    query=dict(**images, data_prefix='test'),
+    query=dict(**subset, dataset=dict(**images, data_prefix='test')),
     target='teacher',
 )
 custom_hooks = [
     {{**_base_.hooks.teacher, 'momentum': 0.02}},
-    # a constant temperature: then a lower loss is a better one
     {{**_base_.hooks.temperature, 'warmup_epochs': 0, 'temp': 0.04}},
     {{**_base_.hooks.last_layer, 'epochs': 0}},
     knn,
@@ -127,21 +126,25 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path):
 
 
 @pytest.mark.parametrize('method', ['ibot/ibot', 'attmask/attmask-high'])
-def test_losses_fall_on_real_images(method, data_folder, tmp_path):
-    (base,) = [
-        name for name in CONFIGS if name.startswith(f'configs/{method}_vit-tiny-p4')
-    ]
+def test_students_learn_to_predict_their_teachers(method, data_folder, tmp_path):
+    start = f'configs/{method}_vit-tiny-p4'
+    (base,) = [name for name in CONFIGS if name.startswith(start)]
     config = tmp_path / 'config.py'
     data_root = str(data_folder / 'cifar10')
     config.write_text(SMALL.format(base=str(ROOT / base), data_root=data_root))
-    rows = train(config, tmp_path / 'work_dir', 'randomness.seed=0')
-    rows = [row for row in rows if 'loss' in row]
-    assert len(rows) == 60
-    for loss in ('loss_cls', 'loss_patch'):
-        values = np.array([row[loss] for row in rows])
+    losses = {}
+    # The losses rise while the centres settle, so their start tells nothing; without
+    # a learning rate the centres do the same.
+    for rate in (2e-3, 1e-9):
+        work_dir = tmp_path / str(rate) / 'work_dir'
+        work_dir.parent.mkdir()
+        options = ('randomness.seed=0', f'optim_wrapper.optimizer.lr={rate}')
+        rows = [row for row in train(config, work_dir, *options) if 'loss' in row]
+        assert len(rows) == 40
+        values = np.array([(row['loss_cls'], row['loss_patch']) for row in rows])
         assert np.isfinite(values).all()
-        # the teacher's first opinions are easy to follow, and change
-        assert values[-15:].mean() < 0.9 * values[:15].mean(), loss
-    with (tmp_path / 'work_dir' / 'knn.csv').open(newline='') as file:
-        measured = [row['epoch'] for row in csv.DictReader(file)]
-    assert measured == ['0', '4']
+        losses[rate] = values[-10:].mean(axis=0)
+        with (work_dir / 'knn.csv').open(newline='') as file:
+            measured = [row['epoch'] for row in csv.DictReader(file)]
+        assert measured == ['0', '4']
+    assert (losses[2e-3] < 0.85 * losses[1e-9]).all(), losses
