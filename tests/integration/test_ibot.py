@@ -37,7 +37,12 @@ model = dict(
             feedforward_channels=192,
         )
     ),
-    head=dict(out_channels=256, hid_channels=128, bottleneck_channels=32, norm_last_layer=True),
+    head=dict(
+        out_channels=256,
+        hid_channels=128,
+        bottleneck_channels=32,
+        norm_last_layer=True,
+    ),
 )
 flip = dict(type='RandomFlip', prob=0.5)
 views = [[_base_.large, flip], [_base_.small, flip]]
