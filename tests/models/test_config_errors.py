@@ -12,11 +12,11 @@ CACHED = dict(type='mmattmask.CachedAttention')
     [
         (
             dict(img_size=50),
-            r'patch_size \(8\) does not divide img_size \(50 x 50\)',
+            r'patch size \(8\) does not divide the image size \(50 x 50\)',
         ),
         (
             dict(img_size=(48, 52)),
-            r'patch_size \(8\) does not divide img_size \(48 x 52\)',
+            r'patch size \(8\) does not divide the image size \(48 x 52\)',
         ),
         (
             dict(img_size=(16, 40), backbone__mask_ratio=0.5),
