@@ -226,6 +226,12 @@ def test_refresh_needs_a_scorer_geometry_and_comes_in_time(name):
         assert first <= hook.schedule.begin < cfg.train_cfg.max_epochs
 
 
+def test_no_two_configs_have_one_name():
+    """MIM finds them by their names."""
+    names = [Path(name).name for name in SHIPPED]
+    assert len(set(names)) == len(names)
+
+
 def test_every_config_is_in_a_metafile():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     listed = []

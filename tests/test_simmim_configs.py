@@ -23,7 +23,7 @@ NAMES = [row[0] for row in PAPER_ROWS]
 
 
 def config(name):
-    return load(f'configs/simmim/{name}_in1k.py')
+    return load(f'configs/simmim/simmim-{name}_in1k.py')
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_weight_decay_spares_what_the_official_code_spares(name):
 
 
 def test_swin_differs_from_stock_by_its_data_preprocessor():
-    name = 'configs/simmim/gpa_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py'
+    name = 'configs/simmim/simmim-gpa_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py'
     cfg, stock = load(name), load_stock(name)
     ours, theirs = plain(cfg), plain(stock)
     assert {key for key in ours if ours[key] != theirs[key]} == {'data_preprocessor'}

@@ -70,13 +70,13 @@ def test_blocks_grow_with_the_square_of_the_tokens():
 @pytest.mark.parametrize(
     ('name', 'relative'),
     [
-        ('configs/amt/amt_vit-base-p16_8xb512-amp-coslr-200e_in1k.py', 0.61),
-        ('configs/simmim/amt_vit-base-p16_8xb256-amp-coslr-200e_in1k.py', 0.735),
-        ('configs/simmim/amt-33-50_vit-base-p16_8xb256-amp-coslr-200e_in1k.py', 0.49),
+        ('amt/amt_vit-base-p16_8xb512-amp-coslr-200e_in1k.py', 0.61),
+        ('simmim/simmim-amt_vit-base-p16_8xb256-amp-coslr-200e_in1k.py', 0.735),
+        ('simmim/simmim-amt-33-50_vit-base-p16_8xb256-amp-coslr-200e_in1k.py', 0.49),
     ],
 )
 def test_full_configs_have_the_known_shares(name, relative):
-    model = build_model(load(name))
+    model = build_model(load(f'configs/{name}'))
     found = cost(model, patch_budget(guidance_of(model), model.backbone.img_size))
     assert found.relative == pytest.approx(relative, abs=0.01)
 

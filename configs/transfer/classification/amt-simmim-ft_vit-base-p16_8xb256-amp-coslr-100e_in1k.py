@@ -1,6 +1,6 @@
 """Fine-tuning of AMT's SimMIM ViT-B/16 on ImageNet-1k: SimMIM's rates, with CLS.
 
-Absolute positions, as it was pre-trained (configs/simmim/amt_*).
+Absolute positions, as it was pre-trained (configs/simmim/simmim-amt_*).
 
 Command:
     CONFIG=configs/transfer/classification/

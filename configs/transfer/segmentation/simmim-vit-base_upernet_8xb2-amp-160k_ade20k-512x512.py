@@ -1,7 +1,7 @@
 """UperNet on AMT's SimMIM ViT-B/16, ADE20K, 512 x 512, 160k iterations.
 
-For checkpoints with absolute positions (configs/simmim/amt_*). Neither AMT nor SimMIM
-segments with a ViT, so the recipe is MAE's.
+For checkpoints with absolute positions (configs/simmim/simmim-amt_*). Neither AMT nor
+SimMIM segments with a ViT, so the recipe is MAE's.
 
 Command:
     CONFIG=configs/transfer/segmentation/

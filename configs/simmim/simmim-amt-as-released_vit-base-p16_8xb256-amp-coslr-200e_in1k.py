@@ -6,14 +6,14 @@ Does not: the crash at epoch 40, the LayerScale that is left out of the attentio
 branch, random streams. The number of GPUs is not known.
 
 Command:
-    CONFIG=configs/simmim/amt-as-released_vit-base-p16_8xb256-amp-coslr-200e_in1k.py
+    CONFIG=configs/simmim/simmim-amt-as-released_vit-base-p16_8xb256-amp-coslr-200e_in1k.py
     torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 2048.
 Hours:    7, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   none: the released code cannot have made the paper's numbers.
 """
 
-_base_ = './amt_vit-base-p16_8xb256-amp-coslr-200e_in1k.py'
+_base_ = './simmim-amt_vit-base-p16_8xb256-amp-coslr-200e_in1k.py'
 
 model = dict(scorer=dict(crop_mode='official', reduce_heads='minmax_mean'))
 mask = {**_base_.mask, 'mask_ratio': 0.44}

@@ -3,7 +3,7 @@
 64 px, 16 cells of 16 px. Two epochs with a refresh between them.
 
 Command:
-    CONFIG=configs/simmim/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
+    CONFIG=configs/simmim/simmim-amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
     OPTIONS=train_dataloader.dataset.data_root=FOLDER
     python tools/train.py $CONFIG --cfg-options $OPTIONS
 Hardware: CPU, 2 cores.

@@ -4,7 +4,7 @@ Until the first refresh masks are SimMIM's own, 60 % at random ("the original me
 the released code uses 44 %, see amt-as-released.
 
 Command:
-    CONFIG=configs/simmim/amt_vit-base-p16_8xb256-amp-coslr-200e_in1k.py
+    CONFIG=configs/simmim/simmim-amt_vit-base-p16_8xb256-amp-coslr-200e_in1k.py
     torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 2048.
 Hours:    7, estimated from FLOPs (README.md), if the loader keeps up.

@@ -3,7 +3,7 @@
 The teacher is random: this shows that the parts work together, nothing more.
 
 Command:
-    CONFIG=configs/simmim/gpa_swin-tiny-w4_1xb8-coslr-2e_folder-128px_debug.py
+    CONFIG=configs/simmim/simmim-gpa_swin-tiny-w4_1xb8-coslr-2e_folder-128px_debug.py
     OPTIONS=train_dataloader.dataset.data_root=FOLDER
     python tools/train.py $CONFIG --cfg-options $OPTIONS
 Hardware: CPU, 2 cores.
