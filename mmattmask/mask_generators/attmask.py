@@ -121,17 +121,6 @@ class AttMaskGenerator(BaseMaskGenerator):
         """Return the largest number of patches that may be masked in one image."""
         return int(num_patches * self.mask_ratio[1])
 
-    def shuffle(
-        self,
-        score: Tensor,
-        budget: PatchBudget,
-        rng: torch.Generator | None,
-        progress: float,
-        grid: tuple[int, int] | None,
-    ) -> Tensor:
-        """Place visible patches first, in raster order."""
-        return self.mask(score, rng).argsort(dim=1, stable=True)
-
     def mask(
         self,
         score: Tensor,

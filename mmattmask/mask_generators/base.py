@@ -11,8 +11,9 @@ from mmattmask.masking import PatchBudget, PatchPartition, partition_patches
 class BaseMaskGenerator(metaclass=ABCMeta):
     """Turns a score into a partition of the patches.
 
-    A subclass says how many patches each set gets (:meth:`budget`) and in which order
-    they are taken (:meth:`shuffle`). It never sees images, epochs or models.
+    A subclass says how many patches each set gets (:meth:`budget`) and either in which
+    order they are taken (:meth:`shuffle`) or who is masked (:meth:`mask`). It never
+    sees images, epochs or models.
 
     Attributes:
         variable_counts: Whether images may differ in their number of masked patches.
@@ -46,7 +47,6 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             num_patches if self.variable_counts else self.budget(num_patches).num_masked
         )
 
-    @abstractmethod
     def shuffle(
         self,
         score: Tensor,
@@ -55,7 +55,18 @@ class BaseMaskGenerator(metaclass=ABCMeta):
         progress: float,
         grid: tuple[int, int] | None,
     ) -> Tensor:
-        """Order the patches as [visible | masked | thrown], (B, L) int64."""
+        """Order the patches as [visible | masked | thrown], (B, L) int64.
+
+        Policies that make masks inherit this: visible first, in raster order.
+        """
+        return self.mask(score, rng, progress, grid).argsort(dim=1, stable=True)
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """Raise TypeError unless the policy has an order or a mask of its own."""
+        super().__init_subclass__(**kwargs)
+        own_order = cls.shuffle is not BaseMaskGenerator.shuffle
+        if not own_order and cls.mask is BaseMaskGenerator.mask:
+            raise TypeError(f'{cls.__name__} must implement shuffle() or mask()')
 
     def __call__(
         self,

@@ -136,17 +136,6 @@ class IBOTMaskGenerator(BaseMaskGenerator):
         """Return the largest number of patches that may be masked in one image."""
         return int(num_patches * max(high for _, high in self.mask_ratios))
 
-    def shuffle(
-        self,
-        score: Tensor,
-        budget: PatchBudget,
-        rng: torch.Generator | None,
-        progress: float,
-        grid: tuple[int, int] | None,
-    ) -> Tensor:
-        """Never called: :meth:`budget` is asked first."""
-        raise NotImplementedError
-
     def mask(
         self,
         score: Tensor,
