@@ -1,0 +1,207 @@
+"""Every block of code in the documentation does what it says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import HOOKS
+
+from tests.config_building import ROOT, build_model
+from tests.docs.commands import CommandError, check_block
+from tests.docs.pages import (
+    PAGES,
+    evaluate,
+    file_name_of,
+    make_workspace,
+    mark_of,
+    parse,
+)
+
+pytestmark = pytest.mark.onedl  # the environment with the tools of documentation
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Path:
+    """The folder of a reader, which is the current one."""
+    folder = make_workspace(tmp_path / 'clone')
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))  # as PYTHONPATH=.
+    monkeypatch.setenv('MPLBACKEND', 'Agg')
+    return folder
+
+
+def run_python(example):
+    """Run a block, or read it as a config and build its model."""
+    source = str(example.parsed)
+    mark, base = mark_of(example)
+    name = file_name_of(source)
+    if name:
+        Path(name).write_text(source)
+    if '\n_base_ = ' in f'\n{source}':
+        path = Path(name or 'block.py')
+        path.write_text(source)
+        build(path)
+    elif mark in ('config', 'model'):
+        lines = f'_base_ = {base!r}\n{source}'
+        if mark == 'model':
+            inside = {}
+            exec(source, inside)
+            inside.pop('__builtins__')
+            lines = f'_base_ = {base!r}\nmodel = {inside!r}\n'
+        Path('block.py').write_text(lines)
+        build(Path('block.py'))
+    else:
+        assert not mark, f'unknown mark {mark!r}'
+        from sybil.evaluators.python import PythonEvaluator
+
+        PythonEvaluator()(example)
+
+
+def build(path):
+    """Parse a config, build its model without memory, and its hooks."""
+    cfg = Config.fromfile(str(path))
+    assert 'model' in cfg, f'{path} has no model'
+    build_model(cfg)
+    for hook in cfg.get('custom_hooks', []):
+        HOOKS.build(hook)
+
+
+def run_shell(example):
+    """Check the commands of a block, and run it where the page says so."""
+    variables = example.namespace.setdefault('__variables__', {})
+    assert check_block(str(example.parsed), variables, Path.cwd()) or variables
+    mark, _ = mark_of(example)
+    if mark:
+        assert mark == 'run', f'unknown mark {mark!r}'
+        path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
+        done = subprocess.run(
+            ['bash', '-euc', str(example.parsed)],
+            env={**os.environ, 'PATH': path, 'CUDA_VISIBLE_DEVICES': ''},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout[-4000:]
+
+
+def evaluate_text(blocks):
+    """Evaluate a page of these blocks in the current folder."""
+    path = Path('page.md')
+    path.write_text(f'# A page\n\n{blocks}\n')
+    return evaluate(parse(path, HOW))
+
+
+HOW = {'python': run_python, 'shell': run_shell, 'bash': run_shell}
+
+
+def test_pages_are_found():
+    for name in ('README.md', 'CONTRIBUTING.md', 'configs/amt/README.md'):
+        assert name in PAGES
+    assert sum(name.startswith('docs/guides/') for name in PAGES) >= 7
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_blocks_of_page(name, workspace, monkeypatch):
+    give_small_stl10(monkeypatch)
+    document = parse(ROOT / name, HOW)
+    fences = sum(
+        document.text.count(f'```{language}\n') for language in ('python', *SHELLS)
+    )
+    assert evaluate(document) == fences
+
+
+SHELLS = ('shell', 'bash', 'sh', 'console')
+
+
+def give_small_stl10(monkeypatch):
+    """Let pages iterate over STL-10 without downloading 2.6 GB."""
+    from PIL import Image
+
+    images = [(Image.new('RGB', (96, 96), color), -1) for color in ('red', 'blue')]
+    monkeypatch.setattr('torchvision.datasets.STL10', lambda *a, **k: images)
+
+
+CONFIG = 'configs/amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+
+
+@pytest.mark.parametrize(
+    ('block', 'message'),
+    [
+        ('python tools/train.py CONFIG --resum-e', 'unrecognized arguments'),
+        ('python tools/trian.py CONFIG', 'no file tools/trian.py'),
+        ('python tools/train.py configs/amt/none.py', 'no config configs/amt/none.py'),
+        ('python tools/train.py $CONFIG', 'CONFIG is not set'),
+        ('python tools/eval_knn.py vit-tinny-p4 FILE', 'no config and no ViT'),
+        ('python tools/eval_knn.py CONFIG', 'checkpoint'),
+        ('python -m mmattmask chek CONFIG', 'no command chek'),
+        ('python -m mmattmask check CONFIG --gpu-s 2', 'unrecognized arguments'),
+        ('python -m mmattmask check \\\n  configs/none.py', 'no config'),
+        (f'python tools/train.py {CONFIG} --cfg-options model.scoer.x=1', 'scoer'),
+        ('torchrun --nproc-pernode 8 tools/train.py CONFIG', 'torchrun'),
+        ('torchrun --nproc-per-node 8 tools/train.py CONFIG --lancher x', 'lancher'),
+        ('mim train mmpretrain configs/none.py', 'no config'),
+        ('mim train mmattmask none.py', 'finds no config'),
+        ('tools/dist_train.sh CONFIG eight', 'not a number'),
+        ('tools/slurm_train.sh PARTITION NAME CONFIG DIR --ampp', 'ampp'),
+        ('make tets', 'no target tets'),
+        ("pip install -e '.[onedll]'", 'no extra onedll'),
+        ('pyhton tools/train.py CONFIG', 'unknown command'),
+        ('cd x && make tets', 'no target'),
+    ],
+)
+def test_broken_command_is_found(block, message, workspace):
+    with pytest.raises(CommandError, match=message):
+        evaluate_text(f'```shell\n{block}\n```')
+
+
+@pytest.mark.parametrize(
+    'block',
+    [
+        f'CONFIG={CONFIG}\npython tools/train.py $CONFIG --amp  # a comment',
+        f'python tools/train.py {CONFIG} \\\n    --cfg-options model.scorer.x=1',
+        f'X=configs/amt\nY=${{X}}/{Path(CONFIG).name}\npython -m mmattmask check $Y',
+        'A=1 python tools/eval_knn.py vit-small-p16 FILE --imagenet DIR | ls',
+    ],
+)
+def test_sound_command_passes(block, workspace):
+    assert evaluate_text(f'```shell\n{block}\n```') == 1
+
+
+@pytest.mark.parametrize(
+    ('block', 'error'),
+    [
+        ('```python\nassert 1 + 1 == 3\n```', AssertionError),
+        ("```python\n_base_ = 'mmpretrain::mae/none.py'\n```", Exception),
+        (
+            "```python\n_base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-"
+            "400e_in1k.py'\nmodel = dict(type='mmattmask.NoMAE')\n```",
+            KeyError,
+        ),
+        (
+            f'<!-- test: model={CONFIG} -->\n```python\n'
+            "mask_generator = dict(type='mmattmask.AMTMaskGenerator', ratio=1)\n```",
+            TypeError,
+        ),
+        (
+            f'<!-- test: config={CONFIG} -->\n```python\n'
+            "custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=-1)]\n"
+            '```',
+            ValueError,
+        ),
+        ('<!-- test: rnu -->\n```shell\nls\n```', AssertionError),
+        ('<!-- test: run -->\n```shell\nls none\n```', AssertionError),
+    ],
+)
+def test_broken_block_is_found(block, error, workspace):
+    with pytest.raises(error):
+        evaluate_text(block)
+
+
+def test_blocks_of_a_page_share_names_and_files(workspace):
+    page = '```python\n# mine.py\nx = 2\n```\n\n```python\nfrom mine import x as y\n'
+    page += 'assert x == y\n```\n'
+    assert evaluate_text(page) == 2
+    assert (workspace / 'mine.py').is_file()
