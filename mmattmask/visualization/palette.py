@@ -16,6 +16,16 @@ MASKED: RGB = (140, 164, 200)
 THROWN: RGB = (38, 41, 48)
 THROWN_LINE: RGB = (98, 103, 114)
 
+# Curves; Okabe and Ito's colours for every reader, without black and pale yellow.
+SERIES: tuple[RGB, ...] = (
+    (0, 114, 178),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (230, 159, 0),
+    (86, 180, 233),
+)
+
 COLORMAP = 'inferno'  # perceptually uniform
 
 
