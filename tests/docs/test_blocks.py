@@ -1,15 +1,18 @@
 """Every block of code in the documentation does what it says."""
 
+import doctest
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, MODELS, DefaultScope
 
-from tests.config_building import ROOT, build_model
+from tests.config_building import ROOT
 from tests.docs.commands import CommandError, check_block
 from tests.docs.pages import (
     PAGES,
@@ -24,47 +27,70 @@ pytestmark = pytest.mark.onedl  # the environment with the tools of documentatio
 
 
 @pytest.fixture
-def workspace(tmp_path, monkeypatch) -> Path:
+def workspace(tmp_path, monkeypatch) -> Iterator[Path]:
     """The folder of a reader, which is the current one."""
     folder = make_workspace(tmp_path / 'clone')
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(folder))  # as PYTHONPATH=.
     monkeypatch.setenv('MPLBACKEND', 'Agg')
-    return folder
+    yield folder
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, '__file__', '')).startswith(str(folder)):
+            del sys.modules[name]
 
 
 def run_python(example):
-    """Run a block, or read it as a config and build its model."""
+    """Run a block, import it if it is a file, or build what it configures."""
     source = str(example.parsed)
     mark, base = mark_of(example)
     name = file_name_of(source)
+    is_config = '\n_base_ = ' in f'\n{source}'
+    if is_config or mark in ('config', 'model'):
+        path = Path(name or 'block.py')
+        path.write_text(source if is_config else on_top_of(base, source, mark))
+        build(path)
+        return
+    assert not mark, f'unknown mark {mark!r}'
     if name:
         Path(name).write_text(source)
-    if '\n_base_ = ' in f'\n{source}':
-        path = Path(name or 'block.py')
-        path.write_text(source)
-        build(path)
-    elif mark in ('config', 'model'):
-        lines = f'_base_ = {base!r}\n{source}'
-        if mark == 'model':
-            inside = {}
-            exec(source, inside)
-            inside.pop('__builtins__')
-            lines = f'_base_ = {base!r}\nmodel = {inside!r}\n'
-        Path('block.py').write_text(lines)
-        build(Path('block.py'))
+        import_module(Path(name).stem)
+    elif source.startswith('>>>'):
+        run_doctest(example)
     else:
-        assert not mark, f'unknown mark {mark!r}'
         from sybil.evaluators.python import PythonEvaluator
 
         PythonEvaluator()(example)
 
 
+def on_top_of(base, lines, mark):
+    """Return a config of a base and lines of it, or lines of its model."""
+    if mark == 'model':
+        inside = {}
+        exec(lines, inside)
+        inside.pop('__builtins__')
+        lines = f'model = {inside!r}'
+    return f'_base_ = {base!r}\n{lines}\n'
+
+
+def run_doctest(example):
+    """Run a block of an interpreter's lines and compare what it prints."""
+    page = example.path
+    test = doctest.DocTestParser().get_doctest(
+        str(example.parsed), example.namespace, page, page, example.line
+    )
+    said = []
+    doctest.DocTestRunner().run(test, out=said.append, clear_globs=False)
+    assert not said, ''.join(said)
+    example.namespace.update(test.globs)
+
+
 def build(path):
-    """Parse a config, build its model without memory, and its hooks."""
+    """Parse a config, build its model and its hooks."""
     cfg = Config.fromfile(str(path))
     assert 'model' in cfg, f'{path} has no model'
-    build_model(cfg)
+    preprocessor = dict(cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        MODELS.build({**cfg.model, 'data_preprocessor': preprocessor})
     for hook in cfg.get('custom_hooks', []):
         HOOKS.build(hook)
 
@@ -174,6 +200,7 @@ def test_sound_command_passes(block, workspace):
     ('block', 'error'),
     [
         ('```python\nassert 1 + 1 == 3\n```', AssertionError),
+        ('```python\n>>> 1 + 1\n3\n```', AssertionError),
         ("```python\n_base_ = 'mmpretrain::mae/none.py'\n```", Exception),
         (
             "```python\n_base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-"
@@ -201,7 +228,6 @@ def test_broken_block_is_found(block, error, workspace):
 
 
 def test_blocks_of_a_page_share_names_and_files(workspace):
-    page = '```python\n# mine.py\nx = 2\n```\n\n```python\nfrom mine import x as y\n'
-    page += 'assert x == y\n```\n'
-    assert evaluate_text(page) == 2
+    blocks = ('# mine.py\nx = 2', 'from mine import x', '>>> x\n2', 'assert x == 2')
+    assert evaluate_text('\n\n'.join(f'```python\n{b}\n```' for b in blocks)) == 4
     assert (workspace / 'mine.py').is_file()
