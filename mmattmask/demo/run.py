@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from mmpretrain.utils import get_ori_model
 
 from mmattmask.demo.data import NUM_TILES, PHOTOGRAPHS, DemoData, prepare_data
+from mmattmask.demo.page import write_page
 from mmattmask.demo.report import report
 from mmattmask.demo.step_time import measure_step_times
 
@@ -108,7 +109,8 @@ def run_demo(
     times = measure_step_times(
         get_ori_model(runner.model), next(iter(runner.train_dataloader))
     )
-    return report(runner, seconds, times)
+    page = write_page(runner, data.description, seconds, times)
+    return report(runner, seconds, times, page)
 
 
 def use_data(cfg: Config, data: DemoData) -> None:

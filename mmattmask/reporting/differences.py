@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 ABSENT = object()
+INTERNAL = '_scope_'  # MMEngine marks inherited parts with it
 
 
 def config_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -52,7 +53,7 @@ def _walk(
     prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yield key, old and new value wherever they differ."""
-    keys = [*old, *(key for key in new if key not in old)]
+    keys = [key for key in {**old, **new} if key != INTERNAL]
     for key in keys:
         name = f'{prefix}{key}'
         before, after = old.get(key, ABSENT), new.get(key, ABSENT)

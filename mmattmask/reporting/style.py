@@ -58,12 +58,11 @@ p {{ max-width: 44rem; margin: 0.75rem 0; }}
 a {{ color: var(--link); }}
 nav ul {{ list-style: none; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem;
   margin: 0; padding: 0; }}
-.scroll {{ overflow-x: auto; max-width: 100%; margin: 1rem 0; }}
+.scroll {{ overflow-x: auto; max-width: 100%; margin: 0.5rem 0; }}
 .scroll:focus-visible, pre:focus-visible, summary:focus-visible {{
   outline: 2px solid var(--link); outline-offset: 2px; }}
 table {{ border-collapse: collapse; font-size: 0.95rem;
   font-variant-numeric: tabular-nums; }}
-caption {{ text-align: left; color: var(--faint); padding-bottom: 0.5rem; }}
 th, td {{ padding: 0.35rem 0.9rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }}
 th:first-child, td:first-child {{ padding-left: 0.25rem; }}

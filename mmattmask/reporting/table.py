@@ -44,14 +44,16 @@ def render_table(
     body = '\n'.join(
         _row(row, kinds, winners.get(number, set())) for number, row in enumerate(texts)
     )
-    label = escape(caption or ', '.join(columns))
     parts = [caption and f'{caption.rstrip(".")}.', winners and 'Best in bold.']
-    title = ' '.join(part for part in parts if part)
-    title = f'<caption>{escape(title)}</caption>' if title else ''
+    text = escape(' '.join(part for part in parts if part))
+    # not a <caption>, which would scroll with a wide table
+    title = f'<figcaption>{text}</figcaption>' if text else ''
+    label = text or escape(', '.join(columns))
     return (
+        f'<figure>{title}'
         f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">'
-        f'<table>{title}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>'
-        '</table></div>'
+        f'<table aria-label="{label}">\n<thead><tr>{head}</tr></thead>\n'
+        f'<tbody>\n{body}\n</tbody></table></div></figure>'
     )
 
 
@@ -81,7 +83,10 @@ def number_of(text: str) -> float | None:
 def _winners(
     columns: Sequence[str], texts: Sequence[Sequence[str]], best: Mapping[str, str]
 ) -> dict[int, set[int]]:
-    """Return the columns to highlight by row; equal cells win together."""
+    """Return the columns to highlight by row; equal cells win together.
+
+    Nothing wins where all are equal.
+    """
     winners: dict[int, set[int]] = {}
     for name, direction in best.items():
         if name not in columns or direction not in DIRECTIONS:
@@ -92,7 +97,7 @@ def _winners(
         column = list(columns).index(name)
         numbers = [number_of(row[column]) for row in texts]
         known = [number for number in numbers if number is not None]
-        if not known:
+        if not known or len(known) > 1 == len(set(known)):
             continue
         winner = DIRECTIONS[direction](known)
         for row, number in enumerate(numbers):

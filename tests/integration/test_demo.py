@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ from PIL import Image
 from mmattmask.demo.folder import split_folder, write_annotations
 from mmattmask.demo.photographs import tile_boxes, write_tiles
 from mmattmask.demo.run import set_epochs
+from tests.reporting.browser import NAMES, look
+from tests.reporting.test_page import Reader, decoded
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,16 +86,51 @@ def check_report(text, work_dir, refreshes, has_labels=True):
         assert f'{float(value):.1f} %' in text
 
 
+def check_page(text, work_dir, epochs, has_labels=True):
+    """Check that the page has what the last lines sum up, and needs no other file."""
+    path = Path(re.search(r'Report: +(.+)', text)[1])
+    assert path == work_dir / 'report.html'
+    reader = Reader(path.read_text(encoding='utf-8'))
+    assert reader.inside('h2') == [
+        *('Training', 'Masks over time', 'Step time', 'Config', 'What was run')
+    ]
+    images = [decoded(image) for image in reader.all('img')]
+    kinds = [kind for kind, _ in images]
+    assert kinds.count('image/svg+xml') == 1 + has_labels
+    assert (work_dir / 'mask_strips.png').read_bytes() in dict(images[::-1]).values()
+    strips = set(work_dir.glob(f'*/vis_data/vis_image/mask_strip_*_{epochs}.png'))
+    contents = {content for _, content in images}
+    assert len([s for s in strips if s.read_bytes() in contents]) >= 1
+    cells = reader.inside('th') + reader.inside('td')
+    ratio = re.search(r'AMT : random masking = (\S+) ', text)[1]
+    assert ratio in cells
+    assert any(cell.startswith(f'{epochs} epochs of ') for cell in cells)
+    if has_labels:
+        for row in rows_of(work_dir / 'knn.csv'):
+            assert row['epoch'] in cells
+            assert f'{float(row["cls_top1_k10"]):.1f}' in reader.inside('td') + (
+                reader.inside('strong')
+            )
+    differences = ''.join(reader.inside('pre'))
+    assert "+ model.type = 'mmattmask.GuidedMAE'" in differences
+    assert f"{{'max_epochs': {epochs}" in differences or (
+        f'+ train_cfg.max_epochs = {epochs}' in differences
+    )
+    return path
+
+
 def test_folder_with_classes_then_again_then_resumed(tmp_path):
     data = write_folder(tmp_path / 'my photos', ['bricks', 'cats', 'sky'], 6)
     work_dir = tmp_path / 'run'
     arguments = ('--data', data, '--work-dir', work_dir)
     text = demo(*arguments, '--epochs', 3)
     check_report(text, work_dir, refreshes=[1, 2])
+    check_page(text, work_dir, 3)
     assert '3 classes, 15 images for training, 3 for testing' in log_of(work_dir)
     check_report(demo(*arguments, '--epochs', 3), work_dir, refreshes=[1, 2])
     text = demo(*arguments, '--epochs', 4, '--resume')
     check_report(text, work_dir, refreshes=[1, 2, 3])
+    check_page(text, work_dir, 4)
     assert 'resumed epoch: 3' in log_of(work_dir)
 
 
@@ -105,6 +143,13 @@ def test_folder_without_classes(tmp_path):
     work_dir = tmp_path / 'run'
     text = demo('--data', data, '--work-dir', work_dir, '--epochs', 3)
     check_report(text, work_dir, refreshes=[1, 2], has_labels=False)
+    path = check_page(text, work_dir, 3, has_labels=False)
+    assert 'The images have no labels' in path.read_text(encoding='utf-8')
+    if any(map(shutil.which, NAMES)):
+        seen = look(path.read_text(encoding='utf-8'), tmp_path, width=400)
+        assert len(seen['images']) >= 3
+        assert all(image['width'] > 0 for image in seen['images'])
+        assert seen['pageWidth'] == 400
     assert 'there is no k-NN accuracy' in log_of(work_dir)
 
 

@@ -9,7 +9,13 @@ from mmattmask.reporting.differences import base_of
 def test_changed_added_and_removed_values():
     old = {'model': {'type': 'MAE', 'head': {'norm': True}, 'size': [1, 2]}, 'gone': 1}
     new = {
-        'model': {'type': 'Guided', 'head': {'norm': True}, 'size': (1, 2), 'new': {}}
+        'model': {
+            '_scope_': 'x',
+            'type': 'Guided',
+            'head': {'norm': True},
+            'size': (1, 2),
+            'new': {},
+        }
     }
     assert config_differences(old, new) == [
         "- model.type = 'MAE'",

@@ -29,7 +29,7 @@ def test_every_cell_is_there():
         *('70.000', '1.000'),
         *('\N{EN DASH}', '0.584', 'x'),
     ]
-    assert reader.inside('caption') == ['Accuracy.']
+    assert reader.inside('figcaption') == ['Accuracy.']
 
 
 def test_headings_say_what_they_head():
@@ -47,9 +47,18 @@ def test_columns_of_numbers_are_aligned_right():
 def test_best_of_each_column_and_ties():
     reader = table(best={'k-NN, %': 'max', 'step': 'min'})
     assert reader.inside('strong') == ['71.2 ± 0.3', '0.58', '0.58']
-    assert reader.inside('caption') == ['Accuracy. Best in bold.']
+    assert reader.inside('figcaption') == ['Accuracy. Best in bold.']
     assert table(best={'k-NN, %': 'min'}).inside('strong') == ['70.00']
     assert table(best={'note': 'max'}).inside('strong') == []
+
+
+def test_no_best_where_all_are_equal():
+    page = Page('t')
+    page.table(['a', 'b'], [['x', 5.0], ['y', 5.0], ['z', None]], best={'b': 'max'})
+    reader = Reader(page.html())
+    assert reader.inside('strong') == reader.inside('figcaption') == []
+    page.table(['a', 'b'], [['x', 5.0], ['z', None]], best={'b': 'max'})
+    assert Reader(page.html()).inside('strong') == ['5.00']
 
 
 @pytest.mark.parametrize(
