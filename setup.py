@@ -24,6 +24,7 @@ TEST = [
     'tensorboard>=2.16',
     'timm>=1.0',
 ]
+DOCS = ['furo>=2024.8', 'myst-parser>=4', 'sphinx>=8']
 EXTRAS = {
     # One of these two.
     'onedl': [
@@ -46,13 +47,17 @@ EXTRAS = {
         'pycocotools>=2.0.8',
     ],
     'demo': ['scikit-image>=0.22'],
+    'docs': DOCS,
     'test': TEST,
     'dev': [
+        *DOCS,
         *TEST,
+        'jupytext>=1.16',
         'mypy==2.4.1',
         'onedl-mim>=0.5.1',
         'pre-commit>=3.7',
         'ruff==0.17.5',
+        'sybil>=9',
     ],
 }
 
