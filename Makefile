@@ -1,6 +1,8 @@
 # make demo            pre-train on photographs on this machine; DATA=<folder> for yours
 # make test            set up everything, compiled mmcv ops included, and run all tests
 # make test-official   the pre-training tests on the official OpenMMLab packages
+# make docs            build/docs/index.html: guides, configs, API
+# make notebooks       docs/notebooks from examples/
 # make lint | format | wheel | clean
 #
 # PYTHON names the interpreter to build .venv with (3.10, 3.11 or 3.12);
@@ -8,7 +10,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test test-official lint format wheel clean
+.PHONY: demo test test-official docs notebooks lint format wheel clean
 
 INPUTS := setup.py pyproject.toml requirements/tested.txt requirements/install.sh
 # More threads than cores slow PyTorch down; so do many threads on small tensors.
@@ -42,6 +44,13 @@ lint: .venv/.ready-dev
 format: .venv/.ready-dev
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+
+docs: .venv/.ready-dev
+	.venv/bin/python -m sphinx -W --keep-going -q -c docs . build/docs
+	@echo build/docs/index.html
+
+notebooks: .venv/.ready-dev
+	.venv/bin/python docs/make_notebooks.py
 
 wheel: .venv/.ready-demo
 	rm -rf build dist

@@ -5,9 +5,9 @@ without Sphinx, too. The pages of the API are written by this file, one for each
 that says what is public in its ``__all__``.
 """
 
-import ast
 import pkgutil
 import re
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,9 +18,7 @@ API = ROOT / 'docs' / 'api'
 project = 'mmattmask'
 version = release = re.search(r"'(.+)'", (PACKAGE / 'version.py').read_text())[1]
 root_doc = 'docs/index'
-include_patterns = [
-    '*.md', 'benchmarks/**.md', 'configs/**.md', 'docs/**.md', 'projects/**.md'
-]  # fmt: skip
+include_patterns = ['*.md', 'benchmarks/**.md', 'configs/**.md', 'docs/**.md']
 exclude_patterns = ['.*', 'build', 'dist', 'mmattmask', 'tests', 'work_dirs']
 
 extensions = [
@@ -45,6 +43,7 @@ html_theme = 'furo'
 html_title = f'mmattmask {version}'
 html_copy_source = False
 
+LINK = re.compile(r'\[([^\]]*)\]\(([\w./-]+)\)')
 PAGE = """# mmattmask.{name}
 
 ```{{eval-rst}}
@@ -76,16 +75,12 @@ def write_api_pages(app):
     API.mkdir(exist_ok=True)
     lines, names = [], []
     for _, name, is_package in pkgutil.iter_modules([str(PACKAGE)]):
-        tree = (
-            ast.parse((PACKAGE / name / '__init__.py').read_text())
-            if is_package
-            else None
-        )
-        public = None if tree is None else public_names(tree)
+        module = import_module(f'mmattmask.{name}') if is_package else None
+        public = sorted(getattr(module, '__all__', ()), key=str.lower)
         if public:
             page = PAGE.format(name=name, names='\n   '.join(public))
             write_if_new(API / f'{name}.md', page)
-            summary = ast.get_docstring(tree).splitlines()[0]
+            summary = module.__doc__.splitlines()[0]
             lines.append(f'- [mmattmask.{name}]({name}.md): {summary}')
             names.append(name)
     index = INDEX.format(lines='\n'.join(lines), names='\n'.join(names))
@@ -95,14 +90,6 @@ def write_api_pages(app):
             path.unlink()
 
 
-def public_names(tree):
-    """Return a module's ``__all__``, read without importing it; None without one."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == '__all__':
-            return sorted(ast.literal_eval(node.value), key=str.lower)
-    return None
-
-
 def write_if_new(path, text):
     """Leave a page alone that would not change: Sphinx would read it again."""
     if not path.exists() or path.read_text() != text:
@@ -110,18 +97,16 @@ def write_if_new(path, text):
 
 
 def lead_folders_to_readmes(app, docname, source):
-    """Links to folders lead to their README: Sphinx has no pages for folders."""
+    """Links to folders lead to their README, or nowhere: folders have no pages."""
     here = (ROOT / docname).parent
 
     def to_readme(found):
-        target = here / found.group(2)
-        if (target / 'README.md').is_file():
-            return f'{found.group(1)}{found.group(2).rstrip("/")}/README.md'
-        return found.group(0)
+        text, target = found.groups()
+        if (here / target / 'README.md').is_file():
+            return f'[{text}]({target.rstrip("/")}/README.md)'
+        return text if (here / target).is_dir() else found.group(0)
 
-    source[0] = re.sub(
-        r'(\]\(|^\[[^\]]+\]: )([\w./-]+)(?=\)|$)', to_readme, source[0], flags=re.M
-    )
+    source[0] = LINK.sub(to_readme, source[0])
 
 
 def write_start_page(app, error):

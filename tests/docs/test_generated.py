@@ -1,0 +1,93 @@
+"""What is made from other files is up to date: notebooks, tables, pictures."""
+
+import importlib.util
+import json
+import re
+import runpy
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.config_building import ROOT
+from tests.docs.pages import PAGES
+
+pytestmark = pytest.mark.onedl  # the environment with the tools of documentation
+
+EXAMPLES = sorted(path.name for path in (ROOT / 'examples').glob('*.py'))
+IMAGES = ROOT / 'docs' / 'images'
+LARGEST = 300 * 1024
+
+
+def script(name):
+    """Import a script of docs/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'docs' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_notebooks_are_up_to_date(tmp_path):
+    made = script('make_notebooks').main(tmp_path)
+    assert [path.stem for path in made] == [name[:-3] for name in EXAMPLES]
+    folder = ROOT / 'docs' / 'notebooks'
+    assert sorted(path.name for path in folder.iterdir()) == [p.name for p in made]
+    for path in made:
+        committed = (folder / path.name).read_text()
+        assert committed == path.read_text(), f'{path.name}: run make notebooks'
+
+
+@pytest.mark.parametrize('name', EXAMPLES)
+def test_notebook_is_the_script_without_outputs(name):
+    book = json.loads((ROOT / 'docs' / 'notebooks' / f'{name[:-3]}.ipynb').read_text())
+    code = [cell for cell in book['cells'] if cell['cell_type'] == 'code']
+    source = (ROOT / 'examples' / name).read_text()
+    assert len(code) >= 3
+    for cell in code:
+        assert cell['outputs'] == []
+        assert cell['execution_count'] is None
+        assert ''.join(cell['source']) in source
+
+
+@pytest.mark.parametrize('name', EXAMPLES)
+def test_example_runs(name, tmp_path, monkeypatch):
+    import matplotlib
+
+    matplotlib.use('agg')
+    from matplotlib import pyplot
+
+    drawn = []
+    monkeypatch.setattr(pyplot, 'show', lambda: drawn.append(pyplot.gcf()))
+    monkeypatch.setitem(__import__('sys').modules, 'ipywidgets', None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
+    runpy.run_path(str(ROOT / 'examples' / name))
+    pyplot.close('all')
+    assert drawn
+    assert all(figure.axes for figure in drawn)
+
+
+def test_config_table_is_up_to_date():
+    page = (ROOT / 'docs' / 'configs.md').read_text()
+    made = script('make_config_table').table()
+    assert page == made, 'run python docs/make_config_table.py'
+
+
+def test_pictures_are_small_and_shown():
+    pages = '\n'.join((ROOT / name).read_text() for name in PAGES)
+    for path in IMAGES.iterdir():
+        assert path.stat().st_size < LARGEST, path
+        assert re.search(rf'!\[[^\]]+\]\([\w./]*images/{path.name}\)', pages), path
+
+
+def test_pictures_without_a_checkpoint_are_up_to_date(tmp_path):
+    script('make_pictures').main(['--out', str(tmp_path)])
+    made = sorted(tmp_path.iterdir())
+    assert [path.name for path in made] == ['crop.png', 'policies.png']
+    for path in made:
+        new, committed = (
+            np.asarray(Image.open(each).convert('RGB'), dtype=np.float64)
+            for each in (path, IMAGES / path.name)
+        )
+        assert new.shape == committed.shape
+        assert np.abs(new - committed).mean() < 1, path.name
