@@ -161,7 +161,7 @@ CONFIG = 'configs/amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
         ('python tools/train.py configs/amt/none.py', 'no config configs/amt/none.py'),
         ('python tools/train.py $CONFIG', 'CONFIG is not set'),
         ('python tools/eval_knn.py vit-tinny-p4 FILE', 'no config and no ViT'),
-        ('python tools/eval_knn.py CONFIG', 'checkpoint'),
+        ('python tools/test.py CONFIG', 'checkpoint'),
         ('python -m mmattmask chek CONFIG', 'no command chek'),
         ('python -m mmattmask check CONFIG --gpu-s 2', 'unrecognized arguments'),
         ('python -m mmattmask check \\\n  configs/none.py', 'no config'),
