@@ -20,7 +20,7 @@ from mmengine.config import Config
 from tests.config_building import ROOT
 
 PLACEHOLDER = re.compile(r'[A-Z][A-Z_0-9]*')
-ASSIGNMENT = re.compile(r'([A-Z_a-z]\w*)=(.*)', re.DOTALL)
+ASSIGNMENT = re.compile(r'([A-Z_a-z]\w*)(\+?)=(.*)', re.DOTALL)
 VARIABLE = re.compile(r'\$(?:(\w+)|\{(\w+)\})')
 OPERATORS = ('&&', '||', '|', ';', '&')
 # Commands of others, which have no parser here.
@@ -49,8 +49,7 @@ def check_block(source: str, variables: dict[str, str], folder: Path = ROOT) -> 
     number = 0
     for line in source.replace('\\\n', ' ').splitlines():
         for words in split(line, variables):
-            while words and (found := ASSIGNMENT.fullmatch(words[0])):
-                variables[found.group(1)] = found.group(2)
+            while words and ASSIGNMENT.fullmatch(words[0]):
                 words = words[1:]
             if words:
                 check(words, folder)
@@ -75,8 +74,10 @@ def split(line: str, variables: dict[str, str]) -> list[list[str]]:
             commands.append([])
             continue
         word = VARIABLE.sub(value_of, word)
-        if not commands[-1] and (found := ASSIGNMENT.fullmatch(word)):
-            variables[found.group(1)] = found.group(2)
+        found = ASSIGNMENT.fullmatch(word)
+        if found and all(map(ASSIGNMENT.fullmatch, commands[-1])):
+            name, more, value = found.groups()
+            variables[name] = (variables.get(name, '') if more else '') + value
         commands[-1].append(word)
     return [words for words in commands if words]
 

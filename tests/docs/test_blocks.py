@@ -1,7 +1,9 @@
 """Every block of code in the documentation does what it says."""
 
+import ast
 import doctest
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS, DefaultScope
 
-from tests.config_building import ROOT
+from tests.config_building import ROOT, SHIPPED
 from tests.docs.commands import CommandError, check_block
 from tests.docs.pages import (
     PAGES,
@@ -139,6 +141,7 @@ def test_blocks_of_page(name, workspace, monkeypatch):
     assert evaluate(document) == fences
 
 
+INLINE = re.compile(r'(?<!`)`((?:python|make|mim|torchrun|tools/dist)[^`]*? [^`]+)`')
 SHELLS = ('shell', 'bash', 'sh', 'console')
 
 
@@ -151,6 +154,23 @@ def give_small_stl10(monkeypatch):
 
 
 CONFIG = 'configs/amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+
+
+@pytest.mark.parametrize('name', PAGES)
+def test_commands_in_sentences(name, workspace):
+    for command in INLINE.findall((ROOT / name).read_text()):
+        check_block(' '.join(command.split()).replace('DATA=<folder>', 'DATA=x'), {})
+
+
+@pytest.mark.parametrize('name', [n for n in SHIPPED if '/demo/' not in n])
+def test_command_in_docstring_of_config(name):
+    docstring = ast.get_docstring(ast.parse((ROOT / name).read_text()))
+    command = re.search(
+        r'^Command[\w ,]*:(.+?)^\w+:', docstring, re.DOTALL | re.MULTILINE
+    )
+    lines = (line.strip() for line in command.group(1).strip().splitlines())
+    # the address of a first machine is the reader's
+    assert check_block('\n'.join(lines), {'HOST': 'first'})
 
 
 @pytest.mark.parametrize(
