@@ -21,9 +21,8 @@ for name in list_models():
 `init_cfg=dict(type='Pretrained', _scope_='mmattmask', checkpoint='mmattmask://NAME')`,
 and for all tools. `tools/eval_knn.py NAME` and `tools/eval_linear.py NAME` need no
 other checkpoint. After `mmattmask.zoo.register()`,
-`mmpretrain.get_model(NAME, pretrained=True)` works too, and `mmattmask://NAME` for
-`load_from` and stock `init_cfg`. `mmattmask.zoo.normalisation(NAME)` is what the images
-are normalised with.
+`mmpretrain.get_model(NAME, pretrained=True)` works too.
+`mmattmask.zoo.normalisation(NAME)` is what the images are normalised with.
 
 """
 EMPTY = """No model is published yet. `python tools/publish_model.py --help` says how to

@@ -7,6 +7,7 @@ import mmpretrain
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import load_checkpoint
 from mmpretrain.apis.model import ModelHub
 from mmpretrain.models import VisionTransformer
 from safetensors.torch import save_file
@@ -173,6 +174,15 @@ def test_frozen_teacher_is_not_needed(run, zoo, tmp_path):
     assert torch.isfinite(model.train().loss(IMAGES, [None] * 3)['loss'])
     vit = get_model('gpa', pretrained=True, backbone_only=True, out_type='raw')
     torch.testing.assert_close(vit(IMAGES)[-1], expected[-1])
+
+
+def test_runs_load_from_the_zoo(published):
+    model = get_model(NAME)
+    load_checkpoint(model, f'mmattmask://{NAME}', strict=True)
+    expected = get_model(NAME, pretrained=True).state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in model.state_dict().items())
+    with pytest.raises(ValueError, match="no model 'none'"):
+        load_checkpoint(model, 'mmattmask://none')
 
 
 def test_encoder_that_is_no_vit(published, monkeypatch):
