@@ -3,6 +3,7 @@
 # make test-official   the pre-training tests on the official OpenMMLab packages
 # make docs            build/docs/index.html: guides, configs, API
 # make notebooks       docs/notebooks from examples/
+# make upstream        build/upstream/projects: parts for a pull request to MMPretrain
 # make lint | format | wheel | clean
 #
 # PYTHON names the interpreter to build .venv with (3.10, 3.11 or 3.12);
@@ -10,7 +11,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test test-official docs notebooks lint format wheel clean
+.PHONY: demo test test-official docs notebooks upstream lint format wheel clean
 
 INPUTS := setup.py pyproject.toml requirements/tested.txt requirements/install.sh
 # More threads than cores slow PyTorch down; so do many threads on small tensors.
@@ -51,6 +52,9 @@ docs: .venv/.ready-dev
 
 notebooks: .venv/.ready-dev
 	.venv/bin/python docs/make_notebooks.py
+
+upstream: .venv/.ready-dev
+	.venv/bin/python -m projects.export build/upstream
 
 wheel: .venv/.ready-demo
 	rm -rf build dist
