@@ -1,4 +1,4 @@
-"""``'mmattmask://NAME'`` for MMEngine: ``load_from`` and ``init_cfg`` of any package."""
+"""``'mmattmask://NAME'`` for MMEngine: for ``load_from`` and any ``init_cfg``."""
 
 from typing import Any
 
