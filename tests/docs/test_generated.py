@@ -1,9 +1,11 @@
 """What is made from other files is up to date: notebooks, tables, pictures."""
 
 import importlib.util
+import itertools
 import json
 import re
 import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -58,13 +60,28 @@ def test_example_runs(name, tmp_path, monkeypatch):
 
     drawn = []
     monkeypatch.setattr(pyplot, 'show', lambda: drawn.append(pyplot.gcf()))
-    monkeypatch.setitem(__import__('sys').modules, 'ipywidgets', None)
+    monkeypatch.setitem(sys.modules, 'ipywidgets', None)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
     runpy.run_path(str(ROOT / 'examples' / name))
     pyplot.close('all')
     assert drawn
     assert all(figure.axes for figure in drawn)
+
+
+def test_mask_to_explore_stands_all_sliders(tmp_path, monkeypatch):
+    import matplotlib
+
+    matplotlib.use('agg')
+    monkeypatch.setitem(sys.modules, 'ipywidgets', None)
+    names = runpy.run_path(str(ROOT / 'examples' / 'explore_a_mask.py'))
+    for policy in names['POLICIES']:
+        for mask_ratio, throw_ratio in itertools.product((0.05, 0.9), (0.0, 0.9)):
+            picture, counts = names['draw'](policy, mask_ratio, throw_ratio, 1.0)
+            visible, masked, thrown = map(int, counts.split('|'))
+            assert visible + masked + thrown == 196
+            assert min(visible, masked) > 0
+            assert picture.shape == names['image'].shape
 
 
 def test_config_table_is_up_to_date():
