@@ -8,6 +8,7 @@ There is no list of models beside the folders.
 import dataclasses
 import hashlib
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,15 @@ class Entry:
     def provenance(self) -> str:
         """One sentence: what data, what budget, what machine, what accuracy."""
         data = self.metadata
-        numbers = ', '.join(f'{name} {value:g}' for name, value in self.metrics.items())
         return (
             f'{data["Training Data"]}; {data["Budget"]}; on '
-            f'{data["Training Resources"]}; {numbers}'
+            f'{data["Training Resources"]}; {listed(self.metrics)}'
         )
+
+
+def listed(metrics: Mapping[str, float]) -> str:
+    """Return numbers and their names for people."""
+    return ', '.join(f'{name}: {value:g}' for name, value in metrics.items())
 
 
 def list_models(pattern: str = '*') -> list[str]:

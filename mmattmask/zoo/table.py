@@ -1,6 +1,6 @@
 """docs/zoo.md: the zoo's models as their metafiles describe them."""
 
-from mmattmask.zoo.entries import Entry, find_entry, list_models
+from mmattmask.zoo.entries import Entry, find_entry, list_models, listed
 
 HEAD = """# Model zoo
 
@@ -52,8 +52,7 @@ def row(entry: Entry) -> tuple[str, ...]:
     """Return the cells of a model."""
     data = entry.metadata
     results = [
-        f'{result["Dataset"]}: '
-        + ', '.join(f'{name} {value:g}' for name, value in result['Metrics'].items())
+        f'{listed(result["Metrics"])} ({result["Dataset"]})'
         for result in entry.meta['Results']
     ]
     return (

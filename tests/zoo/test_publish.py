@@ -55,8 +55,8 @@ def test_metafile(published, zoo):
     assert data['Source Config'] == 'small.py'
     assert published.entry.metrics == {'k-NN top-1, k = 10': 12.5, 'linear top-1': 13}
     assert published.entry.provenance == (
-        '8 images of noise; 2 epochs, 3 seconds; on 1 core; k-NN top-1, k = 10 12.5, '
-        'linear top-1 13'
+        '8 images of noise; 2 epochs, 3 seconds; on 1 core; k-NN top-1, k = 10: 12.5, '
+        'linear top-1: 13'
     )
 
 
@@ -179,6 +179,7 @@ def test_command(run, zoo, results, tmp_path):
     page = (docs / 'zoo.md').read_text()
     assert page == render()
     assert f'| `{NAME}` |' in page
+    assert 'k-NN top-1, k = 10: 12.5, linear top-1: 13 (noise) |' in page
     with pytest.raises(SystemExit, match='--force'):
         main(docs, [*argv, '--results', str(results)])
     shutil.rmtree(zoo)
