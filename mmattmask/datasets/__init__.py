@@ -4,6 +4,7 @@ from mmattmask.datasets.concat import ConcatDataset
 from mmattmask.datasets.generate_mask import GenerateMask
 from mmattmask.datasets.multi_crop import MultiCrop, ViewSample, view_samples
 from mmattmask.datasets.multi_view import MultiView
+from mmattmask.datasets.packed_images import PackedImages
 from mmattmask.datasets.stl10 import STL10
 from mmattmask.datasets.subset import first_per_class
 from mmattmask.datasets.tiny_imagenet import TinyImageNet
@@ -25,6 +26,7 @@ __all__ = [
     'MultiCrop',
     'MultiView',
     'PackInputs',
+    'PackedImages',
     'RandomCrop',
     'RandomResizedCrop',
     'RandomResizedCropAndInterpolationWithTwoPic',

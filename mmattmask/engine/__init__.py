@@ -2,6 +2,7 @@
 
 from mmattmask.engine.attention_refresh_hook import AttentionRefreshHook
 from mmattmask.engine.check_maps_hook import CheckMapsHook
+from mmattmask.engine.clock_hook import ClockHook
 from mmattmask.engine.decay_groups import DecayGroupsOptimWrapperConstructor
 from mmattmask.engine.ema_teacher_hook import EMATeacherHook
 from mmattmask.engine.epoch_seed_hook import EpochSeedHook
@@ -20,6 +21,7 @@ from mmattmask.engine.teacher_temperature_hook import TeacherTemperatureHook
 __all__ = [
     'AttentionRefreshHook',
     'CheckMapsHook',
+    'ClockHook',
     'DecayGroupsOptimWrapperConstructor',
     'EMATeacherHook',
     'EpochSeedHook',

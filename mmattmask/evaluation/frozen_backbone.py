@@ -23,7 +23,7 @@ ARCHS = {
 }
 # What only pre-training uses.
 OPTIONAL = (r'mask_token', r'masked_embed')
-IN_MEMORY = ('CIFAR10', 'CIFAR100')
+IN_MEMORY = ('CIFAR10', 'CIFAR100', 'PackedImages')
 
 
 def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, Any]:

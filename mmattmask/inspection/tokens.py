@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mmpretrain.models import MAEViT
 from torch import nn
 
+from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedMAEDecoder, SimMIMViT
 from mmattmask.models.data_preprocessor import MaskRewriter
@@ -40,17 +41,22 @@ class Cost:
         return self.flops / self.stock_flops
 
 
-def patch_budget(guidance: Guidance, image_size: tuple[int, int]) -> PatchBudget | None:
+def patch_budget(
+    guidance: Guidance,
+    image_size: tuple[int, int],
+    generator: BaseMaskGenerator | None = None,
+) -> PatchBudget | None:
     """Return the patches that are visible, masked and thrown.
 
     Args:
         guidance: Who decides; its cells may hold several patches.
         image_size: Height and width in px.
+        generator: The policy. Defaults to that of scored images.
 
     Returns:
         The counts; None without a policy or where images differ.
     """
-    generator = guidance.mask_generator
+    generator = generator or guidance.mask_generator
     if generator is None or generator.variable_counts:
         return None
     height, width = guidance.policy_grid(image_size)

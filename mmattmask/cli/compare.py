@@ -1,0 +1,87 @@
+"""Pre-train and evaluate several policies at equal budgets; one table at the end."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+
+from mmattmask.comparison.plan import BUDGETS, read_comparison
+from mmattmask.comparison.pool import Pool
+from mmattmask.comparison.report import write_results
+from mmattmask.comparison.study import Study
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        description='Pre-train with several mask policies, at equal encoder tokens and '
+        'at equal time, evaluate, and write one table with intervals. Run it again to '
+        'go on after an interruption.'
+    )
+    parser.add_argument('comparison', help='a file such as configs/study/*-p4.py')
+    parser.add_argument(
+        '--work-dir', help='default: work_dirs/<name of the comparison>'
+    )
+    parser.add_argument('--runs', nargs='+', metavar='NAME', help='only these')
+    parser.add_argument('--seeds', nargs='+', type=int, help="instead of the file's")
+    parser.add_argument(
+        '--budgets', nargs='+', choices=BUDGETS, help="instead of the file's"
+    )
+    parser.add_argument(
+        '--devices',
+        nargs='+',
+        metavar='GPU',
+        help='one run at a time on each: numbers of GPUs, or cpu several times '
+        '(default: all GPUs, or as many CPU processes as --threads leaves room for)',
+    )
+    parser.add_argument(
+        '--threads', type=int, default=1, help='of each process on the CPU (1)'
+    )
+    parser.add_argument(
+        '--report-only', action='store_true', help='write the table of what is there'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help="override the comparison's file, such as epochs=400",
+    )
+    return parser.parse_args(argv)
+
+
+def default_devices(threads: int) -> list[str]:
+    """Return all GPUs, or one CPU process for every ``threads`` cores."""
+    gpus = torch.cuda.device_count()
+    if gpus:
+        return [str(gpu) for gpu in range(gpus)]
+    return ['cpu'] * max(1, (os.cpu_count() or 1) // threads)
+
+
+def main(argv: Sequence[str] | None = None) -> str:
+    """Run ``tools/compare.py``; return what it prints last."""
+    args = parse_args(argv)
+    try:
+        comparison = read_comparison(
+            args.comparison, args.cfg_options, args.runs, args.seeds, args.budgets
+        )
+        work_dir = Path(args.work_dir or Path('work_dirs') / comparison.name)
+        study = Study(comparison, work_dir)
+        study.check_finished()
+        failures: list[str] = []
+        if not args.report_only:
+            # ends the workers too, as Ctrl-C does
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit('error: terminated'))
+            pool = Pool(args.devices or default_devices(args.threads), args.threads)
+            failures = pool.work(study.to_do(), study)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f'error: {error}')
+    text = write_results(study)
+    if failures:
+        sys.exit('\n'.join([text, f'{len(failures)} runs failed:', *failures]))
+    return text

@@ -1,0 +1,84 @@
+"""How many epochs a policy gets at an equal budget."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from statistics import median
+
+from mmengine.config import Config
+
+from mmattmask.comparison.plan import Entry
+from mmattmask.inspection.plan import Plan, read_plan
+from mmattmask.inspection.tokens import cost, patch_budget
+
+
+def tokens_per_image(entry: Entry, cfg: Config) -> float:
+    """Return the tokens that the encoder is trained on per image, mean over the run.
+
+    Before the first refresh an attention-guided policy masks at random, often with
+    other counts. Refreshes and frozen teachers are not counted: time counts them.
+
+    Raises:
+        ValueError: If they cannot be counted and the entry does not say them.
+    """
+    if entry.encoder_tokens is not None:
+        return float(entry.encoder_tokens)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of stock layers on torch's meta device
+        plan = read_plan(cfg, str(entry.config), gpus=1)
+    if plan.guidance is None or plan.errors:
+        reason = '; '.join(plan.errors) or 'the model is not guided'
+        raise ValueError(f'run {entry.name}: its tokens cannot be counted: {reason}')
+    random_share = _share_without_score(plan)
+    policies = (
+        (plan.guidance.warmup_mask_generator, random_share),
+        (plan.guidance.mask_generator, 1 - random_share),
+    )
+    total = 0.0
+    for generator, share in policies:
+        budget = patch_budget(plan.guidance, plan.image_size, generator)
+        found = cost(plan.model, budget)
+        if found is None:
+            raise ValueError(
+                f'run {entry.name}: the tokens of {type(plan.model).__name__} cannot '
+                'be counted: give encoder_tokens'
+            )
+        total += share * found.encoder_tokens
+    return total
+
+
+def _share_without_score(plan: Plan) -> float:
+    """Return the share of the run before the first refresh."""
+    if plan.cached_scorer is None:
+        return 0.0
+    (hook, *_) = plan.hooks_of('AttentionRefreshHook') or [None]
+    total, unit = plan.total
+    if hook is None or hook.schedule.unit != unit:
+        return 1.0 if hook is None else 0.0
+    return min(1.0, hook.schedule.begin / total)
+
+
+def epochs_of_equal(cost_of: Callable[[int], float], budget: float, guess: int) -> int:
+    """Return the epochs whose cost is nearest to a budget, at least 1.
+
+    Args:
+        cost_of: Cost of a number of epochs; grows with it.
+        budget: In the same unit.
+        guess: Epochs to begin the search with.
+
+    Raises:
+        ValueError: If a cost is not positive.
+    """
+    if cost_of(guess) <= 0 or budget <= 0:
+        raise ValueError(f'cost {cost_of(guess)} and budget {budget} must be positive')
+    epochs = max(1, round(guess * budget / cost_of(guess)))
+    while epochs > 1 and cost_of(epochs) > budget:
+        epochs -= 1
+    while cost_of(epochs + 1) <= budget:
+        epochs += 1
+    nearer = budget - cost_of(epochs) > cost_of(epochs + 1) - budget
+    return epochs + 1 if nearer else epochs
+
+
+def seconds_per_epoch(rows: list[Mapping]) -> float:
+    """Return the median of runs, refreshes and first passes of teachers included."""
+    return median(row['seconds'] / row['epochs'] for row in rows)

@@ -1,0 +1,166 @@
+"""What a finished run is worth: k-NN, linear probe, and fine-tuning if asked for."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmattmask.cli.launch import drop_amp_without_accelerator, set_loader_defaults
+from mmattmask.evaluation.eval_data import (
+    check_same_classes,
+    labelled_images,
+    whole_view,
+)
+from mmattmask.evaluation.extraction import extract_features
+from mmattmask.evaluation.features import FrozenFeatures, Kind
+from mmattmask.evaluation.frozen_backbone import load_backbone, normalisation_of
+from mmattmask.evaluation.knn import knn_accuracy, nearest_neighbours
+from mmattmask.evaluation.linear import SWEEP
+from mmattmask.evaluation.linear_probe import (
+    LinearProbe,
+    ProbeSettings,
+    fixed_features,
+)
+from mmattmask.scorers.self_attention import image_size_of
+
+HELD_OUT = 10  # one training image in so many chooses the probe's learning rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How runs are evaluated; the same for all of them.
+
+    Attributes:
+        train: Config of the labelled dataset to learn from.
+        test: Config of the one that is classified.
+        features: Of which tokens; see :class:`FrozenFeatures`.
+        k: Neighbours that vote; 0 leaves k-NN out.
+        linear_epochs: Of the linear probe on features made once; 0 leaves it out.
+        finetune: Config of a transfer run whose ``model.backbone.init_cfg`` takes the
+            checkpoint, below the comparison's folder; None leaves it out.
+        batch_size: Images per step.
+        num_workers: Loader processes.
+    """
+
+    train: dict[str, Any]
+    test: dict[str, Any]
+    features: Sequence[Kind] = ('cls', 'mean')
+    k: int = 20
+    linear_epochs: int = 20
+    finetune: str | None = None
+    batch_size: int = 256
+    num_workers: int = 0
+
+    def __post_init__(self) -> None:
+        if self.k < 0 or self.linear_epochs < 0:
+            raise ValueError(
+                f'k ({self.k}) and linear_epochs ({self.linear_epochs}) must be at '
+                'least 0'
+            )
+
+
+def evaluate(
+    how: Evaluation, cfg: Config, checkpoint: Path, work_dir: Path, device: str
+) -> dict[str, float]:
+    """Measure a checkpoint.
+
+    Args:
+        how: What to measure.
+        cfg: The pre-training config.
+        checkpoint: Its last weights; of iBOT the teacher is evaluated.
+        work_dir: For the probe's state and the fine-tuning.
+        device: Such as ``'cpu'``.
+
+    Returns:
+        Top-1 accuracy in percent on the test images, by measure: ``knn_cls``,
+        ``linear_mean``, ``finetune`` and so on.
+    """
+    backbone, _ = load_backbone(cfg.model.backbone.to_dict(), checkpoint)
+    size = image_size_of(backbone)
+    train, test = (
+        labelled_images(config, whole_view(size), size)
+        for config in (how.train, how.test)
+    )
+    check_same_classes(train, test)
+    model = FrozenFeatures(backbone, how.features, normalisation_of(cfg)).to(device)
+    loading = (how.batch_size, how.num_workers)
+    bank, labels = extract_features(model, train, 'train', *loading)
+    query, target = extract_features(model, test, 'test', *loading)
+    results = {}
+    for kind in how.features:
+        if how.k:
+            similarity, rows = nearest_neighbours(query[kind], bank[kind], how.k)
+            found = knn_accuracy(similarity, labels[rows], target, (how.k,))
+            results[f'knn_{kind}'] = found[how.k].top1
+        if how.linear_epochs:
+            results[f'linear_{kind}'] = linear_accuracy(
+                (bank[kind], labels),
+                (query[kind], target),
+                how.linear_epochs,
+                work_dir / f'linear-{kind}.pth',
+                device,
+            )
+    if how.finetune is not None:
+        results['finetune'] = finetune(how, checkpoint, work_dir / 'finetune')
+    return results
+
+
+def linear_accuracy(
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    epochs: int,
+    state: Path,
+    device: str,
+) -> float:
+    """Return the test accuracy of a linear probe after its last epoch, in percent.
+
+    The learning rate, one of 45, is chosen on every tenth training image, which the
+    probe does not learn from; the test images choose nothing. Features are standardised
+    with the training features' mean and standard deviation.
+
+    Args:
+        train: Features (N, D) and class indices (N,).
+        test: Features (M, D) and class indices (M,).
+        epochs: Passes over the training features.
+        state: File to go on from after an interruption.
+        device: Such as ``'cpu'``.
+    """
+    features, labels = train
+    mean, std = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
+    features, query = (features - mean) / std, (test[0] - mean) / std
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    held[::HELD_OUT] = True
+    settings = ProbeSettings(SWEEP, epochs)
+    classes = int(labels.max()) + 1
+    probe = LinearProbe.build(settings, features.shape[1], classes, state, device)
+    own, chosen_on = ~held, (features[held], labels[held])
+    batches = fixed_features(features[own], labels[own], device)
+    history = probe.run(int(own.sum()), batches, *chosen_on)
+    best = int(history.accuracy[-1, :, 0].argmax())
+    return float(probe.sweep.accuracy(query, test[1])[best, 0])
+
+
+def finetune(how: Evaluation, checkpoint: Path, work_dir: Path) -> float:
+    """Fine-tune by the evaluation's config; return its last top-1 in percent.
+
+    Raises:
+        ValueError: If the config measures no top-1 accuracy.
+    """
+    cfg = Config.fromfile(how.finetune)
+    cfg.model.backbone.init_cfg.checkpoint = str(checkpoint)
+    cfg.work_dir, cfg.resume = str(work_dir), True
+    set_loader_defaults(cfg, ('train_dataloader', 'val_dataloader'), {})
+    drop_amp_without_accelerator(cfg)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    metrics = runner.val()
+    if 'accuracy/top1' not in metrics:
+        raise ValueError(
+            f'{how.finetune} measures {sorted(metrics)}, not accuracy/top1'
+        )
+    return float(metrics['accuracy/top1'])

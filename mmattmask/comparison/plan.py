@@ -1,0 +1,244 @@
+"""What is compared: a file that lists configs, seeds and budgets, and its runs."""
+
+import copy
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from mmengine.config import Config
+
+from mmattmask.comparison.stretch import stretch
+
+Budget = Literal['images', 'tokens', 'time']
+BUDGETS: tuple[Budget, ...] = get_args(Budget)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One policy in one host.
+
+    Attributes:
+        name: In file names and tables.
+        config: The pre-training config.
+        title: How the table calls it.
+        host: The algorithm, for the table.
+        options: As of ``--cfg-options``.
+        teacher: The entry whose run with the same seed and budget is the frozen
+            teacher; its checkpoint is put where ``teacher_key`` says.
+        teacher_key: Where in the config.
+        encoder_tokens: Per image, for hosts whose tokens cannot be counted.
+        budgets: At which budgets it is run.
+    """
+
+    name: str
+    config: Path
+    title: str
+    host: str
+    options: dict[str, Any]
+    teacher: str | None
+    teacher_key: str
+    encoder_tokens: float | None
+    budgets: tuple[Budget, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A comparison, see ``configs/study``.
+
+    Attributes:
+        name: Of its file.
+        entries: By name, in the order of the table.
+        baseline: The entry that sets the budgets and that others are compared with.
+        epochs: Of the baseline.
+        seeds: Every entry is run once with each.
+        budgets: What is held equal: ``'images'`` seen, encoder ``'tokens'``, or
+            ``'time'`` spent on training.
+        evaluation: See :class:`mmattmask.comparison.evaluate.Evaluation`.
+    """
+
+    name: str
+    entries: dict[str, Entry]
+    baseline: str
+    epochs: int
+    seeds: tuple[int, ...]
+    budgets: tuple[Budget, ...]
+    evaluation: dict[str, Any]
+
+    def runs(self) -> list['Run']:
+        """List all runs; those of the first seeds come first within a budget."""
+        return [
+            Run(entry.name, budget, seed)
+            for budget in self.budgets
+            for seed in self.seeds
+            for entry in self.entries.values()
+            if budget in entry.budgets
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training: an entry at a budget with a seed."""
+
+    entry: str
+    budget: Budget
+    seed: int
+
+    def __str__(self) -> str:
+        return f'{self.entry}-{self.budget}-seed{self.seed}'
+
+
+def read_comparison(
+    path: str | Path,
+    options: dict[str, Any] | None = None,
+    only: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    budgets: Sequence[str] | None = None,
+) -> Comparison:
+    """Read the file of a comparison.
+
+    Args:
+        path: A config with ``runs``, ``baseline``, ``epochs``, ``seeds``, ``budgets``
+            and ``evaluation``.
+        options: As of ``--cfg-options``, for this file.
+        only: Entries to keep; the baseline and teachers stay.
+        seeds: Instead of the file's.
+        budgets: Instead of the file's.
+
+    Raises:
+        ValueError: If something is missing, unknown or contradictory.
+        FileNotFoundError: If a config is missing.
+    """
+    path = Path(path)
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
+    for key in ('runs', 'baseline', 'epochs', 'seeds', 'budgets', 'evaluation'):
+        if key not in cfg:
+            raise ValueError(f'{path} has no {key}: it is no comparison')
+    chosen = tuple(budgets or cfg.budgets)
+    unknown = set(chosen) - set(BUDGETS)
+    if unknown:
+        raise ValueError(f'budgets are {BUDGETS}, got {sorted(unknown)}')
+    if 'time' in chosen and 'tokens' not in chosen and 'images' not in chosen:
+        raise ValueError(
+            "budget 'time' is measured on the runs of 'tokens' or 'images': add one"
+        )
+    entries = {
+        name: _entry(name, dict(run), path.parent, chosen)
+        for name, run in cfg.runs.items()
+    }
+    _check(entries, cfg.baseline, cfg.epochs)
+    if only is not None:
+        entries = _keep(entries, only, cfg.baseline)
+    return Comparison(
+        path.stem,
+        entries,
+        cfg.baseline,
+        int(cfg.epochs),
+        tuple(seeds if seeds is not None else cfg.seeds),
+        chosen,
+        _evaluation(cfg.evaluation.to_dict(), path.parent),
+    )
+
+
+def _evaluation(evaluation: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Find the config of fine-tuning.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+    """
+    if evaluation.get('finetune') is None:
+        return evaluation
+    config = folder / evaluation['finetune']
+    if not config.is_file():
+        raise FileNotFoundError(f'evaluation: there is no config {config}')
+    return dict(evaluation, finetune=str(config))
+
+
+def _entry(
+    name: str, run: dict[str, Any], folder: Path, chosen: Sequence[Budget]
+) -> Entry:
+    """Read one entry of ``runs``."""
+    known = {field.name for field in dataclasses.fields(Entry)} - {'name'}
+    if 'config' not in run or set(run) - known:
+        raise ValueError(
+            f'run {name} needs a config and may have {sorted(known)}, got {sorted(run)}'
+        )
+    config = folder / run['config']
+    if not config.is_file():
+        raise FileNotFoundError(f'run {name}: there is no config {config}')
+    return Entry(
+        name,
+        config,
+        run.get('title', name),
+        run.get('host', 'MAE'),
+        dict(run.get('options') or {}),
+        run.get('teacher'),
+        run.get('teacher_key', 'model.scorer.checkpoint'),
+        run.get('encoder_tokens'),
+        tuple(b for b in chosen if b in run.get('budgets', chosen)),
+    )
+
+
+def _check(entries: dict[str, Entry], baseline: str, epochs: int) -> None:
+    """Raise ValueError for names that do not exist and a teacher with a teacher."""
+    if baseline not in entries:
+        raise ValueError(f'baseline {baseline!r} is none of {list(entries)}')
+    if epochs < 1:
+        raise ValueError(f'epochs must be at least 1, got {epochs}')
+    for entry in entries.values():
+        teacher = entries.get(entry.teacher or '')
+        if entry.teacher and (teacher is None or teacher.teacher):
+            raise ValueError(
+                f'the teacher of {entry.name}, {entry.teacher!r}, must be an entry '
+                'without a teacher'
+            )
+
+
+def _keep(
+    entries: dict[str, Entry], only: Sequence[str], baseline: str
+) -> dict[str, Entry]:
+    """Keep what is asked for and what that needs."""
+    unknown = set(only) - set(entries)
+    if unknown:
+        raise ValueError(f'no run is called {sorted(unknown)}, there are {[*entries]}')
+    wanted = {*only, baseline, *(entries[name].teacher for name in only)}
+    return {name: entry for name, entry in entries.items() if name in wanted}
+
+
+@cache
+def _read(config: Path) -> Config:
+    return Config.fromfile(config)
+
+
+def run_config(entry: Entry, run: Run, epochs: int) -> Config:
+    """Return the config of one run, without the place of its teacher.
+
+    Args:
+        entry: The run's entry.
+        run: Says the seed.
+        epochs: Length of the run; the schedule is stretched to it.
+    """
+    cfg = copy.deepcopy(_read(entry.config))
+    cfg.merge_from_dict(copy.deepcopy(entry.options))
+    stretch(cfg, epochs)
+    cfg.randomness = dict(seed=run.seed, diff_rank_seed=True)
+    return cfg
+
+
+def settings_hash(cfg: Config, evaluation: dict[str, Any]) -> str:
+    """Hash what a run's result depends on, except machine, code and place of data."""
+    parts = _without_places([cfg.to_dict(), evaluation])
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_places(v) for k, v in value.items() if k != 'data_root'}
+    if isinstance(value, list | tuple):
+        return [_without_places(item) for item in value]
+    return value

@@ -1,0 +1,139 @@
+"""Run what is ready, as many at once as there is room for, and say how long is left."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from mmengine.logging import print_log
+
+from mmattmask.comparison.plan import Run
+
+POLL_SECONDS = 0.5
+LOG = 'log.txt'
+
+
+class Work(Protocol):
+    """What a pool asks about runs."""
+
+    def is_done(self, run: Run) -> bool:
+        """Return whether nothing is left to do."""
+
+    def prepare(self, run: Run) -> Path | None:
+        """Return the folder of a run that can start, or None while others must end.
+
+        Raises:
+            ValueError: If it can never start.
+        """
+
+
+class Pool:
+    """Worker processes, one per slot.
+
+    Args:
+        devices: One slot for each: a number is a GPU, ``'cpu'`` none.
+        threads: Of each process on a CPU.
+    """
+
+    def __init__(self, devices: Sequence[str], threads: int) -> None:
+        self.devices = list(devices)
+        self.threads = threads
+        self._working: dict[int, tuple[Run, subprocess.Popen, float, Path]] = {}
+        self._seconds: list[float] = []
+
+    def work(self, runs: Sequence[Run], work: Work) -> list[str]:
+        """Run everything.
+
+        Args:
+            runs: In the order of preference.
+            work: Prepares them. An error there counts as the run's failure.
+
+        Returns:
+            One sentence for each run that failed or could not start.
+        """
+        waiting, failures, total = list(runs), [], len(runs)
+        try:
+            while waiting or self._working:
+                failures += self._collect(total, len(waiting))
+                waiting = [run for run in waiting if not work.is_done(run)]
+                started = self._start_ready(waiting, work, failures)
+                if not self._working and not started and waiting:
+                    failures += [f'{run}: what it needs has failed' for run in waiting]
+                    break
+                time.sleep(POLL_SECONDS)
+        finally:
+            self.stop()
+        return failures
+
+    def _start_ready(self, waiting: list[Run], work: Work, failures: list[str]) -> bool:
+        """Fill free slots; return whether a run left the queue."""
+        left = False
+        for slot in range(len(self.devices)):
+            if slot in self._working:
+                continue
+            for run in list(waiting):
+                try:
+                    folder = work.prepare(run)
+                except (ValueError, FileNotFoundError) as error:
+                    waiting.remove(run)
+                    failures.append(f'{run}: {error}')
+                    left = True
+                    continue
+                if folder is not None:
+                    waiting.remove(run)
+                    self._start(slot, run, folder)
+                    left = True
+                    break
+        return left
+
+    def _start(self, slot: int, run: Run, folder: Path) -> None:
+        device = self.devices[slot]
+        environment = dict(
+            os.environ,
+            OMP_NUM_THREADS=str(self.threads),
+            CUDA_VISIBLE_DEVICES='' if device == 'cpu' else device,
+        )
+        command = [sys.executable, '-m', 'mmattmask.comparison.worker', str(folder)]
+        with (folder / LOG).open('a') as log:
+            process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
+        print_log(f'{run}: started ({folder / LOG})', logger='current')
+        self._working[slot] = (run, process, time.monotonic(), folder)
+
+    def _collect(self, total: int, waiting: int) -> list[str]:
+        """Take finished processes out; return a sentence for each that failed."""
+        failures = []
+        for slot, (run, process, start, folder) in list(self._working.items()):
+            if process.poll() is None:
+                continue
+            del self._working[slot]
+            if process.returncode:
+                failures.append(f'{run}: exit {process.returncode}, {folder / LOG}')
+                print_log(failures[-1], logger='current')
+                continue
+            self._seconds.append(time.monotonic() - start)
+            left = waiting + len(self._working)
+            mean = sum(self._seconds) / len(self._seconds)
+            eta = mean * left / len(self.devices)
+            print_log(
+                f'{run}: done in {self._seconds[-1]:.0f} s, {total - left}/{total} '
+                f'runs, eta {eta / 60:.0f} min',
+                logger='current',
+            )
+        return failures
+
+    def stop(self) -> None:
+        """End processes that still work; what they have done is not lost."""
+        for _, process, _, _ in self._working.values():
+            process.terminate()
+        for _, process, _, _ in self._working.values():
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._working.clear()

@@ -1,0 +1,224 @@
+"""A comparison in a folder: its runs, the rows they leave, and what is still to do."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mmattmask.comparison.budget import (
+    epochs_of_equal,
+    seconds_per_epoch,
+    tokens_per_image,
+)
+from mmattmask.comparison.plan import (
+    Budget,
+    Comparison,
+    Entry,
+    Run,
+    run_config,
+    settings_hash,
+)
+from mmattmask.comparison.worker import CONFIG, JOB, ROW, write_json
+
+EPOCHS = 'epochs.json'
+Row = dict[str, Any]
+
+
+class Study:
+    """The state of a comparison below one folder.
+
+    Args:
+        comparison: What is compared.
+        work_dir: Holds one folder per run; made if missing.
+
+    Raises:
+        ValueError: If the epochs that were fixed earlier there do not fit.
+    """
+
+    def __init__(self, comparison: Comparison, work_dir: str | Path) -> None:
+        self.comparison = comparison
+        self.work_dir = Path(work_dir)
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        self._tokens: dict[tuple[str, int], float] = {}
+        self._epochs = self._read_epochs()
+
+    def _read_epochs(self) -> dict[str, int]:
+        """Read epochs that are fixed: later rows must not change them."""
+        file = self.work_dir / EPOCHS
+        found = json.loads(file.read_text()) if file.exists() else {}
+        base, own = found.get('baseline'), self._baseline_key()
+        if base is not None and base != own:
+            raise ValueError(
+                f'{self.work_dir} holds a comparison with the baseline {base}, not '
+                f'{own}: give another --work-dir'
+            )
+        found['baseline'] = own
+        return found
+
+    def _baseline_key(self) -> str:
+        return f'{self.comparison.baseline}, {self.comparison.epochs} epochs'
+
+    def rows(self) -> list[Row]:
+        """Return the rows of finished runs, in the order of the plan.
+
+        A run that would be one of another budget, epoch for epoch, is that one's row.
+        """
+        found = []
+        for run in self.comparison.runs():
+            row = self.row(run)
+            if row is not None:
+                found.append(row)
+        return found
+
+    def row(self, run: Run) -> Row | None:
+        """Return a finished run's row, or None."""
+        path = self.folder(run) / ROW
+        if path.exists():
+            return json.loads(path.read_text())
+        twin = self._twin(run)
+        row = None if twin is None else self.row(twin)
+        return None if row is None else dict(row, budget=run.budget)
+
+    def folder(self, run: Run) -> Path:
+        """Return the folder of a run."""
+        return self.work_dir / 'runs' / str(run)
+
+    def is_done(self, run: Run) -> bool:
+        """Return whether a run has a row."""
+        return self.row(run) is not None
+
+    def to_do(self) -> list[Run]:
+        """Return the runs without a row."""
+        return [run for run in self.comparison.runs() if not self.is_done(run)]
+
+    def epochs(self, entry: Entry, budget: Budget) -> int | None:
+        """Return the length of a run, or None while it cannot be known.
+
+        Equal time is known when every seed of the entry and of the baseline has a row
+        at an earlier budget; it is fixed then.
+        """
+        key = f'{entry.name} {budget}'
+        if key in self._epochs:
+            return self._epochs[key]
+        base = self.comparison.entries[self.comparison.baseline]
+        if entry is base or budget == 'images':
+            found = self.comparison.epochs
+        elif budget == 'tokens':
+            found = epochs_of_equal(
+                lambda n: n * self.tokens(entry, n),
+                self.comparison.epochs * self.tokens(base, self.comparison.epochs),
+                self.comparison.epochs,
+            )
+        else:
+            own, others = self._timed(entry), self._timed(base)
+            if own is None or others is None:
+                return None
+            pace = seconds_per_epoch(own)
+            found = epochs_of_equal(
+                lambda n: n * pace,
+                self.comparison.epochs * seconds_per_epoch(others),
+                self.comparison.epochs,
+            )
+        self._epochs[key] = found
+        write_json(self.work_dir / EPOCHS, self._epochs)
+        return found
+
+    def tokens(self, entry: Entry, epochs: int) -> float:
+        """Return encoder tokens per image of a run of so many epochs."""
+        key = (entry.name, epochs)
+        if key not in self._tokens:
+            cfg = run_config(entry, Run(entry.name, 'images', 0), epochs)
+            self._tokens[key] = tokens_per_image(entry, cfg)
+        return self._tokens[key]
+
+    def _timed(self, entry: Entry) -> list[Row] | None:
+        """Return the rows that tell an entry's pace, or None if one is missing."""
+        for budget in self.comparison.budgets:
+            if budget != 'time' and budget in entry.budgets:
+                rows = [
+                    self.row(Run(entry.name, budget, seed))
+                    for seed in self.comparison.seeds
+                ]
+                return None if None in rows else rows
+        return None
+
+    def _twin(self, run: Run) -> Run | None:
+        """Return the same run of an earlier budget: with the same epochs."""
+        entry = self.comparison.entries[run.entry]
+        epochs = self.epochs(entry, run.budget)
+        for budget in self.comparison.budgets:
+            if budget == run.budget or epochs is None:
+                return None
+            if budget in entry.budgets and self.epochs(entry, budget) == epochs:
+                return Run(run.entry, budget, run.seed)
+        return None
+
+    def prepare(self, run: Run) -> Path | None:
+        """Write what a worker needs; return None while something is missing.
+
+        Raises:
+            ValueError: If the folder belongs to a run with other settings.
+        """
+        entry = self.comparison.entries[run.entry]
+        epochs = self.epochs(entry, run.budget)
+        teacher = self._teacher(run)
+        waits_for_teacher = entry.teacher is not None and teacher is None
+        if epochs is None or waits_for_teacher or self._twin(run) is not None:
+            return None
+        cfg = run_config(entry, run, epochs)
+        evaluation = self.comparison.evaluation
+        settings = settings_hash(cfg, evaluation)
+        folder = self.folder(run)
+        folder.mkdir(parents=True, exist_ok=True)
+        job = dict(
+            settings=settings,
+            teacher=teacher,
+            teacher_key=entry.teacher_key,
+            evaluation=evaluation,
+            row=self._row_of(entry, run, epochs, settings),
+        )
+        self.check(run, settings)
+        cfg.dump(folder / CONFIG)
+        write_json(folder / JOB, job)
+        return folder
+
+    def check(self, run: Run, settings: str) -> None:
+        """Raise ValueError if a run's folder holds a run with other settings."""
+        path = self.folder(run) / JOB
+        if path.exists() and json.loads(path.read_text())['settings'] != settings:
+            raise ValueError(
+                f'{path.parent} was begun with other settings: delete it or give '
+                'another --work-dir'
+            )
+
+    def check_finished(self) -> None:
+        """Raise ValueError if a finished run had other settings than now."""
+        for run in self.comparison.runs():
+            if (self.folder(run) / JOB).exists():
+                entry = self.comparison.entries[run.entry]
+                epochs = self.epochs(entry, run.budget)
+                if epochs is not None:
+                    cfg = run_config(entry, run, epochs)
+                    self.check(run, settings_hash(cfg, self.comparison.evaluation))
+
+    def _row_of(self, entry: Entry, run: Run, epochs: int, settings: str) -> Row:
+        """Return what is known of a run before it starts."""
+        return dict(
+            run=entry.name,
+            policy=entry.title,
+            host=entry.host,
+            budget=run.budget,
+            seed=run.seed,
+            epochs=epochs,
+            tokens_per_image=round(self.tokens(entry, epochs), 2),
+            settings=settings,
+        )
+
+    def _teacher(self, run: Run) -> str | None:
+        """Return the checkpoint of a run's teacher, or None."""
+        entry = self.comparison.entries[run.entry]
+        if entry.teacher is None:
+            return None
+        row = self.row(Run(entry.teacher, run.budget, run.seed))
+        if row is None:
+            return None
+        return str((self.work_dir / 'runs' / row['checkpoint']).resolve())

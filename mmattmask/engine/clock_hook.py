@@ -1,0 +1,73 @@
+"""The time that training takes, without evaluation and drawing, over all sessions."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+
+from mmattmask.registry import HOOKS
+
+# Hooks of observers: what they cost is not the policy's.
+OBSERVERS = ('KNNHook', 'MaskStripHook', 'GuidanceScalarsHook', 'LoggerHook')
+FILE = 'clock.json'
+
+
+@HOOKS.register_module()
+class ClockHook(Hook):
+    """Write the seconds of every epoch to ``<work_dir>/clock.json``.
+
+    Loading, augmentation, steps, refreshes and teachers count; hooks that only observe
+    and checkpoints do not. Where there is no GPU, the process's CPU time is taken,
+    which other processes on the machine hardly change; it needs ``num_workers=0`` to be
+    all. A resumed run goes on with the epochs it has.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Any) -> None:
+        """Read earlier sessions; stop the clock for those who observe."""
+        self.file = Path(runner.work_dir) / FILE
+        self.seconds: list[float] = []
+        if runner.epoch and self.file.exists():
+            self.seconds = json.loads(self.file.read_text())[: runner.epoch]
+        for hook in runner.hooks:
+            if type(hook).__name__ not in OBSERVERS:
+                continue
+            for stage in Hook.stages:
+                if getattr(type(hook), stage) is not getattr(Hook, stage):
+                    setattr(hook, stage, self._paused(getattr(hook, stage)))
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Start."""
+        self._paused_for = 0.0
+        self._start = now()
+
+    def after_train_epoch(self, runner: Any) -> None:
+        """Stop, before checkpoints are written."""
+        self.seconds.append(now() - self._start - self._paused_for)
+        temporary = self.file.with_suffix('.tmp')
+        temporary.write_text(json.dumps(self.seconds))
+        os.replace(temporary, self.file)
+
+    def _paused(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            start = now()
+            try:
+                return method(*args, **kwargs)
+            finally:
+                self._paused_for = getattr(self, '_paused_for', 0.0) + now() - start
+
+        return call
+
+
+def now() -> float:
+    """Return a time in s: of the clock with a GPU, of this process without."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()

@@ -1,0 +1,59 @@
+"""Equal budgets: tokens counted by hand, epochs nearest to a budget."""
+
+import pytest
+
+from mmattmask.comparison.budget import (
+    epochs_of_equal,
+    seconds_per_epoch,
+    tokens_per_image,
+)
+from mmattmask.comparison.plan import Run, read_comparison, run_config
+from tests.comparison.toy import STUDY
+
+COMPARISON = STUDY / 'cifar10_vit-tiny-p4.py'
+
+
+@pytest.mark.parametrize(
+    ('name', 'epochs', 'tokens'),
+    [
+        ('random', 8, 17),  # 16 visible of 64, and CLS
+        ('random_throw', 8, 11),  # 64 - 28 masked - 26 thrown = 10
+        ('am', 8, 17),
+        ('amt', 8, (2 * 17 + 6 * 11) / 8),  # random 75 before the refresh at 2 of 8
+        ('amt', 16, (4 * 17 + 12 * 11) / 16),
+        ('attmask_high', 8, 17),
+        ('attmask_hint', 8, 17),  # 51 chosen, 3 of them shown
+        ('gpa', 8, 17),
+    ],
+)
+def test_tokens_per_image_are_the_means_over_the_run(name, epochs, tokens):
+    entry = read_comparison(COMPARISON).entries[name]
+    cfg = run_config(entry, Run(name, 'tokens', 0), epochs)
+    assert tokens_per_image(entry, cfg) == pytest.approx(tokens)
+
+
+def test_hosts_that_cannot_be_counted_say_so(tmp_path):
+    entry = read_comparison(COMPARISON).entries['random']
+    cfg = run_config(entry, Run('random', 'tokens', 0), 8)
+    cfg.model.type = 'MAE'
+    with pytest.raises(ValueError, match='its tokens cannot be counted: the model'):
+        tokens_per_image(entry, cfg)
+
+
+@pytest.mark.parametrize('guess', [1, 7, 100])
+@pytest.mark.parametrize(
+    ('cost', 'budget', 'epochs'),
+    [(3, 30, 10), (3, 31, 10), (3, 32, 11), (100, 10, 1), (0.5, 10, 20)],
+)
+def test_nearest_number_of_epochs(cost, budget, epochs, guess):
+    assert epochs_of_equal(lambda n: n * cost, budget, guess) == epochs
+
+
+def test_costs_must_be_positive():
+    with pytest.raises(ValueError, match='must be positive'):
+        epochs_of_equal(lambda n: 0.0, 10, 5)
+
+
+def test_pace_is_the_median_of_runs():
+    rows = [dict(seconds=s, epochs=4) for s in (8.0, 400.0, 12.0)]
+    assert seconds_per_epoch(rows) == 3.0

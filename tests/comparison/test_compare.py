@@ -1,0 +1,155 @@
+"""tools/compare.py as a user drives it: to the report, killed, resumed."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mmattmask.cli.compare import main
+from tests.comparison.toy import ROOT, write_comparison
+
+MEASURES = ('knn_cls', 'knn_mean', 'linear_cls', 'linear_mean')
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A comparison that ran to its end, and what it printed."""
+    folder = tmp_path_factory.mktemp('compare')
+    path = write_comparison(folder)
+    args = [str(path), '--work-dir', str(folder / 'work'), '--devices', 'cpu', 'cpu']
+    return path, folder / 'work', main(args)
+
+
+def rows_of(work_dir):
+    return json.loads((work_dir / 'runs.json').read_text())
+
+
+def test_has_a_row_for_every_run_at_every_budget(finished):
+    _, work_dir, _ = finished
+    rows = rows_of(work_dir)
+    keys = [(row['run'], row['budget'], row['seed']) for row in rows]
+    assert keys == [
+        (run, budget, seed)
+        for budget in ('tokens', 'time')
+        for seed in (0, 1)
+        for run in ('random', 'amt')
+    ]
+    for row in rows:
+        assert all(0 <= row[name] <= 100 for name in MEASURES)
+        assert row['seconds'] > 0
+        assert (work_dir / 'runs' / row['checkpoint']).exists()
+    with (work_dir / 'runs.csv').open(newline='') as file:
+        lines = list(csv.DictReader(file))
+    assert [float(line['knn_cls']) for line in lines] == [r['knn_cls'] for r in rows]
+
+
+def test_tells_bright_from_dark(finished):
+    """The classes differ in brightness, which a linear probe of any ViT finds."""
+    assert min(row['linear_mean'] for row in rows_of(finished[1])) > 80
+
+
+def test_equal_tokens_give_epochs_to_those_who_throw(finished):
+    tokens = {
+        row['run']: row for row in rows_of(finished[1]) if row['budget'] == 'tokens'
+    }
+    base, amt = tokens['random'], tokens['amt']
+    assert base['epochs'] == 3
+    assert base['tokens_per_image'] == 17
+    assert amt['epochs'] == 4  # 1 of 4 epochs without a score: 17 tokens, then 11
+    assert amt['tokens_per_image'] == pytest.approx((17 + 3 * 11) / 4)
+
+
+def test_baseline_at_equal_time_is_not_run_again(finished):
+    _, work_dir, _ = finished
+    folders = {path.name for path in (work_dir / 'runs').iterdir()}
+    assert not any(name.startswith('random-time') for name in folders)
+    rows = [row for row in rows_of(work_dir) if row['run'] == 'random']
+    assert rows[0]['knn_cls'] == rows[2]['knn_cls']
+
+
+def test_table_and_page_show_every_policy(finished):
+    _, work_dir, text = finished
+    table = (work_dir / 'table.md').read_text()
+    assert table in text
+    page = (work_dir / 'report.html').read_text()
+    for name in ('random', 'AMT', 'At equal encoder tokens', 'At equal training time'):
+        assert name in table
+        assert name in page
+    assert 'http' not in page.split('<body', 1)[1].replace('http://www.w3.org', '')
+
+
+def test_second_call_runs_nothing(finished):
+    path, work_dir, text = finished
+    before = {f: f.stat().st_mtime_ns for f in work_dir.glob('runs/*/*.pth')}
+    start = time.monotonic()
+    again = main([str(path), '--work-dir', str(work_dir), '--devices', 'cpu'])
+    assert before == {f: f.stat().st_mtime_ns for f in work_dir.glob('runs/*/*.pth')}
+    assert again == text
+    assert time.monotonic() - start < 60
+
+
+def test_other_settings_are_refused_and_nothing_is_lost(finished, capsys):
+    path, work_dir, _ = finished
+    options = ['--cfg-options', 'evaluation.k=5']
+    with pytest.raises(SystemExit, match='begun with other settings'):
+        main([str(path), '--work-dir', str(work_dir), *options])
+    with pytest.raises(SystemExit, match='baseline random, 3 epochs'):
+        main([str(path), '--work-dir', str(work_dir), '--cfg-options', 'epochs=4'])
+    assert len(rows_of(work_dir)) == 8
+
+
+def test_a_run_that_fails_is_named_and_the_others_are_kept(finished, tmp_path):
+    path, work_dir, _ = finished
+    broken = tmp_path / 'toy.py'
+    broken.write_text(
+        path.read_text()
+        + "\nruns['broken'] = dict(config=runs['random']['config'], options={"
+        "**options, 'optim_wrapper.optimizer.type': 'NoSuchOptimizer'}, "
+        "budgets=('tokens',))\n"
+    )
+    copied = tmp_path / 'work'
+    shutil.copytree(work_dir, copied)
+    args = ['--work-dir', str(copied), '--devices', 'cpu', '--seeds', '0']
+    with pytest.raises(SystemExit, match='broken-tokens-seed0: exit 1') as error:
+        main([str(broken), *args, '--budgets', 'tokens'])
+    assert '| AMT |' in str(error.value)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path):
+    path, work_dir, _ = finished
+    again = tmp_path / 'work'
+    args = [str(path), '--work-dir', str(again), '--devices', 'cpu']
+    args += ['--budgets', 'tokens', '--seeds', '0']
+    command = [sys.executable, str(ROOT / 'tools' / 'compare.py'), *args]
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    amt = again / 'runs' / 'amt-tokens-seed0'
+    deadline = time.monotonic() + 300
+    while not (amt / 'epoch_2.pth').exists():  # after its first refresh
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (amt / 'row.json').exists()
+    main(args)
+    names = ('epochs', *MEASURES)
+    expected = {
+        row['run']: [row[name] for name in names]
+        for row in rows_of(work_dir)
+        if row['budget'] == 'tokens' and row['seed'] == 0
+    }
+    found = {row['run']: [row[name] for name in names] for row in rows_of(again)}
+    assert found == expected

@@ -1,0 +1,77 @@
+"""Reading a comparison: what it refuses; a run's config is always the same."""
+
+import pytest
+
+from mmattmask.comparison.plan import Run, read_comparison, run_config, settings_hash
+from tests.comparison.toy import STUDY, write_comparison
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return write_comparison(tmp_path)
+
+
+def test_orders_runs_by_budget_then_seed(toy):
+    runs = read_comparison(toy).runs()
+    assert [str(run) for run in runs[:4]] == [
+        'random-tokens-seed0',
+        'amt-tokens-seed0',
+        'random-tokens-seed1',
+        'amt-tokens-seed1',
+    ]
+    assert len(runs) == 8
+
+
+def test_a_runs_config_does_not_depend_on_what_was_asked_before(toy):
+    comparison = read_comparison(toy)
+    entry, run = comparison.entries['amt'], Run('amt', 'tokens', 0)
+    first = settings_hash(run_config(entry, run, 9), {})
+    for epochs in (3, 5, 30):
+        run_config(entry, run, epochs)
+    assert settings_hash(run_config(entry, run, 9), {}) == first
+
+
+def test_place_of_data_is_no_setting_but_the_seed_is(toy):
+    entry = read_comparison(toy).entries['amt']
+    cfg = run_config(entry, Run('amt', 'tokens', 0), 3)
+    before = settings_hash(cfg, {})
+    cfg.train_dataloader.dataset.data_root = 'elsewhere'
+    assert settings_hash(cfg, {}) == before
+    other = run_config(entry, Run('amt', 'tokens', 1), 3)
+    assert settings_hash(other, {}) != before
+
+
+def test_only_keeps_baseline_and_teachers():
+    path = STUDY / 'cifar10_vit-tiny-p4.py'
+    kept = read_comparison(path, only=['gpa']).entries
+    assert list(kept) == ['random', 'gpa']
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ("baseline = 'none'", "baseline 'none' is none of"),
+        ('epochs = 0', 'epochs must be at least 1, got 0'),
+        ("budgets = ('hours',)", r"got \['hours'\]"),
+        ("budgets = ('time',)", "'time' is measured on the runs of"),
+        ("runs['amt']['teacher'] = 'amt'", 'must be an entry without a teacher'),
+        ("runs['amt']['colour'] = 'red'", "may have .* got .*'colour'"),
+        ("runs['amt'].pop('config')", 'run amt needs a config'),
+        ('del seeds', 'has no seeds: it is no comparison'),
+    ],
+)
+def test_contradictions_are_refused(toy, change, message):
+    toy.write_text(f'{toy.read_text()}\n{change}\n')
+    with pytest.raises(ValueError, match=message):
+        read_comparison(toy)
+
+
+def test_missing_configs_are_named(toy):
+    toy.write_text(f"{toy.read_text()}\nruns['amt']['config'] = 'gone.py'\n")
+    with pytest.raises(FileNotFoundError, match=r'run amt: there is no config .*gone'):
+        read_comparison(toy)
+
+
+def test_unknown_run_is_named(toy):
+    with pytest.raises(ValueError, match=r"no run is called \['amd'\]"):
+        read_comparison(toy, only=['amd'])

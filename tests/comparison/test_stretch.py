@@ -1,0 +1,63 @@
+"""A schedule keeps its shares at another length."""
+
+import pytest
+from mmengine.config import Config
+
+from mmattmask.comparison.stretch import stretch
+
+
+def config():
+    return Config(
+        dict(
+            train_cfg=dict(max_epochs=40),
+            param_scheduler=[
+                dict(type='LinearLR', end=4),
+                dict(type='CosineAnnealingLR', begin=4, T_max=36, end=40),
+                dict(type='LinearLR', by_epoch=False, end=100),
+            ],
+            custom_hooks=[
+                dict(type='mmattmask.AttentionRefreshHook', begin=10, interval=5),
+                dict(type='mmattmask.AttentionRefreshHook', begin=0, interval=None),
+                dict(type='mmattmask.GuidanceScalarsHook', interval=100),
+                dict(type='mmattmask.KNNHook', by_epoch=False, interval=500),
+            ],
+        )
+    )
+
+
+@pytest.mark.parametrize('epochs', [20, 80, 41, 13])
+def test_everything_counted_in_epochs_is_scaled(epochs):
+    cfg = config()
+    stretch(cfg, epochs)
+    warmup, cosine, iterations = cfg.param_scheduler
+    assert cfg.train_cfg.max_epochs == cosine.end == epochs
+    assert warmup.end == cosine.begin == max(1, round(epochs / 10))
+    assert cosine.T_max == epochs - cosine.begin
+    assert iterations.end == 100
+    refresh, once, scalars, knn = cfg.custom_hooks
+    assert refresh.begin == round(epochs / 4)
+    assert refresh.interval == max(1, round(epochs / 8))
+    assert (once.begin, once.interval) == (0, None)
+    assert (scalars.interval, knn.interval) == (100, 500)
+
+
+def test_same_length_changes_nothing():
+    cfg = config()
+    stretch(cfg, 40)
+    assert cfg.to_dict() == config().to_dict()
+
+
+def test_last_refresh_is_used():
+    cfg = config()
+    cfg.custom_hooks[0].begin = 39
+    stretch(cfg, 2)
+    assert cfg.custom_hooks[0].begin == 1
+
+
+def test_too_few_epochs_are_refused():
+    with pytest.raises(ValueError, match='1 epochs leave none to CosineAnnealingLR'):
+        stretch(config(), 1)
+    with pytest.raises(ValueError, match='cannot be stretched to 0'):
+        stretch(config(), 0)
+    with pytest.raises(ValueError, match='of None epochs'):
+        stretch(Config(dict(train_cfg=dict(max_iters=10))), 5)
