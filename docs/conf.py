@@ -18,7 +18,13 @@ API = ROOT / 'docs' / 'api'
 project = 'mmattmask'
 version = release = re.search(r"'(.+)'", (PACKAGE / 'version.py').read_text())[1]
 root_doc = 'docs/index'
-include_patterns = ['*.md', 'benchmarks/**.md', 'configs/**.md', 'docs/**.md']
+include_patterns = [
+    '*.md',
+    'benchmarks/**.md',
+    'configs/**.md',
+    'docs/**.md',
+    'projects/README.md',  # others there belong to what is exported
+]
 exclude_patterns = ['.*', 'build', 'dist', 'mmattmask', 'tests', 'work_dirs']
 
 extensions = [

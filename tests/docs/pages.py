@@ -7,7 +7,13 @@ from pathlib import Path
 
 from tests.config_building import ROOT
 
-PATTERNS = ('README.md', 'CONTRIBUTING.md', 'docs/**/*.md', 'configs/**/*.md')
+PATTERNS = (
+    '*.md',
+    'benchmarks/**/*.md',
+    'configs/**/*.md',
+    'docs/**/*.md',
+    'projects/README.md',
+)
 GENERATED = ROOT / 'docs' / 'api'  # by the build
 PAGES = sorted(
     str(path.relative_to(ROOT))
