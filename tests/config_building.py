@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(
     str(path.relative_to(ROOT))
     for path in (ROOT / 'configs').rglob('*.py')
-    if '_base_' not in path.parts
+    # a comparison lists configs and trains nothing itself
+    if '_base_' not in path.parts and not path.name.startswith('compare_')
 )
 # what pre-trains; tests/downstream builds and runs what is in configs/transfer
 CONFIGS = [name for name in SHIPPED if Path(name).parts[1] != 'transfer']

@@ -33,8 +33,9 @@ from tests.config_building import (
 )
 from tests.train_tool import train
 
-# configs/demo is one self-contained example, not part of the model zoo
-LISTED = [name for name in SHIPPED if Path(name).parts[1] != 'demo']
+# configs/demo is one self-contained example and configs/study an experiment's runs:
+# neither is part of the model zoo
+LISTED = [name for name in SHIPPED if Path(name).parts[1] not in ('demo', 'study')]
 FOLDERS = sorted({str(Path(*Path(name).parts[:2])) for name in LISTED})
 ZOO = [name for name in LISTED if name in CONFIGS]
 DEBUG_CONFIGS = [name for name in ZOO if name.endswith('_debug.py')]

@@ -23,7 +23,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'at equal time, evaluate, and write one table with intervals. Run it again to '
         'go on after an interruption.'
     )
-    parser.add_argument('comparison', help='a file such as configs/study/*-p4.py')
+    parser.add_argument('comparison', help='a file such as configs/study/compare_cifar10.py')
     parser.add_argument(
         '--work-dir', help='default: work_dirs/<name of the comparison>'
     )

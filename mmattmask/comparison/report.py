@@ -32,8 +32,8 @@ HELD_EQUAL = dict(
 )
 NOTE = (
     'Top-1 accuracy in % on the test images, mean over seeds ± half of the 95 % '
-    "interval (Student's). Tokens and time are of whole runs, relative to the baseline's. The "
-    "interval is the seeds'; that of the test images is not in it."
+    "interval (Student's), which is of seeds, not of test images. Tokens and time are "
+    "those of whole runs, relative to the baseline's."
 )
 DIFFERENCES = (
     'Differences from the baseline in points, seed by seed; * marks those whose 95 % '

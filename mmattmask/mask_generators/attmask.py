@@ -111,7 +111,7 @@ class AttMaskGenerator(BaseMaskGenerator):
                 'tokens; set single ratios and mask_prob=1 for others'
             )
         ratios = torch.tensor(
-            [self.mask_ratio[0], self.show_ratio[0]], dtype=torch.float64
+            [self.mask_ratio[0], self.show_ratio[0]], dtype=torch.float64, device='cpu'
         )
         num_masked, _, num_hints = self._counts(num_patches, *ratios)
         num_masked = int(num_masked) - int(num_hints) * (self.mode == 'hint')

@@ -10,7 +10,7 @@ from mmattmask.comparison.budget import (
 from mmattmask.comparison.plan import Run, read_comparison, run_config
 from tests.comparison.toy import STUDY
 
-COMPARISON = STUDY / 'cifar10_vit-tiny-p4.py'
+COMPARISON = STUDY / 'compare_cifar10.py'
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_place_of_data_is_no_setting_but_the_seed_is(toy):
 
 
 def test_only_keeps_baseline_and_teachers():
-    path = STUDY / 'cifar10_vit-tiny-p4.py'
+    path = STUDY / 'compare_cifar10.py'
     kept = read_comparison(path, only=['gpa']).entries
     assert list(kept) == ['random', 'gpa']
 
