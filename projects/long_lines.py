@@ -4,6 +4,7 @@ import ast
 import re
 
 import libcst as cst
+from libcst import matchers as m
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from projects.line_length import COLUMNS
@@ -25,16 +26,22 @@ def break_long_lines(source: str) -> str:
         return source
     wrapper = MetadataWrapper(cst.parse_module(source))
     positions = wrapper.resolve(PositionProvider)
+    inside = {part for node in positions for part in strings_inside(node)}
     for node, place in sorted(positions.items(), key=last_first):
         row, start = place.start.line - 1, place.start.column
         end_row, end = place.end.line - 1, place.end.column
-        if row not in wide:
+        if wide.isdisjoint(range(row, end_row + 1)) or node in inside:
             continue
-        if isinstance(node, cst.SimpleString | cst.FormattedString):
-            parts = halves(lines[row][start:end], COLUMNS - start)
-            if row == end_row and len(parts) == 2:
-                split_string(lines, row, start, end, parts)
-                wide.remove(row)
+        if literals_of(node):
+            texts = [wrapper.module.code_for_node(part) for part in literals_of(node)]
+            parts = filled(texts, COLUMNS - start)
+            if parts != texts:
+                lines[row] = f'{lines[row][:start]}{lines[end_row][end:]}'
+                del lines[row + 1 : end_row + 1]
+                put_strings(lines, row, start, parts)
+                wide.difference_update(range(row, end_row + 1))
+        elif row not in wide:
+            continue
         elif isinstance(node, cst.Assign | cst.Return) and not node.value.lpar:
             place = positions[node.value]
             end_row, end = place.end.line - 1, place.end.column
@@ -51,14 +58,56 @@ def last_first(item: tuple[cst.CSTNode, CodeRange]) -> tuple[int, int]:
     return -start.line, -start.column
 
 
-def split_string(
-    lines: list[str], row: int, start: int, end: int, parts: list[str]
-) -> None:
-    """Put the parts of a string in its place."""
+def literals_of(node: cst.CSTNode) -> list[cst.CSTNode]:
+    """Return the strings that a string is written as; none for other nodes."""
+    if isinstance(node, cst.ConcatenatedString):
+        return [*literals_of(node.left), *literals_of(node.right)]
+    return [node] if isinstance(node, cst.SimpleString | cst.FormattedString) else []
+
+
+def strings_inside(node: cst.CSTNode) -> list[cst.CSTNode]:
+    """Return the strings that a string consists of or reads in replacement fields."""
+    if not literals_of(node):
+        return []
+    kinds = m.SimpleString() | m.FormattedString() | m.ConcatenatedString()
+    return [part for part in m.findall(node, kinds) if part is not node]
+
+
+def put_strings(lines: list[str], row: int, start: int, parts: list[str]) -> None:
+    """Put strings into a line, one below the other, in brackets if need be."""
     line = lines[row]
-    lines[row] = line[:start] + f'\n{" " * start}'.join(parts) + line[end:]
+    lines[row] = line[:start] + f'\n{" " * start}'.join(parts) + line[start:]
     if not parses(lines):
-        lines[row] = f'{line[:start]}({" ".join(parts)}){line[end:]}'
+        lines[row] = f'{line[:start]}({" ".join(parts)}){line[start:]}'
+
+
+def filled(literals: list[str], room: int) -> list[str]:
+    """Write strings that follow each other anew, each as long as it can be."""
+    parts = []
+    for literal in joined(literals):
+        parts.append(literal)
+        while len(parts[-1]) > room and len(halves(parts[-1], room)) == 2:
+            parts[-1:] = halves(parts[-1], room)
+    return parts
+
+
+def joined(literals: list[str]) -> list[str]:
+    """Return strings that follow each other as one, or as they are if quotes clash."""
+    found = [LITERAL.fullmatch(literal) for literal in literals]
+    if not all(found) or any('r' in match['prefix'] for match in found):
+        return [*literals]
+    quotes = {match['quote'] for match in found}
+    bodies = [match['body'] for match in found]
+    if len(quotes) > 1 and any('"' in body or '\\' in body for body in bodies):
+        return [*literals]
+    prefix = 'f' if any('f' in match['prefix'] for match in found) else ''
+    if prefix:
+        bodies = [
+            body if 'f' in match['prefix'] else re.sub(r'([{}])', r'\1\1', body)
+            for match, body in zip(found, bodies, strict=True)
+        ]
+    quote = quotes.pop() if len(quotes) == 1 else '"'
+    return [f'{prefix}{quote}{"".join(bodies)}{quote}']
 
 
 def parses(lines: list[str]) -> bool:
@@ -83,7 +132,10 @@ def halves(literal: str, room: int) -> list[str]:
     longest = room - len(prefix) - 2 * len(quote)
     fields = []
     if 'f' in prefix:
-        fields = [m.span() for m in re.finditer(r'\{[^{}]*(\{[^{}]*\}[^{}]*)*\}', body)]
+        fields = [
+            field.span()
+            for field in re.finditer(r'\{[^{}]*(\{[^{}]*\}[^{}]*)*\}', body)
+        ]
     places = [
         match.end()
         for match in re.finditer(' ', body)

@@ -5,7 +5,7 @@ import pytest
 from projects import closure, substitutions
 from projects.configs import as_calls, config_files
 from projects.line_length import wrap_texts
-from projects.long_lines import break_long_lines
+from projects.long_lines import break_long_lines, filled
 from projects.manifest import Manifest
 from projects.older_python import for_older_python
 from projects.rewrite import relative, without_scope
@@ -148,3 +148,20 @@ def test_long_lines_stay_the_same_program():
     exec(broken, there)
     assert (here['y'], here['z']) == (there['y'], there['z'])
     assert '{x}' in broken
+
+
+@pytest.mark.parametrize(
+    'literals',
+    [
+        ["'one two three four '", "'five '", "'six'"],
+        ["f'one {x} two three four '", "'{five} '", "f'six {x}'"],
+        ["'one two three '", 'f"it\'s {x} and four "', "'five'"],
+        ['\'say "one" two three four \'', '"it\'s five"'],
+    ],
+)
+def test_strings_are_filled_anew(literals):
+    parts = filled(literals, 20)
+    assert eval(' '.join(parts), {'x': 1}) == eval(' '.join(literals), {'x': 1})
+    assert max(map(len, parts)) <= 20
+    mergeable = '"one"' not in literals[0]  # else quotes would need backslashes
+    assert not mergeable or min(len(part) for part in parts[:-1]) > 10

@@ -41,7 +41,7 @@ def run_outside(target, out, project, options):
         env=environment(target),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert ' passed' in done.stdout
