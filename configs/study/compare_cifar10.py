@@ -25,4 +25,6 @@ images = dict(
 evaluation = dict(
     train=dict(images, ann_file='train.npz', indices=10_000),
     test=dict(images, ann_file='test.npz'),
+    # fine-tuning as well: several times the rest
+    # finetune='finetune_vit-tiny-p4_1xb128-coslr-10e_cifar10.py',
 )

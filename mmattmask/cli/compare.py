@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
+from mmattmask.comparison.evaluate import Evaluation, check_data
 from mmattmask.comparison.plan import BUDGETS, read_comparison
 from mmattmask.comparison.pool import Pool
 from mmattmask.comparison.report import write_results
@@ -23,7 +24,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'at equal time, evaluate, and write one table with intervals. Run it again to '
         'go on after an interruption.'
     )
-    parser.add_argument('comparison', help='a file such as configs/study/compare_cifar10.py')
+    parser.add_argument(
+        'comparison', help='a file such as configs/study/compare_cifar10.py'
+    )
     parser.add_argument(
         '--work-dir', help='default: work_dirs/<name of the comparison>'
     )
@@ -74,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> str:
         study = Study(comparison, work_dir)
         study.check_finished()
         failures: list[str] = []
-        if not args.report_only:
+        if study.to_do() and not args.report_only:
+            check_data(Evaluation(**comparison.evaluation))
             # ends the workers too, as Ctrl-C does
             signal.signal(signal.SIGTERM, lambda *_: sys.exit('error: terminated'))
             pool = Pool(args.devices or default_devices(args.threads), args.threads)

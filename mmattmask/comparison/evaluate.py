@@ -110,6 +110,21 @@ def evaluate(
     return results
 
 
+def check_data(how: Evaluation) -> None:
+    """Read the lists of labelled images, so that a wrong one is found before training.
+
+    Raises:
+        ValueError: If they have no labels, or not the same classes.
+        FileNotFoundError: If they are not there.
+    """
+    size = (32, 32)  # any: no image is made
+    train, test = (
+        labelled_images(config, whole_view(size), size)
+        for config in (how.train, how.test)
+    )
+    check_same_classes(train, test)
+
+
 def linear_accuracy(
     train: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor],

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.utils import get_ori_model
 
+from mmattmask.comparison.stretch import stretch
 from mmattmask.demo.data import NUM_TILES, PHOTOGRAPHS, DemoData, prepare_data
 from mmattmask.demo.page import write_page
 from mmattmask.demo.report import report
@@ -134,20 +135,10 @@ def set_epochs(cfg: Config, epochs: int) -> None:
     """
     if epochs < MIN_EPOCHS:
         raise ValueError(f'epochs ({epochs}) must be at least {MIN_EPOCHS}')
-    scale = epochs / cfg.train_cfg.max_epochs
-
-    def scaled(number: int) -> int:
-        return max(1, round(number * scale))
-
-    cfg.train_cfg.max_epochs = epochs
-    warm_up, cosine = cfg.param_scheduler
-    warm_up.end = cosine.begin = scaled(warm_up.end)
-    cosine.end, cosine.T_max = epochs, epochs - warm_up.end
-    cfg.default_hooks.checkpoint.interval = scaled(
-        cfg.default_hooks.checkpoint.interval
-    )
+    checkpoint = cfg.default_hooks.checkpoint
+    kept = checkpoint.interval / cfg.train_cfg.max_epochs
+    checkpoint.interval = max(1, round(kept * epochs))
+    stretch(cfg, epochs)
     for hook in cfg.custom_hooks:
-        if hook.get('interval'):
-            hook.interval = scaled(hook.interval)
         if hook.get('begin'):  # with room for a second time
-            hook.begin = min(scaled(hook.begin), epochs - 1 - hook.interval)
+            hook.begin = min(hook.begin, epochs - 1 - hook.interval)

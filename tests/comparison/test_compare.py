@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,10 @@ import time
 import pytest
 
 from mmattmask.cli.compare import main
-from tests.comparison.toy import ROOT, write_comparison
+from mmattmask.comparison.evaluate import Evaluation, finetune
+from tests.comparison.toy import ROOT, STUDY, write_comparison
+
+FINETUNE = 'finetune_vit-tiny-p4_1xb128-coslr-10e_cifar10.py'
 
 MEASURES = ('knn_cls', 'knn_mean', 'linear_cls', 'linear_mean')
 
@@ -119,6 +123,37 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(finished, tmp_path):
     with pytest.raises(SystemExit, match='broken-tokens-seed0: exit 1') as error:
         main([str(broken), *args, '--budgets', 'tokens'])
     assert '| AMT |' in str(error.value)
+
+
+def test_missing_images_are_named_before_anything_runs(tmp_path):
+    path = write_comparison(tmp_path)
+    (tmp_path / 'data' / 'test.npz').unlink()
+    with pytest.raises(SystemExit, match=r'no file of packed images .*test\.npz'):
+        main([str(path), '--work-dir', str(tmp_path / 'work'), '--devices', 'cpu'])
+    assert not (tmp_path / 'work' / 'runs').exists()
+
+
+def test_finetuning_learns_from_the_checkpoint(finished, tmp_path):
+    path, work_dir, _ = finished
+    data = str(path.parent / 'data')
+    config = tmp_path / 'finetune.py'
+    config.write_text(
+        f"""_base_ = {str(STUDY / FINETUNE)!r}
+arch = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, **arch)),
+    head=dict(in_channels=16, num_classes=2),
+)
+data_preprocessor = dict(num_classes=2)
+train_dataloader = dict(batch_size=8, dataset=dict(data_root={data!r}, indices=None))
+val_dataloader = dict(dataset=dict(data_root={data!r}))
+"""
+    )
+    row = rows_of(work_dir)[0]
+    how = Evaluation({}, {}, finetune=str(config))
+    assert finetune(how, work_dir / 'runs' / row['checkpoint'], tmp_path / 'ft') > 90
+    log = next((tmp_path / 'ft').glob('*/*.log')).read_text()
+    assert re.search(r'matched (\d+)/', log)
 
 
 @pytest.mark.slow
