@@ -4,6 +4,7 @@ from mmengine.config import Config
 
 # What schedulers and hooks count in epochs.
 SCHEDULER_KEYS = ('begin', 'end', 'T_max')
+HOOK_KEYS = ('interval', 'warmup_epochs')
 
 
 def stretch(cfg: Config, epochs: int) -> None:
@@ -53,7 +54,8 @@ def stretch(cfg: Config, epochs: int) -> None:
     for hook in cfg.get('custom_hooks') or []:
         if not hook.get('by_epoch', True) or 'GuidanceScalars' in str(hook.get('type')):
             continue
-        if hook.get('interval'):
-            hook.interval = scaled(hook.interval)
+        for key in HOOK_KEYS:
+            if hook.get(key):
+                hook[key] = scaled(hook[key])
         if hook.get('begin'):
             hook.begin = max(0, min(scaled(hook.begin), epochs - 1))

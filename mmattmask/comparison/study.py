@@ -209,9 +209,16 @@ class Study:
             budget=run.budget,
             seed=run.seed,
             epochs=epochs,
-            tokens_per_image=round(self.tokens(entry, epochs), 2),
+            tokens_per_image=self._tokens_if_known(entry, epochs),
             settings=settings,
         )
+
+    def _tokens_if_known(self, entry: Entry, epochs: int) -> float | None:
+        """Return encoder tokens per image, or None where nobody can count them."""
+        try:
+            return round(self.tokens(entry, epochs), 2)
+        except ValueError:
+            return None
 
     def _teacher(self, run: Run) -> str | None:
         """Return the checkpoint of a run's teacher, or None."""

@@ -114,12 +114,12 @@ class Summary:
         return own / base
 
     @property
-    def relative_tokens(self) -> float:
-        """Trained encoder tokens of a run relative to the baseline's."""
-        own, base = (
-            row['epochs'] * row['tokens_per_image']
-            for row in (self.first, self.baseline[0])
-        )
+    def relative_tokens(self) -> float | None:
+        """Trained encoder tokens of a run relative to the baseline's, if counted."""
+        rows = (self.first, self.baseline[0])
+        if any(row['tokens_per_image'] is None for row in rows):
+            return None
+        own, base = (row['epochs'] * row['tokens_per_image'] for row in rows)
         return own / base
 
 
@@ -155,13 +155,13 @@ def cells(summary: Summary, measures: Sequence[str], differences: bool) -> list[
         measures: Names of the last columns.
         differences: Show differences from the baseline, clear ones with a star.
     """
-    first = summary.first
+    first, tokens = summary.first, summary.relative_tokens
     row = [
         first['policy'],
         first['host'],
         str(len(summary.rows)),
         str(first['epochs']),
-        f'{summary.relative_tokens:.2f}',
+        '-' if tokens is None else f'{tokens:.2f}',
         f'{summary.relative_seconds:.2f}',
     ]
     for name in measures:

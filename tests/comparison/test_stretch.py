@@ -20,6 +20,7 @@ def config():
                 dict(type='mmattmask.AttentionRefreshHook', begin=0, interval=None),
                 dict(type='mmattmask.GuidanceScalarsHook', interval=100),
                 dict(type='mmattmask.KNNHook', by_epoch=False, interval=500),
+                dict(type='mmattmask.TeacherTemperatureHook', warmup_epochs=10),
             ],
         )
     )
@@ -34,7 +35,8 @@ def test_everything_counted_in_epochs_is_scaled(epochs):
     assert warmup.end == cosine.begin == max(1, round(epochs / 10))
     assert cosine.T_max == epochs - cosine.begin
     assert iterations.end == 100
-    refresh, once, scalars, knn = cfg.custom_hooks
+    refresh, once, scalars, knn, temperature = cfg.custom_hooks
+    assert temperature.warmup_epochs == round(epochs / 4)
     assert refresh.begin == round(epochs / 4)
     assert refresh.interval == max(1, round(epochs / 8))
     assert (once.begin, once.interval) == (0, None)

@@ -79,6 +79,13 @@ def test_costs_are_relative_to_the_baseline():
     assert amt.relative_seconds == pytest.approx(0.9)  # of medians
 
 
+def test_tokens_that_nobody_counted_are_a_dash():
+    rows = [dict(row, tokens_per_image=None) for row in ROWS]
+    _, amt = summaries(rows, 'base')['tokens']
+    assert amt.relative_tokens is None
+    assert cells(amt, ['knn_mean'], False)[4] == '-'
+
+
 def test_budgets_are_apart():
     rows = [*ROWS, *(dict(r, budget='time') for r in ROWS[:4])]
     found = summaries(rows, 'base')

@@ -1,0 +1,52 @@
+"""Hosts beside each other: SimMIM, and iBOT with the features of its teacher."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmattmask.cli.compare import main
+from tests.comparison.toy import ROOT
+
+SIMMIM = ROOT / 'configs/simmim/simmim-amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+IBOT = ROOT / 'configs/ibot/ibot_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+TEMPLATE = """
+data = {data!r}
+options = {{'train_dataloader.dataset.data_root': data}}
+runs = dict(
+    simmim=dict(config={simmim!r}, title='AMT', host='SimMIM', options=options),
+    ibot=dict(config={ibot!r}, title='blocks', host='iBOT', options=options),
+)
+baseline = 'simmim'
+epochs = 2
+seeds = (0,)
+budgets = ('images',)
+images = dict(type='mmpretrain.CustomDataset', data_root=data)
+evaluation = dict(train=images, test=images, k=3, linear_epochs=0, features=['mean'])
+"""
+
+
+@pytest.mark.slow
+def test_hosts_are_compared_at_equal_images(tmp_path):
+    rng = np.random.default_rng(0)
+    for label in (0, 1):
+        folder = tmp_path / 'images' / str(label)
+        folder.mkdir(parents=True)
+        for index in range(8):
+            low = 128 * label
+            pixels = rng.integers(low, low + 128, (80, 70, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f'{index}.png')
+    path = tmp_path / 'hosts.py'
+    path.write_text(
+        TEMPLATE.format(
+            data=str(tmp_path / 'images'), simmim=str(SIMMIM), ibot=str(IBOT)
+        )
+    )
+    text = main([str(path), '--work-dir', str(tmp_path / 'work'), '--devices', 'cpu'])
+    rows = json.loads((tmp_path / 'work' / 'runs.json').read_text())
+    assert [row['host'] for row in rows] == ['SimMIM', 'iBOT']
+    assert [row['epochs'] for row in rows] == [2, 2]
+    assert rows[1]['tokens_per_image'] is None  # masks do not change them
+    assert all(row['knn_mean'] > 80 for row in rows)  # each image is its neighbour
+    assert '| blocks | iBOT | 1 | 2 | - |' in text
