@@ -152,8 +152,8 @@ setup(
         'pillow>=9.4',
         'rich>=13',
         'safetensors>=0.4',
-        'torch>=2.4',
-        'torchvision>=0.19',
+        'torch>=2.5',  # torch.serialization.safe_globals
+        'torchvision>=0.20',
     ],
     extras_require=EXTRAS,
     cmdclass={'build_py': BuildPyWithMim},

@@ -18,8 +18,8 @@ from mmengine.utils import import_modules_from_strings
 
 from mmattmask.cli.launch import drop_amp_without_accelerator, set_loader_defaults
 from mmattmask.comparison.evaluate import Evaluation, evaluate
-from mmattmask.demo.step_time import machine
 from mmattmask.engine.clock_hook import FILE as CLOCK
+from mmattmask.reporting import machine
 
 CONFIG, JOB, ROW, LOCK = 'config.py', 'job.json', 'row.json', 'lock'
 

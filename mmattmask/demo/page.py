@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from mmengine.hub import get_config
 
 from mmattmask.demo.report import knn_rows, loss_history
-from mmattmask.demo.step_time import StepTimes, machine
-from mmattmask.reporting import Curve, Page, config_differences, curves
+from mmattmask.demo.step_time import StepTimes
+from mmattmask.reporting import Curve, Page, config_differences, curves, machine
 from mmattmask.reporting.differences import base_of
 from mmattmask.version import __version__
 

@@ -2,9 +2,7 @@
 
 import copy
 import dataclasses
-import platform
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -13,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mmattmask.mask_generators import RandomMaskGenerator
+from mmattmask.reporting import machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,22 +73,6 @@ def measure_step_times(
             if run >= warm_up:
                 seconds[kind].append(time.perf_counter() - start)
     return StepTimes(tuple(seconds[0]), tuple(seconds[1]), len(batch['inputs']))
-
-
-def machine() -> str:
-    """Name what does the computing."""
-    if torch.cuda.is_available():
-        return f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
-    name = platform.processor() or platform.machine()
-    info = Path('/proc/cpuinfo')
-    if info.exists():
-        lines = info.read_text().splitlines()
-        names = [
-            line.split(':', 1)[1] for line in lines if line.startswith('model name')
-        ]
-        name = names[0].strip() if names else name
-    threads = torch.get_num_threads()
-    return f'{name}, {threads} threads, torch {torch.__version__}'
 
 
 def _wait() -> None:

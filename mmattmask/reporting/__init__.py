@@ -2,6 +2,7 @@
 
 from mmattmask.reporting.curves import Curve, curves, mean_and_interval
 from mmattmask.reporting.differences import config_differences
+from mmattmask.reporting.machine import machine
 from mmattmask.reporting.page import Page
 from mmattmask.reporting.pictures import Picture, save_figure
 
@@ -11,6 +12,7 @@ __all__ = [
     'Picture',
     'config_differences',
     'curves',
+    'machine',
     'mean_and_interval',
     'save_figure',
 ]
