@@ -59,10 +59,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def default_devices(threads: int) -> list[str]:
-    """Return all GPUs, or one CPU process for every ``threads`` cores."""
+    """Return all visible GPUs, or one CPU process for every ``threads`` cores."""
     gpus = torch.cuda.device_count()
     if gpus:
-        return [str(gpu) for gpu in range(gpus)]
+        visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+        return visible.split(',') if visible else [str(gpu) for gpu in range(gpus)]
     return ['cpu'] * max(1, (os.cpu_count() or 1) // threads)
 
 
