@@ -4,7 +4,8 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -39,7 +40,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--devices',
         nargs='+',
         metavar='GPU',
-        help='one run at a time on each: numbers of GPUs, or cpu several times '
+        help="one run at a time on each: numbers of the machine's GPUs (as for "
+        'CUDA_VISIBLE_DEVICES), or cpu several times '
         '(default: all GPUs, or as many CPU processes as --threads leaves room for)',
     )
     parser.add_argument(
@@ -67,6 +69,16 @@ def default_devices(threads: int) -> list[str]:
     return ['cpu'] * max(1, (os.cpu_count() or 1) // threads)
 
 
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the workers too, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit('error: terminated'))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(argv: Sequence[str] | None = None) -> str:
     """Run ``tools/compare.py``; return what it prints last."""
     args = parse_args(argv)
@@ -80,10 +92,9 @@ def main(argv: Sequence[str] | None = None) -> str:
         failures: list[str] = []
         if study.to_do() and not args.report_only:
             check_data(Evaluation(**comparison.evaluation))
-            # ends the workers too, as Ctrl-C does
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit('error: terminated'))
             pool = Pool(args.devices or default_devices(args.threads), args.threads)
-            failures = pool.work(study.to_do(), study)
+            with ending_on_sigterm():
+                failures = pool.work(study.to_do(), study)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     text = write_results(study)

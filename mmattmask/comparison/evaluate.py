@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from mmattmask.cli.launch import drop_amp_without_accelerator, set_loader_defaults
+from mmattmask.comparison.files import go_on
 from mmattmask.evaluation.eval_data import (
     check_same_classes,
     labelled_images,
@@ -117,7 +118,7 @@ def check_data(how: Evaluation) -> None:
         ValueError: If they have no labels, or not the same classes.
         FileNotFoundError: If they are not there.
     """
-    size = (32, 32)  # any: no image is made
+    size = (32, 32)  # any: no transform runs
     train, test = (
         labelled_images(config, whole_view(size), size)
         for config in (how.train, how.test)
@@ -168,7 +169,7 @@ def finetune(how: Evaluation, checkpoint: Path, work_dir: Path) -> float:
     """
     cfg = Config.fromfile(how.finetune)
     cfg.model.backbone.init_cfg.checkpoint = str(checkpoint)
-    cfg.work_dir, cfg.resume = str(work_dir), True
+    go_on(cfg, work_dir)
     set_loader_defaults(cfg, ('train_dataloader', 'val_dataloader'), {})
     drop_amp_without_accelerator(cfg)
     runner = Runner.from_cfg(cfg)

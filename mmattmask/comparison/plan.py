@@ -118,10 +118,14 @@ def read_comparison(
     for key in ('runs', 'baseline', 'epochs', 'seeds', 'budgets', 'evaluation'):
         if key not in cfg:
             raise ValueError(f'{path} has no {key}: it is no comparison')
-    chosen = tuple(budgets or cfg.budgets)
-    unknown = set(chosen) - set(BUDGETS)
+    asked = tuple(budgets or cfg.budgets)
+    unknown = set(asked) - set(BUDGETS)
     if unknown:
         raise ValueError(f'budgets are {BUDGETS}, got {sorted(unknown)}')
+    chosen = tuple(budget for budget in BUDGETS if budget in asked)
+    numbers = tuple(seeds if seeds is not None else cfg.seeds)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f'seeds must be one or more different numbers: {numbers}')
     if 'time' in chosen and 'tokens' not in chosen and 'images' not in chosen:
         raise ValueError(
             "budget 'time' is measured on the runs of 'tokens' or 'images': add one"
@@ -130,7 +134,7 @@ def read_comparison(
         name: _entry(name, dict(run), path.parent, chosen)
         for name, run in cfg.runs.items()
     }
-    _check(entries, cfg.baseline, cfg.epochs)
+    _check(entries, cfg.baseline, cfg.epochs, chosen)
     if only is not None:
         entries = _keep(entries, only, cfg.baseline)
     return Comparison(
@@ -138,7 +142,7 @@ def read_comparison(
         entries,
         cfg.baseline,
         int(cfg.epochs),
-        tuple(seeds if seeds is not None else cfg.seeds),
+        numbers,
         chosen,
         _evaluation(cfg.evaluation.to_dict(), path.parent),
     )
@@ -183,8 +187,10 @@ def _entry(
     )
 
 
-def _check(entries: dict[str, Entry], baseline: str, epochs: int) -> None:
-    """Raise ValueError for names that do not exist and a teacher with a teacher."""
+def _check(
+    entries: dict[str, Entry], baseline: str, epochs: int, budgets: Sequence[Budget]
+) -> None:
+    """Raise ValueError for what does not exist, or not where it is needed."""
     if baseline not in entries:
         raise ValueError(f'baseline {baseline!r} is none of {list(entries)}')
     if epochs < 1:
@@ -196,6 +202,13 @@ def _check(entries: dict[str, Entry], baseline: str, epochs: int) -> None:
                 f'the teacher of {entry.name}, {entry.teacher!r}, must be an entry '
                 'without a teacher'
             )
+        needs = set(budgets if entry.name == baseline else entry.budgets)
+        missing = needs - set((teacher or entry).budgets)
+        if missing:
+            raise ValueError(
+                f'{(teacher or entry).name} must be run at {sorted(missing)}, too: it '
+                f'is the {"teacher of " + entry.name if teacher else "baseline"}'
+            )
 
 
 def _keep(
@@ -205,7 +218,8 @@ def _keep(
     unknown = set(only) - set(entries)
     if unknown:
         raise ValueError(f'no run is called {sorted(unknown)}, there are {[*entries]}')
-    wanted = {*only, baseline, *(entries[name].teacher for name in only)}
+    wanted = {*only, baseline}
+    wanted |= {entries[name].teacher for name in wanted}
     return {name: entry for name, entry in entries.items() if name in wanted}
 
 
@@ -229,9 +243,22 @@ def run_config(entry: Entry, run: Run, epochs: int) -> Config:
     return cfg
 
 
-def settings_hash(cfg: Config, evaluation: dict[str, Any]) -> str:
-    """Hash what a run's result depends on, except machine, code and place of data."""
-    parts = _without_places([cfg.to_dict(), evaluation])
+def settings_hash(
+    cfg: Config, evaluation: dict[str, Any], teacher: str | None = None
+) -> str:
+    """Hash what a run's result depends on, except machine, code and places of files.
+
+    Args:
+        cfg: The run's config.
+        evaluation: Of the comparison; a config of fine-tuning counts with its content.
+        teacher: The hash of the run that is the frozen teacher.
+    """
+    evaluation = dict(evaluation)
+    if evaluation.get('finetune'):
+        evaluation['finetune'] = _read(Path(evaluation['finetune'])).to_dict()
+    parts = _without_places(
+        [cfg.to_dict(), evaluation, *([teacher] if teacher else [])]
+    )
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

@@ -28,6 +28,8 @@ def accuracy_by_epoch(folder: Path, kind: str = 'mean') -> Series:
         return {}
     with path.open(newline='') as file:
         rows = list(csv.DictReader(file))
+    if not rows:
+        return {}
     names = [name for name in rows[0] if name.startswith(f'{kind}_top1_k')]
     if not names or 'epoch' not in rows[0]:
         return {}
@@ -45,7 +47,10 @@ def scalar_by_epoch(folder: Path, name: str) -> Series:
     found: Series = {}
     for path in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
-            row = json.loads(line)
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:  # the last line of a killed session
+                continue
             if name in row and 'epoch' in row:
                 found[float(row['epoch'])] = float(row[name])
     return found

@@ -1,10 +1,11 @@
 """What a comparison came to: CSV, JSON, Markdown, curves and one HTML page."""
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from mmattmask.cli.frozen import write
+from mmattmask.comparison.files import CONFIG, write_json
 from mmattmask.comparison.plan import Comparison
 from mmattmask.comparison.progress_curves import (
     accuracy_by_epoch,
@@ -22,7 +23,6 @@ from mmattmask.comparison.table import (
     measures_of,
     summaries,
 )
-from mmattmask.comparison.worker import CONFIG, write_json
 from mmattmask.reporting import Page, curves, save_figure
 
 HELD_EQUAL = dict(
@@ -33,7 +33,8 @@ HELD_EQUAL = dict(
 NOTE = (
     'Top-1 accuracy in % on the test images, mean over seeds ± half of the 95 % '
     "interval (Student's), which is of seeds, not of test images. Tokens and time are "
-    "those of whole runs, relative to the baseline's."
+    "those of whole runs, relative to the baseline's; without a GPU, time is CPU time. "
+    'The pre-training of a frozen teacher is not counted.'
 )
 DIFFERENCES = (
     'Differences from the baseline in points, seed by seed; * marks those whose 95 % '
@@ -71,22 +72,15 @@ def write_results(study: Study) -> str:
     if not rows:
         return f'no run has finished yet: {state}'
     write_json(folder / 'runs.json', rows)
-    write_text(folder / 'runs.csv', as_csv(rows))
+    write(folder / 'runs.csv', as_csv(rows))
     found = summaries(rows, study.comparison.baseline)
     measures = measures_of(rows)
     text = as_markdown(found, measures)
-    write_text(folder / 'table.md', text)
+    write(folder / 'table.md', text)
     figures = draw_curves(study, rows)
     page = as_page(study, rows, found, figures, state)
     page.write(folder / 'report.html')
     return f'{text}\n{state}\nwritten to {folder}, see {folder / "report.html"}\n'
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    temporary = path.with_suffix(f'{path.suffix}.tmp')
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def tables(

@@ -1,10 +1,17 @@
 """A config's whole schedule, stretched or shortened to another number of epochs."""
 
-from mmengine.config import Config
+from inspect import signature
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import HOOKS
+
+from mmattmask.cli.launch import name_of
 
 # What schedulers and hooks count in epochs.
 SCHEDULER_KEYS = ('begin', 'end', 'T_max')
 HOOK_KEYS = ('interval', 'warmup_epochs')
+# These count iterations always.
+ITERATION_HOOKS = ('GuidanceScalarsHook', 'FiniteLossHook')
 
 
 def stretch(cfg: Config, epochs: int) -> None:
@@ -52,10 +59,22 @@ def stretch(cfg: Config, epochs: int) -> None:
         if 'milestones' in scheduler:
             scheduler.milestones = [scaled(m) for m in scheduler.milestones]
     for hook in cfg.get('custom_hooks') or []:
-        if not hook.get('by_epoch', True) or 'GuidanceScalars' in str(hook.get('type')):
+        _say_defaults(hook)
+        if not hook.get('by_epoch', True) or name_of(hook.type) in ITERATION_HOOKS:
             continue
         for key in HOOK_KEYS:
             if hook.get(key):
                 hook[key] = scaled(hook[key])
         if hook.get('begin'):
             hook.begin = max(0, min(scaled(hook.begin), epochs - 1))
+
+
+def _say_defaults(hook: ConfigDict) -> None:
+    """Write out the lengths that a hook's class takes unless told otherwise."""
+    known = HOOKS.get(hook.type) if isinstance(hook.type, str) else hook.type
+    if known is None:
+        return
+    parameters = signature(known).parameters
+    for key in (*HOOK_KEYS, 'begin'):
+        if key in parameters and isinstance(parameters[key].default, int):
+            hook.setdefault(key, parameters[key].default)

@@ -9,6 +9,7 @@ from mmattmask.comparison.budget import (
     seconds_per_epoch,
     tokens_per_image,
 )
+from mmattmask.comparison.files import CONFIG, JOB, ROW, write_json
 from mmattmask.comparison.plan import (
     Budget,
     Comparison,
@@ -17,7 +18,6 @@ from mmattmask.comparison.plan import (
     run_config,
     settings_hash,
 )
-from mmattmask.comparison.worker import CONFIG, JOB, ROW, write_json
 
 EPOCHS = 'epochs.json'
 Row = dict[str, Any]
@@ -29,9 +29,6 @@ class Study:
     Args:
         comparison: What is compared.
         work_dir: Holds one folder per run; made if missing.
-
-    Raises:
-        ValueError: If the epochs that were fixed earlier there do not fit.
     """
 
     def __init__(self, comparison: Comparison, work_dir: str | Path) -> None:
@@ -39,23 +36,11 @@ class Study:
         self.work_dir = Path(work_dir)
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self._tokens: dict[tuple[str, int], float] = {}
-        self._epochs = self._read_epochs()
-
-    def _read_epochs(self) -> dict[str, int]:
-        """Read epochs that are fixed: later rows must not change them."""
+        self._hashes: dict[tuple[Run, int], str] = {}
         file = self.work_dir / EPOCHS
-        found = json.loads(file.read_text()) if file.exists() else {}
-        base, own = found.get('baseline'), self._baseline_key()
-        if base is not None and base != own:
-            raise ValueError(
-                f'{self.work_dir} holds a comparison with the baseline {base}, not '
-                f'{own}: give another --work-dir'
-            )
-        found['baseline'] = own
-        return found
-
-    def _baseline_key(self) -> str:
-        return f'{self.comparison.baseline}, {self.comparison.epochs} epochs'
+        self._epochs: dict[str, int] = (
+            json.loads(file.read_text()) if file.exists() else {}
+        )
 
     def rows(self) -> list[Row]:
         """Return the rows of finished runs, in the order of the plan.
@@ -94,33 +79,45 @@ class Study:
         """Return the length of a run, or None while it cannot be known.
 
         Equal time is known when every seed of the entry and of the baseline has a row
-        at an earlier budget; it is fixed then.
+        at an earlier budget. It is kept then: seeds that come later do not change it.
         """
-        key = f'{entry.name} {budget}'
-        if key in self._epochs:
-            return self._epochs[key]
+        total = self.comparison.epochs
         base = self.comparison.entries[self.comparison.baseline]
         if entry is base or budget == 'images':
-            found = self.comparison.epochs
-        elif budget == 'tokens':
-            found = epochs_of_equal(
+            return total
+        if budget == 'tokens':
+            return epochs_of_equal(
                 lambda n: n * self.tokens(entry, n),
-                self.comparison.epochs * self.tokens(base, self.comparison.epochs),
-                self.comparison.epochs,
+                total * self.tokens(base, total),
+                total,
             )
-        else:
+        configs = [self._settings(Run(one.name, 'images', 0)) for one in (entry, base)]
+        key = ' '.join([entry.name, budget, *configs])
+        if key not in self._epochs:
             own, others = self._timed(entry), self._timed(base)
             if own is None or others is None:
                 return None
             pace = seconds_per_epoch(own)
-            found = epochs_of_equal(
-                lambda n: n * pace,
-                self.comparison.epochs * seconds_per_epoch(others),
-                self.comparison.epochs,
+            self._epochs[key] = epochs_of_equal(
+                lambda n: n * pace, total * seconds_per_epoch(others), total
             )
-        self._epochs[key] = found
-        write_json(self.work_dir / EPOCHS, self._epochs)
-        return found
+            write_json(self.work_dir / EPOCHS, self._epochs)
+        return self._epochs[key]
+
+    def _settings(self, run: Run, epochs: int | None = None) -> str:
+        """Return the hash of a run's settings."""
+        entry = self.comparison.entries[run.entry]
+        epochs = epochs or self.comparison.epochs
+        if (run, epochs) not in self._hashes:
+            teacher = None
+            if entry.teacher is not None:
+                of = self.comparison.entries[entry.teacher]
+                length = self.epochs(of, run.budget)
+                teacher = self._settings(Run(of.name, run.budget, run.seed), length)
+            cfg = run_config(entry, run, epochs)
+            evaluation = self.comparison.evaluation
+            self._hashes[run, epochs] = settings_hash(cfg, evaluation, teacher)
+        return self._hashes[run, epochs]
 
     def tokens(self, entry: Entry, epochs: int) -> float:
         """Return encoder tokens per image of a run of so many epochs."""
@@ -144,7 +141,10 @@ class Study:
     def _twin(self, run: Run) -> Run | None:
         """Return the same run of an earlier budget: with the same epochs."""
         entry = self.comparison.entries[run.entry]
-        epochs = self.epochs(entry, run.budget)
+        try:
+            epochs = self.epochs(entry, run.budget)
+        except ValueError:  # the run cannot start and says so then
+            return None
         for budget in self.comparison.budgets:
             if budget == run.budget or epochs is None:
                 return None
@@ -165,15 +165,14 @@ class Study:
         if epochs is None or waits_for_teacher or self._twin(run) is not None:
             return None
         cfg = run_config(entry, run, epochs)
-        evaluation = self.comparison.evaluation
-        settings = settings_hash(cfg, evaluation)
+        settings = self._settings(run, epochs)
         folder = self.folder(run)
         folder.mkdir(parents=True, exist_ok=True)
         job = dict(
             settings=settings,
             teacher=teacher,
             teacher_key=entry.teacher_key,
-            evaluation=evaluation,
+            evaluation=self.comparison.evaluation,
             row=self._row_of(entry, run, epochs, settings),
         )
         self.check(run, settings)
@@ -197,8 +196,7 @@ class Study:
                 entry = self.comparison.entries[run.entry]
                 epochs = self.epochs(entry, run.budget)
                 if epochs is not None:
-                    cfg = run_config(entry, run, epochs)
-                    self.check(run, settings_hash(cfg, self.comparison.evaluation))
+                    self.check(run, self._settings(run, epochs))
 
     def _row_of(self, entry: Entry, run: Run, epochs: int, settings: str) -> Row:
         """Return what is known of a run before it starts."""

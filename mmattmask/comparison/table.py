@@ -93,8 +93,8 @@ class Summary:
     def difference(self, measure: str) -> Estimate | None:
         """Return the mean difference from the baseline's run of the same seed.
 
-        Equal seeds mean equal first weights and equal order of images, so differences
-        vary less between seeds than the accuracies themselves may.
+        Equal seeds mean the same order of images and, unless a frozen teacher is built
+        first and draws its own, the same first weights.
         """
         base = {row['seed']: row.get(measure) for row in self.baseline}
         pairs = [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
 from mmattmask.registry import HOOKS
@@ -50,9 +51,10 @@ class ClockHook(Hook):
     def after_train_epoch(self, runner: Any) -> None:
         """Stop, before checkpoints are written."""
         self.seconds.append(now() - self._start - self._paused_for)
-        temporary = self.file.with_suffix('.tmp')
-        temporary.write_text(json.dumps(self.seconds))
-        os.replace(temporary, self.file)
+        if get_rank() == 0:  # the processes of a run take as long as each other
+            temporary = self.file.with_suffix('.tmp')
+            temporary.write_text(json.dumps(self.seconds))
+            os.replace(temporary, self.file)
 
     def _paused(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

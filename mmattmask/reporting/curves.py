@@ -80,7 +80,7 @@ def mean_and_interval(runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = runs.mean(axis=0)
     if number < 2:
         return mean, np.full_like(mean, np.nan)
-    quantile = STUDENT[number - 2] if number - 2 < len(STUDENT) else 1.96
+    quantile = STUDENT[min(number - 2, len(STUDENT) - 1)]
     return mean, quantile * runs.std(axis=0, ddof=1) / np.sqrt(number)
 
 

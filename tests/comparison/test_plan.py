@@ -53,6 +53,14 @@ def test_only_keeps_baseline_and_teachers():
         ("baseline = 'none'", "baseline 'none' is none of"),
         ('epochs = 0', 'epochs must be at least 1, got 0'),
         ("budgets = ('hours',)", r"got \['hours'\]"),
+        ('seeds = (0, 1, 0)', r'different numbers: \(0, 1, 0\)'),
+        ('seeds = ()', r'one or more different numbers: \(\)'),
+        ("runs['random']['budgets'] = ('tokens',)", r"random must .* \['time'\], too"),
+        (
+            "runs['pupil'] = dict(runs['amt'], teacher='amt')\n"
+            "runs['amt']['budgets'] = ('time',)",
+            'it is the teacher of pupil',
+        ),
         ("budgets = ('time',)", "'time' is measured on the runs of"),
         ("runs['amt']['teacher'] = 'amt'", 'must be an entry without a teacher'),
         ("runs['amt']['colour'] = 'red'", "may have .* got .*'colour'"),
@@ -75,3 +83,27 @@ def test_missing_configs_are_named(toy):
 def test_unknown_run_is_named(toy):
     with pytest.raises(ValueError, match=r"no run is called \['amd'\]"):
         read_comparison(toy, only=['amd'])
+
+
+def test_budgets_have_one_order_and_no_doubles(toy):
+    comparison = read_comparison(toy, budgets=['time', 'tokens', 'time'])
+    assert comparison.budgets == ('tokens', 'time')
+
+
+def test_content_of_finetuning_counts_not_its_place(toy, tmp_path):
+    hashes = []
+    for folder, epochs in (('a', 3), ('b', 3), ('c', 4)):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / 'finetune.py'
+        path.write_text(f'train_cfg = dict(max_epochs={epochs})\n')
+        evaluation = dict(finetune=str(path))
+        entry = read_comparison(toy).entries['amt']
+        cfg = run_config(entry, Run('amt', 'tokens', 0), 3)
+        hashes.append(settings_hash(cfg, evaluation))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_another_teacher_is_another_run(toy):
+    cfg = run_config(read_comparison(toy).entries['amt'], Run('amt', 'tokens', 0), 3)
+    hashes = {settings_hash(cfg, {}, teacher) for teacher in (None, 'a', 'b')}
+    assert len(hashes) == 3

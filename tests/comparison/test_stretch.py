@@ -43,6 +43,24 @@ def test_everything_counted_in_epochs_is_scaled(epochs):
     assert (scalars.interval, knn.interval) == (100, 500)
 
 
+def test_lengths_that_a_hook_takes_by_default_are_scaled_too():
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_epochs=400),
+            custom_hooks=[
+                dict(type='mmattmask.AttentionRefreshHook'),  # 40 and 40
+                dict(type='mmattmask.FiniteLossHook'),
+            ],
+        )
+    )
+    stretch(cfg, 40)
+    refresh, finite = cfg.custom_hooks
+    assert (refresh.begin, refresh.interval) == (4, 4)
+    before = dict(finite)
+    stretch(cfg, 4)
+    assert dict(finite) == before
+
+
 def test_same_length_changes_nothing():
     cfg = config()
     stretch(cfg, 40)

@@ -1,0 +1,55 @@
+"""Files of a comparison: written whole or not at all, found after a kill."""
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from mmattmask.cli.frozen import write
+
+CONFIG, JOB, ROW, LOCK = 'config.py', 'job.json', 'row.json', 'lock'
+POINTER = 'last_checkpoint'  # MMEngine's
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a file that is there whole or not at all."""
+    write(path, json.dumps(content, indent=2) + '\n')
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time work in a folder; one that was orphaned ends first."""
+    with (folder / LOCK).open('w') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint of a run, or None.
+
+    The folder may have been moved since it was written.
+    """
+    pointer = folder / POINTER
+    if not pointer.exists():
+        return None
+    path = folder / Path(pointer.read_text().strip()).name
+    return path if path.exists() else None
+
+
+def go_on(cfg: Config, folder: Path) -> None:
+    """Let a config train in a folder, from its last checkpoint on if there is one.
+
+    MMEngine deletes an old checkpoint before it has written the new one: with two, a
+    kill in between leaves one.
+    """
+    cfg.work_dir = str(folder)
+    checkpoint = last_checkpoint(folder)
+    cfg.resume = checkpoint is not None
+    cfg.load_from = str(checkpoint) if checkpoint else None
+    hook = cfg.setdefault('default_hooks', {}).get('checkpoint')
+    if hook and 0 < hook.get('max_keep_ckpts', -1) < 2:
+        hook.max_keep_ckpts = 2

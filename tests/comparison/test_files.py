@@ -1,0 +1,76 @@
+"""Files of a comparison: pointers, locks, and going on after a kill."""
+
+import multiprocessing
+import time
+
+from mmengine.config import Config
+
+from mmattmask.comparison.files import go_on, last_checkpoint, locked
+
+CONTEXT = multiprocessing.get_context('spawn')
+
+
+def config(**checkpoint):
+    hooks = dict(checkpoint=dict(type='CheckpointHook', **checkpoint))
+    return Config(dict(default_hooks=hooks))
+
+
+def test_pointer_survives_a_move(tmp_path):
+    folder = tmp_path / 'old'
+    folder.mkdir()
+    assert last_checkpoint(folder) is None
+    (folder / 'epoch_3.pth').touch()
+    (folder / 'last_checkpoint').write_text(str(folder / 'epoch_3.pth'))
+    moved = folder.rename(tmp_path / 'new')
+    assert last_checkpoint(moved) == moved / 'epoch_3.pth'
+    (moved / 'epoch_3.pth').unlink()
+    assert last_checkpoint(moved) is None
+
+
+def test_goes_on_where_there_is_something(tmp_path):
+    cfg = config()
+    go_on(cfg, tmp_path)
+    assert (cfg.resume, cfg.load_from) == (False, None)
+    (tmp_path / 'epoch_1.pth').touch()
+    (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
+    go_on(cfg, tmp_path)
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'epoch_1.pth'))
+
+
+def test_two_checkpoints_are_kept(tmp_path):
+    """MMEngine deletes the last one before the next is whole."""
+    for given, kept in ((1, 2), (2, 2), (5, 5), (-1, -1)):
+        cfg = config(max_keep_ckpts=given)
+        go_on(cfg, tmp_path)
+        assert cfg.default_hooks.checkpoint.max_keep_ckpts == kept
+
+
+def hold(folder, seconds):
+    with locked(folder):
+        (folder / 'held').write_text('')
+        time.sleep(seconds)
+        (folder / 'released').write_text('')
+
+
+def begin_to_hold(folder, seconds):
+    process = CONTEXT.Process(target=hold, args=(folder, seconds))
+    process.start()
+    while not (folder / 'held').exists():
+        assert process.is_alive()
+        time.sleep(0.01)
+    return process
+
+
+def test_one_process_at_a_time(tmp_path):
+    process = begin_to_hold(tmp_path, 1.0)
+    with locked(tmp_path):
+        assert (tmp_path / 'released').exists()
+    process.join()
+
+
+def test_a_killed_process_holds_nothing(tmp_path):
+    process = begin_to_hold(tmp_path, 600.0)
+    process.kill()
+    process.join()
+    with locked(tmp_path):
+        assert not (tmp_path / 'released').exists()
