@@ -84,7 +84,8 @@ def publish_model(
         name: Of the model: lower case, such as ``'amt_vit-tiny-p4_cifar10'``.
         config: The run's config.
         results: ``data``, ``budget`` and ``machine`` as text, and ``results``: a list
-            of ``task``, ``dataset`` and ``metrics`` (numbers by their names).
+            of ``task``, ``dataset`` and ``metrics`` (numbers by their names). A
+            ``source`` says which config the run's is made of (tools/compare.py).
         log: The run's ``scalars.json``. Defaults to those beside the checkpoint.
         precision: ``'float32'`` or ``'float16'``. Defaults to the first that fits.
         force: Whether an entry of this name may be replaced.
@@ -117,7 +118,7 @@ def publish_model(
         weights = temporary / f'{name}.safetensors'
         chosen, difference = save_weights(model, weights, precision)
         (temporary / f'{name}.log.json').write_text(scalars)
-        origin = source_of(config)
+        origin = results.get('source') or source_of(config)
         text = f'"""{name}: the whole config of a run of {origin}."""\n\n'
         (temporary / f'{name}.py').write_text(text + cfg.pretty_text)
         meta = metafile(name, cfg, content, results, weights, model)

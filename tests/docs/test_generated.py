@@ -1,5 +1,6 @@
 """What is made from other files is up to date: notebooks, tables, pictures."""
 
+import csv
 import importlib.util
 import itertools
 import json
@@ -88,6 +89,22 @@ def test_config_table_is_up_to_date():
     page = (ROOT / 'docs' / 'configs.md').read_text()
     made = script('make_config_table').table()
     assert page == made, 'run python docs/make_config_table.py'
+
+
+def test_tables_of_the_study_are_those_of_its_rows():
+    page = (ROOT / 'docs' / 'study.md').read_text()
+    assert page == script('make_study').renewed(page), 'run python docs/make_study.py'
+
+
+def test_rows_of_the_study_are_the_same_in_both_files():
+    folder = ROOT / 'docs' / 'study'
+    rows = json.loads((folder / 'runs.json').read_text())
+    with (folder / 'runs.csv').open(newline='') as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == len(rows)
+    for line, row in zip(lines, rows, strict=True):
+        told = {name: value for name, value in line.items() if value}
+        assert told == {k: str(v) for k, v in row.items() if v is not None}
 
 
 def test_pictures_are_small_and_shown():
