@@ -23,7 +23,12 @@ SHIPPED = sorted(
     if '_base_' not in path.parts and not path.name.startswith('compare_')
 )
 # what pre-trains; tests/downstream builds and runs what is in configs/transfer
-CONFIGS = [name for name in SHIPPED if Path(name).parts[1] != 'transfer']
+# and tests/comparison the fine-tuning of a comparison
+CONFIGS = [
+    name
+    for name in SHIPPED
+    if Path(name).parts[1] != 'transfer' and not Path(name).name.startswith('finetune_')
+]
 
 
 @cache
