@@ -54,7 +54,7 @@ class Estimate:
     @property
     def signed(self) -> str:
         """The estimate with its sign, as of a difference."""
-        return f'{self.mean:+.1f}{self.spread}'
+        return f'{round(self.mean, 1) + 0.0:+.1f}{self.spread}'  # no -0.0
 
     @property
     def spread(self) -> str:

@@ -57,6 +57,11 @@ def test_one_seed_has_no_interval():
     assert not found.is_clear
 
 
+def test_a_difference_that_rounds_to_zero_has_no_minus():
+    assert Estimate.of([-0.04]).signed == '+0.0'
+    assert Estimate.of([-0.06]).signed == '-0.1'
+
+
 def test_differences_are_paired_by_seed():
     """Seeds differ by 4 points, policies by 1: only pairs can tell."""
     amt = summaries(ROWS, 'base')['tokens'][1]
