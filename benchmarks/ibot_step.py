@@ -83,7 +83,8 @@ class Bench:
         """Take a variant's masks and head."""
         generator, self.model.dense, _ = VARIANTS[name]
         generator = TASK_UTILS.build(generator)
-        self.model.mask_generator = self.model.warmup_mask_generator = generator
+        guidance = self.model.guidance
+        guidance.mask_generator = guidance.warmup_mask_generator = generator
 
     def loss(self):
         """Run the forward pass."""
@@ -96,7 +97,7 @@ class Bench:
         self.loss().backward()
         clip_each_grad_(self.parameters, 3.0)
         self.optimizer.step()
-        self.model.update_teacher(0.004)
+        self.model.teacher.move(0.004)
 
     def autocast(self):
         """bf16 where asked for."""

@@ -25,7 +25,7 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
-from mmattmask.models.guidance import attention_maps
+from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
 
 STOCK = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
@@ -152,7 +152,7 @@ def policies(args) -> dict[str, dict | None]:
             'GPA online + attention decoder': gpa
             | dict(type='mmattmask.ScorePredictingMAE'),
             'HPM': dict(
-                type='mmattmask.LossPredictingMAE', mask_generator=soft_to_hard
+                mask_generator=soft_to_hard, scorer=dict(type='mmattmask.PredictedLoss')
             ),
             'LUT': dict(type='mmattmask.LUT', mask_generator=random),
         }
@@ -250,8 +250,9 @@ def main():
         variants = []
         for name, changes in policies(args).items():
             model = build(args.arch, changes)
-            if getattr(getattr(model, 'scorer', None), 'cached', False):
-                model.scorer.bank = bank
+            guidance = guidance_of(model)
+            if guidance is not None and guidance.scorer and guidance.scorer.cached:
+                guidance.scorer.bank = bank
             variants.append(Variant(name, model, args))
         inputs = torch.randn(args.batch_size, 3, 224, 224, device=args.device)
         samples = make_samples(args.batch_size)
@@ -303,8 +304,10 @@ def report(args, variants, inputs, samples):
         return
     step = statistics.median(amt.times)
     stock_step = statistics.median(stock.times)
-    guidance = median_time(lambda: amt.model.partition(inputs, samples), args, 30)
-    random = median_time(lambda: variants[1].model.partition(inputs, samples), args, 30)
+    guidance, random = (
+        median_time(lambda g=variant.model.guidance: g.guide(inputs, samples), args, 30)
+        for variant in (amt, variants[1])
+    )
     amt.model.eval()
     with torch.no_grad(), autocast(args):
         attention = median_time(

@@ -18,11 +18,16 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
-from mmattmask.runtime import check_runtime, register_safe_globals
+from mmattmask.runtime import (
+    check_runtime,
+    register_safe_globals,
+    tolerate_scope,
+)
 from mmattmask.zoo.scheme import register_scheme
 
 check_runtime()
 register_safe_globals()
+tolerate_scope()
 register_scheme()
 
 DATA_SAMPLERS = Registry(

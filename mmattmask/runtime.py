@@ -70,6 +70,23 @@ def register_safe_globals() -> None:
     torch.serialization.add_safe_globals(safe_globals())
 
 
+def tolerate_scope() -> None:
+    """Let a config inherit ``collate_fn=dict(type='default_collate')``.
+
+    MMEngine adds ``_scope_`` to what a config inherits from another package and hands
+    it to the collate function, which does not take it. Calling this again changes
+    nothing.
+    """
+    functions = import_module('mmengine.registry').FUNCTIONS
+    import_module('mmengine.dataset')  # registers it
+    functions.register_module('default_collate', force=True, module=default_collate)
+
+
+def default_collate(batch: list[Any], _scope_: str | None = None) -> Any:
+    """MMEngine's ``default_collate``, whatever scope it is handed."""
+    return import_module('mmengine.dataset').default_collate(batch)
+
+
 def safe_globals() -> list[SafeGlobal]:
     """Everything beyond torch's own list that MMEngine's checkpoints pickle.
 

@@ -62,17 +62,17 @@ def test_paper_rows(name, throw, masked, thrown, visible):
 
     model = build_model(cfg)
     assert model.backbone.mask_ratio == 0.75
-    budget = model.mask_generator.budget(196)
+    budget = model.guidance.mask_generator.budget(196)
     counts = (budget.num_masked, budget.num_thrown, budget.num_visible)
     assert counts == (masked, thrown, visible)
     if throw is None:
-        assert isinstance(model.mask_generator, RandomMaskGenerator)
-        assert model.scorer is None
+        assert isinstance(model.guidance.mask_generator, RandomMaskGenerator)
+        assert model.guidance.scorer is None
         return
-    assert isinstance(model.mask_generator, AMTMaskGenerator)
-    assert model.mask_generator.throw == throw
-    assert model.mask_generator.ranking == 'sampled'
-    assert (model.scorer.crop_mode, model.scorer.reduce_heads) == (
+    assert isinstance(model.guidance.mask_generator, AMTMaskGenerator)
+    assert model.guidance.mask_generator.throw == throw
+    assert model.guidance.mask_generator.ranking == 'sampled'
+    assert (model.guidance.scorer.crop_mode, model.guidance.scorer.reduce_heads) == (
         'aligned',
         'mean_minmax',
     )
@@ -115,7 +115,7 @@ def test_only_the_guided_parts_differ_from_stock(size):
 def test_other_sizes(part, grid, masked, thrown, visible):
     model = build_model(find(part))
     assert tuple(model.backbone.patch_resolution) == grid == model.neck.grid
-    budget = model.mask_generator.budget(math.prod(grid))
+    budget = model.guidance.mask_generator.budget(math.prod(grid))
     counts = (budget.num_masked, budget.num_thrown, budget.num_visible)
     assert counts == (masked, thrown, visible)
 
@@ -129,8 +129,8 @@ def test_vit_small_is_384_wide():
 def test_released_variant():
     cfg = find('amt-released')
     model = build_model(cfg)
-    assert model.scorer.crop_mode == 'official'
-    assert model.scorer.reduce_heads == 'minmax_mean'
+    assert model.guidance.scorer.crop_mode == 'official'
+    assert model.guidance.scorer.reduce_heads == 'minmax_mean'
     assert model.head.norm_pix is False
     schedule = HOOKS.build(cfg.custom_hooks[0]).schedule
     due = [epoch for epoch in range(400) if schedule.is_due(epoch)]

@@ -14,7 +14,7 @@ import torch
 import yaml
 from mmengine.registry import HOOKS
 
-from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.datasets.recording import check_pipeline
 from mmattmask.models import IBOT
 from mmattmask.models.guidance import guidance_of
 from mmattmask.scorers import CachedMaps
@@ -124,6 +124,8 @@ def test_name_agrees_with_schedule(name):
 def give_scores(model, monkeypatch):
     """Give the scorer something to say; its weights are on meta."""
     guidance = guidance_of(model)
+    if guidance is None:
+        return
     size = image_size_of(model.backbone)
     if isinstance(guidance.scorer, CachedMaps) and guidance.scorer.cached:
         maps = np.zeros((2, *guidance.scorer.map_grid(model.backbone, size)))
@@ -138,7 +140,7 @@ def give_scores(model, monkeypatch):
 
 def check_written_masks(guidance, samples, budget):
     """The data preprocessor wrote the policy's masks into the samples."""
-    scale = guidance.cell_size // guidance.token_size
+    scale = guidance.factor
     for sample in samples:
         assert sample.mask.sum() == budget.num_masked * scale**2
         cells = sample.mask.unflatten(1, (-1, scale)).unflatten(0, (-1, scale))
@@ -147,25 +149,27 @@ def check_written_masks(guidance, samples, budget):
 
 def decide(model, view, samples, monkeypatch):
     """Let the algorithm's policy decide on the CPU; on meta it finds the outcome."""
-    grid = model.policy_grid(view.shape[-2:])
+    guidance = model.guidance
+    if guidance is None:  # DINO
+        return
+    grid = guidance.policy_grid(view.shape[-2:])
     if isinstance(model, IBOT):  # its teacher, on meta, knows the score of each crop
-        if model.mask_generator is None:
-            return
         crops = view.repeat(model.num_global, 1, 1, 1)
         score = torch.rand(len(crops), math.prod(grid))
-        mask = model.decide_mask(score, crops)
+        mask = guidance.decide_mask(score, crops)
         assert mask.shape == score.shape
-        monkeypatch.setattr(model, 'decide_mask', lambda *args: mask.to('meta'))
+        monkeypatch.setattr(guidance, 'score', lambda *args: score.to('meta'))
+        monkeypatch.setattr(guidance, 'decide_mask', lambda *args: mask.to('meta'))
         return
-    score = model.score(view, samples)
-    assert (score is None) == (model.scorer is None)
-    partition = model.decide(score, view)
-    assert partition.budget == model.mask_generator.budget(math.prod(grid))
+    score = guidance.score(view, samples)
+    assert (score is None) == (guidance.scorer is None)
+    partition = guidance.decide(score, view)
+    assert partition.budget == guidance.mask_generator.budget(math.prod(grid))
     on_meta = {key: ids.to('meta') for key, ids in vars(partition).items()}
     partition = dataclasses.replace(partition, **on_meta)
     score = None if score is None else score.to('meta')
-    monkeypatch.setattr(model, 'score', lambda *args: score)
-    monkeypatch.setattr(model, 'decide', lambda *args: partition)
+    monkeypatch.setattr(guidance, 'score', lambda *args: score)
+    monkeypatch.setattr(guidance, 'decide', lambda *args: partition)
 
 
 def masks_to_meta(model, samples):
@@ -195,7 +199,7 @@ def test_images_go_through_pipeline_masks_and_loss(name, tmp_path, monkeypatch):
     views = [inputs] if isinstance(inputs, torch.Tensor) else inputs
     alike = views[:1] if type(model).__name__ in SEVERAL_SIZES else views
     assert all(view.shape == (2, 3, *size) for view in alike)
-    if guidance is model:
+    if guidance_of(model.data_preprocessor) is None:
         decide(model, views[0], samples, monkeypatch)
     else:
         budget = guidance.mask_generator.budget(math.prod(guidance.policy_grid(size)))

@@ -11,7 +11,7 @@ from mmattmask.mask_generators import (
     IBOTMaskGenerator,
     SoftToHardMaskGenerator,
 )
-from mmattmask.scorers import FrozenTeacher
+from mmattmask.scorers import FrozenTeacher, TeacherAttention
 from tests.config_building import CONFIGS, build_model, load
 
 NAMES = [name for name in CONFIGS if re.match('configs/(ibot|attmask)/', name)]
@@ -180,20 +180,21 @@ def test_model_of_the_command(name):
 def test_policy_is_that_of_the_name(name):
     model = build_model(load(name))
     word = name.split('/')[-1].split('_')[0]
-    generator, options = model.mask_generator, POLICIES[word]
+    options = POLICIES[word]
     if options is None:
-        assert generator is None
+        assert model.guidance is None
         return
+    generator = model.guidance.mask_generator
     is_gpa = word == 'ibot-gpa'
     kind = SoftToHardMaskGenerator if is_gpa else KINDS[word.split('-')[0]]
     assert type(generator) is kind
     found = {key: getattr(generator, key) for key in options}
     assert {key: as_given(value) for key, value in found.items()} == options
     # AttMask reads the teacher that is there anyway
-    assert (model.scorer is None) != is_gpa
+    assert isinstance(model.guidance.scorer, TeacherAttention) != is_gpa
     if is_gpa:
-        assert isinstance(model.scorer, FrozenTeacher)
-        assert (model.scorer.block, model.scorer.head) == (9, 11)
+        assert isinstance(model.guidance.scorer, FrozenTeacher)
+        assert (model.guidance.scorer.block, model.guidance.scorer.head) == (9, 11)
 
 
 def as_given(value):

@@ -32,12 +32,12 @@ def config(name):
 def test_paper_rows(name, masked, thrown, visible, tokens):
     cfg = config(name)
     model = build_model(cfg)
-    assert model.policy_grid((224, 224)) == (7, 7)
-    budget = model.mask_generator.budget(49)
+    assert model.guidance.policy_grid((224, 224)) == (7, 7)
+    budget = model.guidance.mask_generator.budget(49)
     counts = (budget.num_masked, budget.num_thrown, budget.num_visible)
     assert counts == (masked, thrown, visible)
     assert 1 + 4 * (masked + visible) == tokens
-    assert (model.scorer is None) == name.startswith('random')
+    assert (model.guidance.scorer is None) == name.startswith('random')
 
     backbone = model.backbone
     assert (backbone.embed_dims, len(backbone.layers)) == (768, 12)
@@ -134,5 +134,7 @@ def test_swin_differs_from_stock_by_its_data_preprocessor():
     ours, theirs = plain(cfg), plain(stock)
     assert {key for key in ours if ours[key] != theirs[key]} == {'data_preprocessor'}
     preprocessor = build_model(cfg).data_preprocessor
-    assert preprocessor.policy_grid((192, 192)) == (6, 6)
-    assert preprocessor.mask_generator.budget(36).num_masked == 22  # as SimMIM's 60 %
+    assert preprocessor.guidance.policy_grid((192, 192)) == (6, 6)
+    assert (
+        preprocessor.guidance.mask_generator.budget(36).num_masked == 22
+    )  # as SimMIM's 60 %

@@ -14,9 +14,8 @@ Metric:   ImageNet-1k fine-tuned top-1 83.0 (HPM's README; not run by us).
 _base_ = '../amt/random_vit-base-p16_8xb512-amp-coslr-200e_in1k.py'
 
 model = dict(
-    type='mmattmask.LossPredictingMAE',
     head=dict(norm_pix=False),  # as in all published commands
-    loss_head=dict(relative=True),
+    scorer=dict(type='mmattmask.PredictedLoss'),
     mask_generator=dict(
         _delete_=True,
         type='mmattmask.SoftToHardMaskGenerator',

@@ -12,8 +12,7 @@ Metric:   none; nothing is learned in two epochs.
 _base_ = '../amt/random_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 
 model = dict(
-    type='mmattmask.LossPredictingMAE',
-    loss_head=dict(relative=True),
+    scorer=dict(_delete_=True, type='mmattmask.PredictedLoss'),
     mask_generator=dict(
         _delete_=True,
         type='mmattmask.SoftToHardMaskGenerator',

@@ -2,7 +2,7 @@
 
 from mmattmask.datasets.concat import ConcatDataset
 from mmattmask.datasets.generate_mask import GenerateMask
-from mmattmask.datasets.multi_crop import MultiCrop, ViewSample, view_samples
+from mmattmask.datasets.multi_crop import MultiCrop
 from mmattmask.datasets.multi_view import MultiView
 from mmattmask.datasets.packed_images import PackedImages
 from mmattmask.datasets.stl10 import STL10
@@ -31,7 +31,5 @@ __all__ = [
     'RandomResizedCrop',
     'RandomResizedCropAndInterpolationWithTwoPic',
     'TinyImageNet',
-    'ViewSample',
     'first_per_class',
-    'view_samples',
 ]

@@ -8,7 +8,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch import nn
 
-from mmattmask.mask_generators import BaseMaskGenerator
+from mmattmask.mask_generators import BaseMaskGenerator, check_policy
 from mmattmask.masking.cells import expand_mask
 from mmattmask.registry import MODELS, TASK_UTILS, TRANSFORMS
 
@@ -77,6 +77,7 @@ class GenerateMask(BaseTransform):
         """Raise ValueError if the policy cannot work in a pipeline."""
         generator, name = self.mask_generator, type(self.mask_generator).__name__
         num_cells = self.grid[0] * self.grid[1]
+        check_policy(generator, self.grid)
         if not generator.variable_counts:
             budget = generator.budget(num_cells)
             if budget.num_thrown:
@@ -85,14 +86,7 @@ class GenerateMask(BaseTransform):
                     f'{name} throws {budget.num_thrown} of {num_cells}: set '
                     'throw_ratio=0, or use GuidedDataPreprocessor or a guided host'
                 )
-        # No policy says whether it follows the progress: see if the same draws differ,
-        # in so many images that masks of small grids do not agree by chance.
-        probe = torch.rand(64, num_cells, generator=torch.Generator().manual_seed(0))
-        first, last = (
-            generator.mask(probe, torch.Generator().manual_seed(0), progress, self.grid)
-            for progress in (0.0, 1.0)
-        )
-        if not torch.equal(first, last):
+        if generator.uses_progress:
             raise ValueError(
                 f'{name} follows the progress of training, which loader processes do '
                 'not see: use GuidedDataPreprocessor or a guided host'

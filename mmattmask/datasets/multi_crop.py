@@ -1,14 +1,12 @@
 """Many views of one image, each with its own geometry."""
 
 import copy
-import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mmpretrain.datasets import MultiView as StockMultiView
 
-from mmattmask.datasets.geometry import Box, record_crop
+from mmattmask.geometry import record_crop
 from mmattmask.registry import TRANSFORMS
 
 
@@ -19,7 +17,7 @@ class MultiCrop(StockMultiView):
     Takes the same arguments, draws the same random numbers and returns the same pixels.
     ``crop_box``, ``flip``, ``flip_direction`` and ``img_shape`` become lists with an
     entry per view, as ``img`` does; all other keys are those of the image. See
-    :func:`view_samples` for the score of a view.
+    ``mmattmask.geometry.view_samples`` for the score of a view.
 
     The source image is not copied for each view but write-protected: a transform that
     would change it in place, such as RandomErasing, must follow one that makes a new
@@ -67,61 +65,3 @@ def _with_geometry(view: dict[str, Any]) -> dict[str, Any]:
     if 'crop_box' not in view:  # no crop: the view is the whole image
         record_crop(view, (0, 0, *image.shape[:2]), image.shape[:2])
     return {'flip': False, **view, 'img': image, 'img_shape': image.shape}
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ViewSample:
-    """Which part of which image a view shows; what scorers read of a DataSample.
-
-    Attributes:
-        sample_idx: Key of the image.
-        img_path: Its file, or None for an image in memory.
-        ori_shape: Its height and width in px.
-        crop_box: The view in px of the image: top, left, height, width.
-        flip: Whether the view was flipped after the crop.
-        flip_direction: ``'horizontal'``, ``'vertical'``, ``'diagonal'`` or None.
-    """
-
-    sample_idx: int
-    img_path: str | None
-    ori_shape: tuple[int, ...]
-    crop_box: Box
-    flip: bool
-    flip_direction: str | None
-
-
-def view_samples(data_samples: Sequence[Any], view: int) -> list[ViewSample]:
-    """Return one view's geometry of each image of a batch.
-
-    Args:
-        data_samples: One DataSample per image, of a pipeline with ``MultiCrop`` and
-            ``mmattmask.PackInputs``.
-        view: Index of the view, in the order of the inputs.
-
-    Returns:
-        One object per image that a scorer takes in place of a DataSample.
-
-    Raises:
-        ValueError: If the samples have no geometry per view, or not of so many views.
-    """
-    return [_view_sample(sample, view) for sample in data_samples]
-
-
-def _view_sample(sample: Any, view: int) -> ViewSample:
-    boxes = getattr(sample, 'crop_box', None)
-    if not isinstance(boxes, list):
-        raise ValueError(
-            f'a sample came with crop_box {boxes} instead of a list of one per view: '
-            "make views with type='mmattmask.MultiCrop' and end the training pipeline "
-            "with type='mmattmask.PackInputs'"
-        )
-    if not 0 <= view < len(boxes):
-        raise ValueError(f'there is no view {view}, only {len(boxes)} from 0')
-    return ViewSample(
-        sample.sample_idx,
-        getattr(sample, 'img_path', None),
-        sample.ori_shape,
-        boxes[view],
-        sample.flip[view],
-        sample.flip_direction[view],
-    )

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmpretrain.datasets import MultiView as StockMultiView
 
-from mmattmask.datasets.geometry import record_crop
+from mmattmask.geometry import record_crop
 from mmattmask.registry import TRANSFORMS
 
 

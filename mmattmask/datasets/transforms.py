@@ -15,8 +15,21 @@ from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine.logging import print_log
 from mmpretrain.datasets import transforms as stock
 
-from mmattmask.datasets.geometry import Box, record_crop
+from mmattmask.geometry import GEOMETRY_KEYS, Box, record_crop
 from mmattmask.registry import TRANSFORMS
+
+
+class Recording:
+    """Mixin of crops that do what a stock one does and record ``crop_box``."""
+
+    records_geometry = True
+
+    @classmethod
+    def from_stock(cls, transform: Any) -> Any:
+        """Return one with the options of a stock transform of the same name."""
+        own = cls.__new__(cls)
+        own.__dict__.update(vars(transform))
+        return own
 
 
 @TRANSFORMS.register_module()
@@ -62,10 +75,9 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
 
 
 @TRANSFORMS.register_module()
-class RandomResizedCrop(stock.RandomResizedCrop):
+class RandomResizedCrop(Recording, stock.RandomResizedCrop):
     """MMPretrain's RandomResizedCrop that records ``crop_box``."""
 
-    records_geometry = True
     _box: Box
 
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
@@ -91,7 +103,7 @@ class RandomResizedCrop(stock.RandomResizedCrop):
 
 
 @TRANSFORMS.register_module()
-class RandomCrop(stock.RandomCrop):
+class RandomCrop(Recording, stock.RandomCrop):
     """MMPretrain's RandomCrop that records ``crop_box``.
 
     With padding the box may reach beyond the source image; the map's edge values
@@ -105,7 +117,6 @@ class RandomCrop(stock.RandomCrop):
         **kwargs: Other arguments of the stock transform.
     """
 
-    records_geometry = True
     _box: Box
     _padded_size: tuple[int, int]
 
@@ -118,6 +129,13 @@ class RandomCrop(stock.RandomCrop):
         super().__init__(crop_size, **kwargs)  # padding is ours, see transform
         sides = (padding or 0,) * 4 if not isinstance(padding, Sequence) else padding
         self.border = tuple(sides * 2 if len(sides) == 2 else sides)
+
+    @classmethod
+    def from_stock(cls, transform: stock.RandomCrop) -> 'RandomCrop':
+        """Return one with the options of a stock transform."""
+        names = ('padding', 'pad_if_needed', 'pad_val', 'padding_mode')
+        options = {name: getattr(transform, name) for name in names}
+        return cls(transform.crop_size, **options)
 
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
         """Draw the crop of the padded image and remember it."""
@@ -148,10 +166,8 @@ class RandomCrop(stock.RandomCrop):
 
 
 @TRANSFORMS.register_module()
-class CenterCrop(MMCVCenterCrop):
+class CenterCrop(Recording, MMCVCenterCrop):
     """MMCV's CenterCrop that records ``crop_box``; padding is refused."""
-
-    records_geometry = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -168,11 +184,11 @@ class CenterCrop(MMCVCenterCrop):
 
 @TRANSFORMS.register_module()
 class RandomResizedCropAndInterpolationWithTwoPic(
-    stock.RandomResizedCropAndInterpolationWithTwoPic
+    Recording,
+    stock.RandomResizedCropAndInterpolationWithTwoPic,
 ):
     """MMPretrain's crop of BEiT and CAE that records ``crop_box``."""
 
-    records_geometry = True
     _box: Box
 
     def get_params(self, img: np.ndarray, *args: Any) -> Any:
@@ -203,6 +219,15 @@ class PackInputs(stock.PackInputs):
         **kwargs: Any,
     ) -> None:
         super().__init__(meta_keys=meta_keys, **kwargs)
+
+    @classmethod
+    def from_stock(cls, transform: stock.PackInputs) -> 'PackInputs':
+        """Return one with the options of a stock transform, and the geometry."""
+        own = cls()
+        own.__dict__.update(vars(transform))
+        more = (key for key in GEOMETRY_KEYS if key not in own.meta_keys)
+        own.meta_keys = (*own.meta_keys, *more)
+        return own
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pack; a pipeline without a crop shows the whole image."""

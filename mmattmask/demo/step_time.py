@@ -54,9 +54,9 @@ def measure_step_times(
         warm_up: Steps of each kind before these.
     """
     guided, stock = copy.deepcopy(model), copy.deepcopy(model)
-    stock.scorer = None
-    stock.mask_generator = RandomMaskGenerator(model.backbone.mask_ratio)
-    stock.warmup_mask_generator = stock.mask_generator
+    stock.guidance.scorer = None
+    stock.guidance.mask_generator = RandomMaskGenerator(model.backbone.mask_ratio)
+    stock.guidance.warmup_mask_generator = stock.guidance.mask_generator
     steps = []
     for host in (guided, stock):
         host.train()

@@ -12,12 +12,12 @@ from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
 
 from mmattmask.datasets.concat import bases, fingerprint
-from mmattmask.datasets.geometry import check_pipeline
 from mmattmask.engine.bank_sharing import (
     exchange_rows,
     node_leaders,
     succeeded_everywhere,
 )
+from mmattmask.engine.geometry_recording import record_in_log
 from mmattmask.engine.image_pass import WholeImages, evaluating, image_pass
 from mmattmask.engine.schedule import Schedule
 from mmattmask.models.guidance import attention_maps, guidance_of
@@ -34,9 +34,10 @@ class AttentionRefreshHook(Hook):
 
     Whole images, squashed to the input size, go through the model in evaluation mode;
     the maps are written to ``<work_dir>/attention_bank/epoch_<n>.bank`` and the model's
-    scorer (``CachedAttention``, say) uses them from then on. The random stream of
-    training is not touched. A resumed run continues with the bank its checkpoint was
-    trained with, or makes a new one and says why.
+    scorer (``CachedAttention``, say) uses them from then on. Stock crops and the stock
+    packing of the training pipeline are exchanged for ours, which record where a view
+    comes from. The random stream of training is not touched. A resumed run continues
+    with the bank its checkpoint was trained with, or makes a new one and says why.
 
     Args:
         begin: Epochs (or iterations) of random masking before the first refresh.
@@ -114,8 +115,7 @@ class AttentionRefreshHook(Hook):
         self._scorer = scorer
         scorer.check(self._model.backbone)
         datasets = bases(runner.train_dataloader.dataset)
-        for dataset in datasets:
-            check_pipeline(dataset.pipeline.transforms)
+        record_in_log(runner, datasets)
         size = self.input_size or image_size_of(self._model.backbone)
         self._images = WholeImages(datasets, tuple(size), self.pipeline)
         self._header = BankHeader(

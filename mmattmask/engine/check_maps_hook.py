@@ -4,12 +4,13 @@ from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
-from mmpretrain.utils import get_ori_model
 from torch import nn
 
 from mmattmask.datasets import GenerateMask, PackInputs
 from mmattmask.datasets.concat import bases
-from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.datasets.recording import check_pipeline
+from mmattmask.engine.geometry_recording import record_in_log
+from mmattmask.models.guidance import guidance_of
 from mmattmask.registry import HOOKS
 from mmattmask.scorers import UserMaps
 
@@ -20,8 +21,9 @@ NUM_NAMED = 20
 class CheckMapsHook(Hook):
     """Stop a run with ``UserMaps`` before it begins if it would stop later.
 
-    All training images must have a map, no two images the same one, and the training
-    pipeline must say where views come from. The scorer is the model's, its data
+    All training images must have a map, no two images the same one. Stock crops and the
+    stock packing of the training pipeline are exchanged for ours, which record where a
+    view comes from. The scorer is the model's, its data
     preprocessor's or that of a ``GenerateMask`` in the pipeline. Every rank checks for
     itself, in some 10 s for a million images, so that all of them stop.
     """
@@ -33,10 +35,10 @@ class CheckMapsHook(Hook):
             ValueError: If something is missing, or no scorer is ``UserMaps``.
         """
         datasets = bases(runner.train_dataloader.dataset)
-        scorer = _scorer_of(get_ori_model(runner.model))
+        guidance = guidance_of(runner.model)
+        scorer = None if guidance is None else guidance.scorer
         if isinstance(scorer, UserMaps):
-            for dataset in datasets:
-                check_pipeline(dataset.pipeline.transforms)
+            record_in_log(runner, datasets)
             _check_images(scorer, datasets)
             return
         pairs = [(s, d) for d in datasets for s in _pipeline_scorers(d)]
@@ -51,14 +53,6 @@ class CheckMapsHook(Hook):
 
 def _name(scorer: nn.Module | None) -> str:
     return 'no scorer' if scorer is None else type(scorer).__name__
-
-
-def _scorer_of(model: nn.Module) -> nn.Module | None:
-    for owner in (model, getattr(model, 'data_preprocessor', None)):
-        scorer = getattr(owner, 'scorer', None)
-        if scorer is not None:
-            return scorer
-    return None
 
 
 def _pipeline_scorers(dataset: BaseDataset) -> list[UserMaps]:

@@ -5,13 +5,15 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmattmask.registry import HOOKS
+from mmattmask.scorers.ema_teacher import teachers_of
 
 
 @HOOKS.register_module()
 class EMATeacherHook(Hook):
-    """Call ``model.update_teacher(momentum)`` after every optimizer step.
+    """Move every ``EMATeacher`` of the model after every optimizer step.
 
     The momentum follows half a cosine from ``momentum`` to ``end_momentum`` over the
     optimizer steps of the run. It is a function of the iteration alone, so a resumed
@@ -24,7 +26,7 @@ class EMATeacherHook(Hook):
 
     Raises:
         ValueError: If a momentum is outside [0, 1]; before training, if the model has
-            no teacher or there are several optimizers.
+            no teacher or is sharded (FSDP), or there are several optimizers.
 
     Source: naver-ai/lut main_lut.py, engines/engine_lut.py.
     """
@@ -42,15 +44,25 @@ class EMATeacherHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Check that there is a teacher, and one optimizer to count the steps of."""
-        model = get_ori_model(runner.model)
-        if not hasattr(model, 'update_teacher'):
+        name = type(self).__name__
+        self._teachers = teachers_of(runner.model)
+        if not self._teachers:
             raise ValueError(
-                'EMATeacherHook needs a model with a teacher, such as mmattmask.LUT, '
-                f'got {type(model).__name__}'
+                f'{name} needs a model with an EMA teacher, such as mmattmask.LUT, got '
+                f'{type(get_ori_model(runner.model)).__name__}'
+            )
+        sharded = [
+            m for m in runner.model.modules() if isinstance(m, FullyShardedDataParallel)
+        ]
+        if sharded:
+            raise ValueError(
+                f'{name} cannot average sharded weights: {len(sharded)} modules are in '
+                'FullyShardedDataParallel, in which student and teacher have shards of '
+                'different shapes; use DistributedDataParallel'
             )
         if not hasattr(runner.optim_wrapper, '_accumulative_counts'):
             raise ValueError(
-                'EMATeacherHook needs one optimizer wrapper, got '
+                f'{name} needs one optimizer wrapper, got '
                 f'{type(runner.optim_wrapper).__name__}'
             )
 
@@ -68,7 +80,8 @@ class EMATeacherHook(Hook):
         momentum = cosine_momentum(
             runner.iter // accumulated, total, self.momentum, self.end_momentum
         )
-        get_ori_model(runner.model).update_teacher(momentum)
+        for teacher in self._teachers:
+            teacher.move(momentum)
 
 
 def cosine_momentum(step: int, total: int, start: float, end: float) -> float:

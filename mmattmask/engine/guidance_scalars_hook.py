@@ -9,7 +9,6 @@ from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
 from torch import Tensor
 
-from mmattmask.datasets.multi_crop import view_samples
 from mmattmask.engine.attention_refresh_hook import AttentionRefreshHook
 from mmattmask.engine.image_pass import evaluating
 from mmattmask.evaluation.guidance_scalars import (
@@ -21,9 +20,10 @@ from mmattmask.evaluation.guidance_scalars import (
     mask_agreement,
     rank_correlation,
 )
+from mmattmask.geometry import view_samples
 from mmattmask.models.guidance import guidance_of
-from mmattmask.models.ibot import IBOT
 from mmattmask.registry import HOOKS
+from mmattmask.scorers import CachedMaps
 
 PREFIX = 'train/guidance'  # LoggerHook averages what has "loss" or "time" in its name
 
@@ -119,9 +119,9 @@ class GuidanceScalarsHook(Hook):
     def _scalars(
         self, inputs: Tensor | Sequence[Tensor], samples: Sequence[Any], iteration: int
     ) -> dict[str, float]:
-        views = self._views(inputs)
-        images, samples = torch.cat(views), list(samples or [])
-        score = self._score(views, images, samples)
+        guidance, samples = self._guidance, list(samples or [])
+        views = [view for view, _ in guidance.views(inputs, samples)]
+        images, score = torch.cat(views), guidance.score(inputs, samples)
         # two seeds of this iteration that no other iteration has
         first, second = (
             self._draw(score, images, self.seed + 2 * iteration + draw)
@@ -143,57 +143,28 @@ class GuidanceScalarsHook(Hook):
         floats = {name: float(value) for name, value in values.items()}
         return {name: value for name, value in floats.items() if np.isfinite(value)}
 
-    def _views(self, inputs: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Return the views that are masked; of two pictures (BEiT, LUT) the first."""
-        if isinstance(inputs, Tensor):
-            return (inputs,)
-        number = self._model.num_global if isinstance(self._model, IBOT) else 1
-        return tuple(inputs[:number])
-
-    def _located(self, samples: list[Any], view: int) -> list[Any]:
-        """Return samples with the geometry of one view."""
-        if isinstance(self._model, IBOT):
-            return list(view_samples(samples, view))
-        return samples
-
-    def _score(
-        self, views: Sequence[Tensor], images: Tensor, samples: list[Any]
-    ) -> Tensor | None:
-        """Return the score of all views, (N, L), or None while it is not known."""
-        scorer = self._guidance.scorer
-        if scorer is None and isinstance(self._model, IBOT):
-            return self._model.teach(images)[1]
-        reads = getattr(scorer, 'reads_geometry', False)
-        scores = [
-            self._guidance.score(view, self._located(samples, i) if reads else samples)
-            for i, view in enumerate(views)
-        ]
-        known = [score for score in scores if score is not None]
-        return torch.cat(known) if len(known) == len(views) else None
-
     def _foreground(self, views: Sequence[Tensor], samples: list[Any]) -> Tensor | None:
         """Return the annotated patches of all views, (N, L) bool, if any are."""
         if not any(map(is_annotated, samples)):
             return None
-        located = [
-            sample
-            for view in range(len(views))
-            for sample in self._located(samples, view)
-        ]
+        located = samples
+        if len(views) > 1:
+            located = [s for i in range(len(views)) for s in view_samples(samples, i)]
         grid = self._guidance.policy_grid(views[0].shape[-2:])
         return foreground_of_views(samples * len(views), located, grid)
 
     def _draw(self, score: Tensor | None, views: Tensor, seed: int) -> Tensor | None:
         """Draw masks, (B, L), or return None where the host makes its own."""
         policy = self._guidance.policy(score)
-        if policy is None or not getattr(self._model, 'masking', True):
+        if policy is None or not self._guidance.masking:
             return None
         rng = torch.Generator(views.device).manual_seed(seed)
         return self._guidance.decide_mask(score, views, rng)
 
     def _compare_banks(self) -> dict[str, float]:
         """Compare the maps of a new bank with those of the one before."""
-        bank = getattr(self._guidance.scorer, 'bank', None)
+        scorer = self._guidance.scorer
+        bank = scorer.bank if isinstance(scorer, CachedMaps) else None
         if bank is None or bank is self._bank:
             return {}
         number = min(self.num_maps, len(bank))

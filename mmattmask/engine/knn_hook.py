@@ -19,6 +19,7 @@ from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks, own_place
 from mmattmask.engine.schedule import Schedule
 from mmattmask.evaluation import knn_accuracy
 from mmattmask.registry import HOOKS
+from mmattmask.scorers.ema_teacher import teacher_backbone
 
 Target = Literal['student', 'teacher']
 # Features by name, (N, C) float32, and class indices, (N,), on the CPU.
@@ -115,7 +116,7 @@ class KNNHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Build both datasets, so that a wrong one is found before training."""
         model = get_ori_model(runner.model)
-        if self.target == 'teacher' and 'backbone' not in getattr(model, 'teacher', ()):
+        if self.target == 'teacher' and teacher_backbone(model) is None:
             raise ValueError(
                 "KNNHook(target='teacher') needs a model with an EMA teacher of its "
                 f'backbone, such as mmattmask.IBOT, got {type(model).__name__}'
@@ -212,7 +213,7 @@ class KNNHook(Hook):
         """Return the final layer's tokens of whole images."""
         if self.target == 'student':
             return model(inputs, mode='tensor')[-1]
-        return get_ori_model(model).teacher['backbone'](inputs, mask=None)[-1]
+        return teacher_backbone(model)(inputs, mask=None)[-1]
 
     def _report(
         self, runner: Any, accuracy: dict[str, float], memory: int, query: int

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from mmpretrain.utils import get_ori_model
-
 from mmattmask.engine.ema_teacher_hook import EMATeacherHook
 from mmattmask.registry import HOOKS
 
 
 @HOOKS.register_module()
 class LinearEMATeacherHook(EMATeacherHook):
-    """Call ``model.update_teacher(momentum)`` after every optimizer step.
+    """Move every ``EMATeacher`` of the model after every optimizer step.
 
     The momentum is constant within an epoch; it goes from ``momentum`` to
     ``end_momentum`` in ``ramp_epochs`` epochs and stays there.
@@ -47,4 +45,5 @@ class LinearEMATeacherHook(EMATeacherHook):
             return
         share = min(runner.epoch / self.ramp_epochs, 1.0)
         momentum = self.momentum + share * (self.end_momentum - self.momentum)
-        get_ori_model(runner.model).update_teacher(momentum)
+        for teacher in self._teachers:
+            teacher.move(momentum)

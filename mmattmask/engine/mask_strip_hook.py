@@ -20,9 +20,10 @@ from mmattmask.datasets.concat import bases
 from mmattmask.engine.image_pass import WholeImages, evaluating, normalized
 from mmattmask.engine.schedule import Schedule
 from mmattmask.masking import PatchPartition
+from mmattmask.models import GuidedMAE, GuidedMILAN, GuidedSimMIM
 from mmattmask.models.guidance import attention_maps
-from mmattmask.models.guided import GuidedHost
 from mmattmask.registry import HOOKS
+from mmattmask.scorers import CachedMaps
 from mmattmask.visualization import (
     Strip,
     draw_row,
@@ -98,11 +99,12 @@ class MaskStripHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check the model and load the images."""
         self._model = get_ori_model(runner.model)
-        if not isinstance(self._model, GuidedHost):
+        if not isinstance(self._model, GuidedMAE | GuidedMILAN | GuidedSimMIM):
             raise ValueError(
                 'MaskStripHook needs a guided model such as mmattmask.GuidedMAE, got '
                 f'{type(self._model).__name__}'
             )
+        self._guidance = self._model.guidance
         dataset = runner.train_dataloader.dataset
         if self.dataset is not None:
             dataset = DATASETS.build(self.dataset)
@@ -149,13 +151,16 @@ class MaskStripHook(Hook):
         )
 
     def _is_refreshed(self) -> bool:
-        bank = getattr(self._model.scorer, 'bank', None)
-        return self.on_refresh and bank is not self._bank
+        return self.on_refresh and self._current_bank() is not self._bank
+
+    def _current_bank(self) -> Any:
+        scorer = self._guidance.scorer
+        return scorer.bank if isinstance(scorer, CachedMaps) else None
 
     def draw(self, runner: Any) -> None:
         """Draw all strips now; on rank 0 only."""
         self._last = now = self.schedule.now(runner)
-        self._bank = getattr(self._model.scorer, 'bank', None)
+        self._bank = self._current_bank()
         if get_rank() != 0 or not self._ids:
             return
         strips = self._strips(runner)
@@ -174,11 +179,12 @@ class MaskStripHook(Hook):
     def _strips(self, runner: Any) -> list[Strip]:
         model, preprocessor = self._model, self._model.data_preprocessor
         inputs = normalized(preprocessor, torch.stack(self._pixels))
-        grid = model.policy_grid(inputs.shape[-2:])
+        guidance = self._guidance
+        grid = guidance.policy_grid(inputs.shape[-2:])
         with evaluating(runner):
             score, partition = self._score_and_partition(inputs)
             shown = None if score is None else score.unflatten(1, grid)
-            if score is None and hasattr(model.scorer, 'measure'):
+            if score is None and guidance.scorer and guidance.scorer.measures:
                 shown = attention_maps(model, inputs)
             mask = partition.mask.unflatten(1, grid)
             prediction, leak = predict_pixels(model, inputs, mask, partition)
@@ -206,18 +212,17 @@ class MaskStripHook(Hook):
         self, inputs: Tensor
     ) -> tuple[Tensor | None, PatchPartition]:
         """Score whole images and partition them as the policy does now."""
-        model = self._model
         score = self._score(inputs)
         rng = torch.Generator(inputs.device).manual_seed(self.seed)
-        return score, model.decide(score, inputs, rng)
+        return score, self._guidance.decide(score, inputs, rng)
 
     def _score(self, inputs: Tensor) -> Tensor | None:
         """Return the score of whole images, (B, L), or None if none is known."""
-        model = self._model
-        if self.dataset is not None and getattr(model.scorer, 'cached', False):
+        scorer = self._guidance.scorer
+        if self.dataset is not None and scorer is not None and scorer.cached:
             if self._bank is None:
                 return None
-            return attention_maps(model, inputs).flatten(1)
+            return attention_maps(self._model, inputs).flatten(1)
         height, width = inputs.shape[-2:]
         whole = {
             'crop_box': (0.0, 0.0, float(height), float(width)),
@@ -229,18 +234,20 @@ class MaskStripHook(Hook):
             DataSample(metainfo={**whole, 'sample_idx': index, 'img_path': path})
             for index, path in zip(self._ids, self._paths, strict=True)
         ]
-        return model.score(inputs, samples)
+        return self._guidance.score(inputs, samples)
 
     def _notes(self, is_guided: bool) -> tuple[str, str]:
         """Say where attention and partition come from."""
-        model = self._model
-        generator = model.mask_generator if is_guided else model.warmup_mask_generator
+        guidance = self._guidance
+        generator = guidance.mask_generator
+        if not is_guided:
+            generator = guidance.warmup_mask_generator
         if self._bank is not None and self.dataset is None:
             attention = f'bank of {self._bank.header.source}'
         else:
             attention = 'the model now' if is_guided else 'the model now, unused'
         partition = re.sub('MaskGenerator$', '', type(generator).__name__)
-        if model.scorer is not None and not is_guided:
+        if guidance.scorer is not None and not is_guided:
             partition += ', warm-up'
         return attention, partition
 

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
 
+from mmattmask.models.ibot import IBOT
 from mmattmask.registry import HOOKS
 
 
@@ -24,8 +25,8 @@ class TeacherTemperatureHook(Hook):
         warmup_patch_temp: Temperature of the patch output in the first epoch. Defaults
             to ``warmup_temp``.
         patch_temp: The same after the warm-up. Defaults to ``temp``.
-        pred_start_epoch: Before this epoch, from 0, no patch is masked
-            (``model.masking``), and the warm-up of the patch temperature waits.
+        pred_start_epoch: Before this epoch, from 0, no patch is masked, and the warm-up
+            of the patch temperature waits.
 
     Raises:
         ValueError: If a temperature is not positive or a number of epochs negative;
@@ -65,7 +66,7 @@ class TeacherTemperatureHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check the model and that the warm-up fits into the run."""
         model = get_ori_model(runner.model)
-        if not hasattr(model, 'teacher_patch_temp'):
+        if not isinstance(model, IBOT):
             raise ValueError(
                 'TeacherTemperatureHook needs a model whose teacher has temperatures, '
                 f'such as mmattmask.IBOT, got {type(model).__name__}'
@@ -89,7 +90,8 @@ class TeacherTemperatureHook(Hook):
         model.teacher_patch_temp = warmup_value(
             epoch - begin, self.warmup_epochs, *self.patch
         )
-        model.masking = epoch >= begin
+        if model.guidance is not None:
+            model.guidance.masking = epoch >= begin
 
 
 def warmup_value(epoch: int, warmup_epochs: int, start: float, end: float) -> float:

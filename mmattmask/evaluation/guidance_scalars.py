@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmattmask.geometry import view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import at_least_float32
-from mmattmask.scorers.geometry import view_geometry
 
 COVERAGE = 0.5  # a patch is foreground if at least this share of it is
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mmattmask.cli.launch import AMP_WRAPPERS, DEVICES_WITHOUT_AMP, name_of
-from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.datasets.recording import check_pipeline, record_transforms
 from mmattmask.inspection.plan import Plan
 from mmattmask.inspection.timeline import batch_sizes
 from mmattmask.inspection.tokens import patch_budget
-from mmattmask.models import GuidedSimMIM
+from mmattmask.models import IBOT, GuidedSimMIM
 from mmattmask.models.data_preprocessor import MaskRewriter
-from mmattmask.models.ema_teacher import EMATeacherHost
+from mmattmask.scorers.ema_teacher import teachers_of
 
 # What transforms and datasets with a state of their own are told by hooks.
 STATE_SETTERS = (
@@ -48,11 +48,11 @@ def cannot_be_built(plan: Plan) -> Finding | None:
 
 def lost_geometry(plan: Plan) -> Finding | None:
     """Maps of whole images cannot be cropped like the views."""
-    needed = getattr(plan.scorer, 'reads_geometry', False) or plan.cached_scorer
-    if not needed or plan.transforms is None:
+    if plan.scorer is None or not plan.scorer.reads_geometry or not plan.transforms:
         return None
+    recorded = plan.hooks_of('AttentionRefreshHook') or plan.hooks_of('CheckMapsHook')
     try:
-        check_pipeline(plan.transforms)
+        (record_transforms if recorded else check_pipeline)(list(plan.transforms))
     except ValueError as error:
         sentence, _, fix = str(error).rpartition(': ')
         return Finding(sentence or fix, fix)
@@ -139,19 +139,6 @@ def unscaled_lr(plan: Plan) -> Finding | None:
     )
 
 
-def leaked_scope(plan: Plan) -> Finding | None:
-    """MMEngine hands a scope it added to default_collate."""
-    collate = plan.cfg.train_dataloader.get('collate_fn')
-    if not isinstance(collate, dict) or '_scope_' not in collate:
-        return None
-    return Finding(
-        'collate_fn inherits a _scope_ from the base config, which '
-        f'{name_of(collate.get("type", "default_collate"))} does not take: the loader '
-        'cannot be built',
-        "train_dataloader=dict(collate_fn=dict(_delete_=True, type='default_collate'))",
-    )
-
-
 def misplaced_throw_ratio(plan: Plan) -> Finding | None:
     """throw_ratio belongs to the policy alone; backbone and neck follow it."""
     for path, value in _walk(plan.cfg.model.to_dict(), 'model'):
@@ -176,10 +163,11 @@ def _walk(config: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def throws_what_it_needs(plan: Plan) -> Finding | None:
     """A host that has to do with every patch cannot throw any."""
-    if plan.errors or not isinstance(plan.guidance, MaskRewriter):
+    if plan.errors or not isinstance(plan.model.data_preprocessor, MaskRewriter):
         return None  # other hosts refuse when they are built
     try:
-        plan.guidance.check_throws_nothing(plan.grid[0] * plan.grid[1])
+        name = type(plan.model.data_preprocessor).__name__
+        plan.guidance.check_throws_nothing(name, plan.grid)
     except ValueError as error:
         sentence, _, fix = str(error).rpartition(': ')
         return Finding(sentence, fix)
@@ -205,12 +193,12 @@ def wrong_mask_count(plan: Plan) -> Finding | None:
 
 def still_teacher(plan: Plan) -> Finding | None:
     """Without its hook an EMA teacher keeps its first weights, silently."""
-    is_host = isinstance(plan.model, EMATeacherHost)
-    if not is_host or plan.hooks_of('EMATeacherHook'):
+    if plan.model is None or not teachers_of(plan.model):
         return None
-    hook = 'EMATeacherHook'
-    if type(plan.model).__name__ == 'LossPredictingMAE':
-        hook = 'LinearEMATeacherHook'
+    if plan.hooks_of('EMATeacherHook'):
+        return None
+    hooks = () if plan.scorer is None else plan.scorer.paired_hooks
+    hook = next(iter(hooks), 'EMATeacherHook')
     return Finding(
         f"the teacher of {type(plan.model).__name__} never moves from the student's "
         'first weights',
@@ -220,8 +208,7 @@ def still_teacher(plan: Plan) -> Finding | None:
 
 def constant_temperature(plan: Plan) -> Finding | None:
     """The teacher of iBOT needs a warm-up of its temperatures."""
-    has_temperature = hasattr(plan.model, 'teacher_patch_temp')
-    if not has_temperature or plan.hooks_of('TeacherTemperatureHook'):
+    if not isinstance(plan.model, IBOT) or plan.hooks_of('TeacherTemperatureHook'):
         return None
     return Finding(
         f'the teacher begins at temperature {plan.model.teacher_temp:g} without a '
@@ -297,7 +284,6 @@ FINDINGS: tuple[Callable[[Plan], Finding | None], ...] = (
     still_teacher,
     constant_temperature,
     unscaled_lr,
-    leaked_scope,
     state_in_workers,
     simmim_rounds_up,
     missing_teacher,

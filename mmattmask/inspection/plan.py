@@ -16,6 +16,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from mmattmask.models.guidance import Guidance, guidance_of
+from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import image_size_of
 
 IMAGENET_IMAGES = 1_281_167
@@ -56,15 +57,15 @@ class Plan:
         return None if self.model is None else guidance_of(self.model)
 
     @property
-    def scorer(self) -> nn.Module | None:
+    def scorer(self) -> Scorer | None:
         """The source of scores, or None."""
         return None if self.guidance is None else self.guidance.scorer
 
     @property
-    def cached_scorer(self) -> nn.Module | None:
+    def cached_scorer(self) -> Scorer | None:
         """The scorer if it waits for AttentionRefreshHook, or None."""
-        is_cached = getattr(self.scorer, 'cached', False)
-        return self.scorer if is_cached else None
+        scorer = self.scorer
+        return scorer if scorer is not None and scorer.cached else None
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from mmattmask.inspection.timeline import (
     temperatures,
 )
 from mmattmask.inspection.tokens import computes_all_patches, cost, patch_budget
-from mmattmask.models import IBOT, GuidedSimMIM
+from mmattmask.models import GuidedSimMIM
 from mmattmask.scorers import BankHeader
 
 Rows = list[tuple[str, str]]
@@ -81,8 +81,7 @@ def model_rows(plan: Plan) -> Rows:
         keeps = warmup is None or makes_masks(plan)
         text = "the pipeline's masks" if keeps else describe(warmup)
         rows.append(('until a refresh', text))
-    own = 'its EMA teacher' if isinstance(model, IBOT) else 'none'
-    scorer = own if plan.scorer is None else describe(plan.scorer)
+    scorer = 'none' if plan.scorer is None else describe(plan.scorer)
     return [*rows, ('scorer', scorer)]
 
 
@@ -126,7 +125,7 @@ def patch_rows(plan: Plan) -> Rows:
 
 def cost_rows(plan: Plan, budget: Any) -> Rows:
     """Say how many tokens are computed, and how many FLOPs."""
-    if computes_all_patches(plan.model, plan.guidance):
+    if computes_all_patches(plan.model):
         return [
             ('FLOPs', '1.00 of the stock host: masks do not change what is computed')
         ]

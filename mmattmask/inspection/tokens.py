@@ -16,7 +16,6 @@ from mmattmask.models import GuidedMAEDecoder, SimMIMViT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance
 from mmattmask.models.ibot import IBOT
-from mmattmask.scorers.self_attention import patch_size_of
 
 
 @dataclass(frozen=True)
@@ -61,16 +60,9 @@ def patch_budget(
         return None
     height, width = guidance.policy_grid(image_size)
     cells = generator.budget(height * width)
-    patches = (guidance.cell_size // token_size(guidance)) ** 2
+    patches = guidance.factor**2
     counts = (cells.num_visible, cells.num_masked, cells.num_thrown)
     return PatchBudget(*(count * patches for count in counts))
-
-
-def token_size(guidance: Guidance) -> int:
-    """Return the side in px of what a mask is made of."""
-    if isinstance(guidance, MaskRewriter):
-        return guidance.token_size
-    return patch_size_of(guidance.backbone)
 
 
 def cost(model: nn.Module, budget: PatchBudget | None) -> Cost | None:
@@ -108,9 +100,9 @@ def cost(model: nn.Module, budget: PatchBudget | None) -> Cost | None:
     return Cost(prefix + seen, decoded, now, stock)
 
 
-def computes_all_patches(model: nn.Module, guidance: Guidance | None) -> bool:
+def computes_all_patches(model: nn.Module) -> bool:
     """Return whether masks do not change what is computed: mask tokens, none thrown."""
-    return isinstance(guidance, MaskRewriter) or isinstance(model, IBOT)
+    return isinstance(model, IBOT) or isinstance(model.data_preprocessor, MaskRewriter)
 
 
 def blocks_flops(blocks: nn.ModuleList, num_tokens: int) -> int:

@@ -6,6 +6,7 @@ from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.mask_generators.block import BlockMaskGenerator, IBOTMaskGenerator
 from mmattmask.mask_generators.random import RandomMaskGenerator
 from mmattmask.mask_generators.soft_to_hard import SoftToHardMaskGenerator
+from mmattmask.mask_generators.trial import check_policy
 
 __all__ = [
     'AMTMaskGenerator',
@@ -15,4 +16,5 @@ __all__ = [
     'IBOTMaskGenerator',
     'RandomMaskGenerator',
     'SoftToHardMaskGenerator',
+    'check_policy',
 ]

@@ -54,6 +54,7 @@ class SoftToHardMaskGenerator(BaseMaskGenerator):
                     f'{name} must be two shares in [0, 1], at the start and at the '
                     f'end, got {tuple(share)}'
                 )
+        self.uses_progress = soft[0] != soft[1] or hard[0] != hard[1]
         self.mask_ratio = mask_ratio
         self.soft = soft
         self.hard = hard

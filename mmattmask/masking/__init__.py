@@ -12,6 +12,7 @@ from mmattmask.masking.hint import mask_first, mask_some_images, reveal_hints
 from mmattmask.masking.partition import (
     PatchBudget,
     PatchPartition,
+    gather_tokens,
     partition_patches,
 )
 from mmattmask.masking.ranking import (
@@ -37,6 +38,7 @@ __all__ = [
     'draw_ratios',
     'expand_mask',
     'expand_partition',
+    'gather_tokens',
     'mask_first',
     'mask_some_images',
     'min_max',

@@ -138,10 +138,36 @@ class PatchPartition:
         return PatchBudget(*(ids.shape[1] for ids in sets))
 
     @property
+    def ids_seen(self) -> Tensor:
+        """Patches that are not thrown, visible first, (B, V + M)."""
+        return torch.cat([self.ids_keep, self.ids_mask], dim=1)
+
+    @property
     def thrown(self) -> Tensor:
         """True for thrown patches, (B, L) bool."""
         budget = self.budget
         return self.ids_restore >= budget.num_visible + budget.num_masked
+
+    def to_raster(self, values: Tensor) -> Tensor:
+        """Put what a decoder gives for each patch into raster order.
+
+        Args:
+            values: (B, L, …) in raster order if no patch is thrown, else (B, V + M, …)
+                as [visible | masked].
+
+        Returns:
+            (B, L, …); zeros for thrown patches, which the mask keeps out of losses.
+        """
+        if self.ids_throw.shape[1] == 0:
+            return values
+        ids = self.ids_seen.view(*values.shape[:2], *[1] * (values.ndim - 2))
+        shape = (len(values), self.mask.shape[1], *values.shape[2:])
+        return values.new_zeros(shape).scatter(1, ids.expand_as(values), values)
+
+
+def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:
+    """Take tokens (B, N, C) at the places ``ids`` (B, n): (B, n, C)."""
+    return tokens.gather(1, ids.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
 
 
 def partition_patches(ids_shuffle: Tensor, budget: PatchBudget) -> PatchPartition:
@@ -167,7 +193,8 @@ def partition_patches(ids_shuffle: Tensor, budget: PatchBudget) -> PatchPartitio
     ids_keep, ids_mask, ids_throw = ids_shuffle.split(counts, dim=1)
     places = torch.arange(num_patches, device=ids_shuffle.device)
     places = places.expand(batch_size, -1)
-    ids_restore = torch.empty_like(ids_shuffle).scatter_(1, ids_shuffle, places)
+    # zeros: an order that is no permutation leaves places unwritten
+    ids_restore = torch.zeros_like(ids_shuffle).scatter_(1, ids_shuffle, places)
     mask = torch.zeros(ids_shuffle.shape, device=ids_shuffle.device)
     mask.scatter_(1, ids_mask, 1.0)
     return PatchPartition(ids_keep, ids_mask, ids_throw, ids_restore, mask)

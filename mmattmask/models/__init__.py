@@ -7,17 +7,11 @@ from mmattmask.models.data_preprocessor import (
     GuidedDataPreprocessor,
     GuidedTwoNormDataPreprocessor,
 )
-from mmattmask.models.ema_teacher import EMATeacherHost
 from mmattmask.models.guidance import Guidance, attention_maps, guidance_of
-from mmattmask.models.guided import GuidedHost, PartitionedBackbone
 from mmattmask.models.ibot import IBOT
 from mmattmask.models.ibot_head import IBOTHead
 from mmattmask.models.ibot_loss import IBOTLoss
 from mmattmask.models.ibot_vit import IBOTViT
-from mmattmask.models.loss_predicting_mae import (
-    LossPredictingMAE,
-    LossPredictionHead,
-)
 from mmattmask.models.lut import LUT
 from mmattmask.models.mae import (
     GuidedMAE,
@@ -33,9 +27,7 @@ from mmattmask.models.mae_family import (
     GuidedMILAN,
     GuidedMILANViT,
 )
-from mmattmask.models.mae_host import MAEHost
 from mmattmask.models.normed_vit import JoinTokens, NormedViT
-from mmattmask.models.score_decoder import ScoreDecoder
 from mmattmask.models.score_predicting_mae import ScorePredictingMAE
 from mmattmask.models.simmim import GuidedSimMIM
 from mmattmask.models.simmim_vit import SimMIMViT
@@ -46,11 +38,9 @@ __all__ = [
     'AttentionHead',
     'ConvMAEViT',
     'ConvViT',
-    'EMATeacherHost',
     'Guidance',
     'GuidedDataPreprocessor',
     'GuidedEVA',
-    'GuidedHost',
     'GuidedMAE',
     'GuidedMAEDecoder',
     'GuidedMAEHead',
@@ -66,12 +56,7 @@ __all__ = [
     'IBOTLoss',
     'IBOTViT',
     'JoinTokens',
-    'LossPredictingMAE',
-    'LossPredictionHead',
-    'MAEHost',
     'NormedViT',
-    'PartitionedBackbone',
-    'ScoreDecoder',
     'ScorePredictingMAE',
     'SimMIMViT',
     'attention_maps',

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, relative_order_loss, z_score
 from mmattmask.masking.attention import at_least_float32
-from mmattmask.models.mae import GuidedMAEDecoder
-from mmattmask.models.score_decoder import ScoreDecoder, zero_weighted
+from mmattmask.models.mae import Decoded, GuidedMAEDecoder
 from mmattmask.registry import MODELS
+from mmattmask.scorers.score_decoder import ScoreDecoder, zero_weighted
 
 Scope = Literal['masked', 'all']
 
@@ -140,8 +140,7 @@ class AttentionHead(BaseModule):
     def loss(
         self,
         neck: GuidedMAEDecoder,
-        tokens: Tensor,
-        features: Tensor,
+        decoded: Decoded,
         score: Tensor | None,
         partition: PatchPartition,
         progress: float,
@@ -149,9 +148,8 @@ class AttentionHead(BaseModule):
         """Compare the predicted with the known score.
 
         Args:
-            neck: The pixel decoder, with the partition of this batch.
-            tokens: Decoder tokens, CLS first, (B, 1 + N, D).
-            features: The same after the pixel decoder's blocks and norm.
+            neck: The pixel decoder.
+            decoded: What it made of this batch.
             score: Score, (B, L), or None if none is known: the loss is zero.
             partition: The partition of this batch.
             progress: Share of the training that is done, in [0, 1].
@@ -166,9 +164,9 @@ class AttentionHead(BaseModule):
             score = None
         if score is None:
             return zero_weighted(self)
+        _, tokens, features = decoded
         pred = self.predict(tokens, features) if active else channel_mean(tokens)
-        pred = pred[:, neck.num_extra_tokens :].unsqueeze(-1)
-        pred = neck.to_raster(pred).squeeze(-1)
+        pred = partition.to_raster(pred[:, neck.num_extra_tokens :])
         loss = self.loss_weight * self.compare(pred, score, partition)
         return loss if active else loss + zero_weighted(self)
 

@@ -9,17 +9,15 @@ from mmattmask.mask_generators import RandomMaskGenerator
 from mmattmask.masking import PatchPartition
 from mmattmask.models.convmae_blocks import VisibleCells, convolve
 from mmattmask.models.convvit import ConvViT
-from mmattmask.models.guided import PartitionedBackbone
 from mmattmask.registry import MODELS
 from mmattmask.scorers.self_attention import cut
 
 
 @MODELS.register_module()
-class ConvMAEViT(PartitionedBackbone, ConvViT):
+class ConvMAEViT(ConvViT):
     """ConvViT that encodes visible patches: ConvMAE's encoder, for ``GuidedMAE``.
 
-    The host's partition, or random masks without one, come before stage 1; pixels of
-    hidden patches are never read.
+    Masks come before stage 1; pixels of hidden patches are never read.
 
     Args:
         *args: As for ConvViT.
@@ -32,6 +30,8 @@ class ConvMAEViT(PartitionedBackbone, ConvViT):
 
     Source: Alpha-VL/ConvMAE models_convmae.py.
     """
+
+    takes_partition = True
 
     def __init__(
         self,
@@ -52,13 +52,14 @@ class ConvMAEViT(PartitionedBackbone, ConvViT):
             self.fusions.append(nn.Conv2d(dims, self.embed_dims, side, stride=side))
 
     def forward(
-        self, x: Tensor, mask: bool | None = True
-    ) -> tuple[Tensor, Tensor, Tensor] | tuple[Tensor, ...]:
+        self, x: Tensor, mask: PatchPartition | bool | None = True
+    ) -> tuple[Tensor, ...]:
         """Encode visible patches, or whole images.
 
         Args:
-            x: Normalised images, (B, 3, H, W).
-            mask: None or False: features of whole images, as ConvViT.
+            x: Normalised images, (B, C, H, W).
+            mask: Who is visible; True: patches drawn at random at ``mask_ratio``; None
+                or False: features of whole images, as ConvViT.
 
         Returns:
             Visible tokens (B, V, C), mask (B, L) with 1 = masked, ids_restore (B, L).
@@ -69,7 +70,10 @@ class ConvMAEViT(PartitionedBackbone, ConvViT):
         if not mask:
             return super().forward(x)
         grid = cut(x.shape[-2:], self.patch_size)
-        partition = self._choose(x, grid)
+        partition = mask
+        if not isinstance(mask, PatchPartition):
+            unknown = x.new_zeros(len(x), math.prod(grid))
+            partition = RandomMaskGenerator(self.mask_ratio)(unknown)
         ids_keep = partition.ids_keep
         # Differs from Alpha-VL/ConvMAE, which computes the convolutional stages for all
         # patches and multiplies by the mask: same results, a quarter of the work.
@@ -84,9 +88,3 @@ class ConvMAEViT(PartitionedBackbone, ConvViT):
         for layer in self.layers:
             x = layer(x)
         return self.ln1(x + fused), partition.mask, partition.ids_restore
-
-    def _choose(self, x: Tensor, grid: tuple[int, int]) -> PatchPartition:
-        if self.partition is not None:
-            return self.partition
-        unknown = x.new_zeros(len(x), math.prod(grid))
-        return RandomMaskGenerator(self.mask_ratio)(unknown)

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmpretrain.models import SelfSupDataPreprocessor, TwoNormDataPreprocessor
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmattmask.mask_generators import BaseMaskGenerator
-from mmattmask.masking.cells import expand_mask
 from mmattmask.models.guidance import Guidance
 from mmattmask.registry import MODELS
-from mmattmask.scorers.self_attention import cut
+from mmattmask.scorers import Scorer
 
 
-class MaskRewriter(Guidance):
+class MaskRewriter:
     """Mixin that rewrites ``data_sample.mask`` of a training batch on the device.
 
     For SimMIM, MaskFeat, BEiT, CAE and others that read ``data_sample.mask``: the
@@ -43,7 +42,7 @@ class MaskRewriter(Guidance):
     def __init__(
         self,
         mask_generator: dict[str, Any] | BaseMaskGenerator,
-        scorer: dict[str, Any] | nn.Module | None = None,
+        scorer: dict[str, Any] | Scorer | None = None,
         warmup_mask_generator: dict[str, Any] | None = None,
         mask_patch_size: int = 16,
         model_patch_size: int | None = None,
@@ -51,30 +50,31 @@ class MaskRewriter(Guidance):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.cell_size = mask_patch_size
-        self.token_size = model_patch_size or mask_patch_size
-        if mask_patch_size % self.token_size:
-            raise ValueError(
-                f'mask_patch_size ({mask_patch_size} px) must be a multiple of '
-                f'model_patch_size ({self.token_size} px)'
-            )
+        if model_patch_size is None:
+            model_patch_size = mask_patch_size
         self.num_masked = num_masked
-        self.build_guidance(mask_generator, scorer, warmup_mask_generator)
-        self.check_masks_something()
+        self.guidance = Guidance(
+            mask_generator,
+            scorer,
+            warmup_mask_generator,
+            mask_patch_size,
+            model_patch_size,
+        )
+        self.guidance.check_masks_something()
+        self.guidance.check_learns_nothing(type(self).__name__)
         self._checked: set[tuple[int, int]] = set()
         if num_masked is not None:
-            for generator in self.policies():
-                if generator.variable_counts:
+            for policy in self.guidance.policies():
+                if policy.variable_counts:
                     raise ValueError(
                         f'every image must have {num_masked} masked tokens, but with '
-                        f'these options {type(generator).__name__} masks another '
+                        f'these options {type(policy).__name__} masks another '
                         'number in each image'
                     )
 
     def init_weights(self) -> None:
         """Let the scorer load its weights; called with the model's."""
-        if hasattr(self.scorer, 'init_weights'):
-            self.scorer.init_weights()
+        self.guidance.init_weights()
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Preprocess as stock, and in training replace the masks.
@@ -113,41 +113,42 @@ class MaskRewriter(Guidance):
                 'one mask for the whole batch and SparK masks convolutions, neither is '
                 'supported'
             )
+        guidance = self.guidance
         view = inputs if isinstance(inputs, Tensor) else inputs[0]
-        grid = self.policy_grid(view.shape[-2:])
-        self._check_counts(grid, view.shape[-2:])
-        score = self.score(view, data_samples)
-        if self.policy(score) is None:
+        size = view.shape[-2:]
+        self._check_counts(guidance.policy_grid(size))
+        score = guidance.score(view, data_samples)
+        if guidance.policy(score) is None:
             return
-        mask = self.decide_mask(score, view, self.rng)
-        masks = expand_mask(mask, grid, self.cell_size // self.token_size)
+        mask = guidance.decide_mask(score, view, guidance.rng)
+        masks = guidance.spread_values(mask, size)
         expected = data_samples[0].mask.shape
         if masks.shape[1:] != expected:
             raise ValueError(
-                f'views of {view.shape[-2]} x {view.shape[-1]} px have '
-                f'{masks.shape[1]} x {masks.shape[2]} tokens of {self.token_size} px, '
-                f'the masks of the pipeline have {tuple(expected)}: set '
-                'model_patch_size of the data preprocessor'
+                f'views of {size[0]} x {size[1]} px have {masks.shape[1]} x '
+                f'{masks.shape[2]} tokens of {guidance.token_size} px, the masks of '
+                f'the pipeline have {tuple(expected)}: set model_patch_size of the '
+                'data preprocessor'
             )
         for sample, sample_mask in zip(data_samples, masks.long(), strict=True):
             sample.set_mask(sample_mask)
 
-    def _check_counts(self, grid: tuple[int, int], image_size: Sequence[int]) -> None:
-        """Check the policies' counts, once for every grid."""
+    def _check_counts(self, grid: tuple[int, int]) -> None:
+        """Check the policies, once for every grid."""
         if grid in self._checked:
             return
-        cut(image_size, self.token_size, 'token size')
-        self.check_throws_nothing(grid[0] * grid[1])
-        tokens_per_cell = (self.cell_size // self.token_size) ** 2
-        for generator in self.policies():
-            if generator.variable_counts:
+        self.guidance.check_throws_nothing(type(self).__name__, grid)
+        self.guidance.try_policies(grid)
+        tokens_per_cell = self.guidance.factor**2
+        for policy in self.guidance.policies():
+            if policy.variable_counts:
                 continue
-            budget = generator.budget(grid[0] * grid[1])
+            budget = policy.budget(grid[0] * grid[1])
             masked = budget.num_masked * tokens_per_cell
             if self.num_masked is not None and masked != self.num_masked:
                 raise ValueError(
                     f'every image must have {self.num_masked} masked tokens, but '
-                    f'{type(generator).__name__} masks {masked} of '
+                    f'{type(policy).__name__} masks {masked} of '
                     f'{budget.num_patches * tokens_per_cell}: set mask_ratio='
                     f'{self.num_masked}/{budget.num_patches * tokens_per_cell}'
                 )

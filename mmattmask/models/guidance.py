@@ -1,87 +1,179 @@
-"""Decide who is masked: what guided algorithms and data preprocessors share."""
+"""Decide who is masked: what every host and guided data preprocessor holds."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmengine.model import BaseModule
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
-from mmattmask.mask_generators import BaseMaskGenerator
+from mmattmask.geometry import view_samples
+from mmattmask.mask_generators import BaseMaskGenerator, check_policy
 from mmattmask.mask_generators.progress import training_progress
-from mmattmask.masking import PatchPartition
+from mmattmask.mask_generators.trial import check_partition
+from mmattmask.masking import PatchPartition, expand_mask, expand_partition
 from mmattmask.registry import MODELS, TASK_UTILS
+from mmattmask.scorers.base import Scorer, check_score
 from mmattmask.scorers.self_attention import cut
 
+# Values are looked at in the first batches and then in one of so many: on a GPU that
+# waits for the device.
+CHECKED_BATCHES, CHECK_INTERVAL = 3, 200
 
-class Guidance:
-    """Mixin that asks a scorer for scores and a mask generator for masks.
+Part = dict[str, Any] | nn.Module
+
+
+class Guidance(BaseModule):
+    """Asks a scorer for scores and a mask generator for masks.
+
+    What a batch's masks are is returned, never kept.
+
+    Args:
+        mask_generator: The policy or its config.
+        scorer: The scorer or its config. None: the policy gets a constant score.
+        warmup_mask_generator: The policy while the scorer knows no score, or its
+            config; None leaves the masks to the host.
+        cell_size: Side in px of the cells the policy decides on.
+        token_size: Side in px of the tokens (patches) inside a cell.
+        num_views: Views of an image that get masks, the first of a list of inputs.
 
     Attributes:
-        mask_generator: The policy.
-        warmup_mask_generator: The policy while the scorer knows no score; None leaves
-            the masks to the host.
-        scorer: The source of scores, or None: the policy gets a constant score.
-        cell_size: Side in px of the cells the policy decides on.
         rng: Source of randomness of the masks; None means torch's own.
+        masking: Whether anything is masked now; hooks set it (iBOT).
+
+    Raises:
+        ValueError: If a cell is no square of tokens, or the scorer is not a
+            :class:`Scorer`.
     """
 
-    mask_generator: BaseMaskGenerator
-    warmup_mask_generator: BaseMaskGenerator | None
-    scorer: nn.Module | None
-    cell_size: int
     rng: torch.Generator | None = None
+    masking: bool = True
 
-    def build_guidance(
+    def __init__(
         self,
         mask_generator: dict[str, Any] | BaseMaskGenerator,
-        scorer: dict[str, Any] | nn.Module | None,
-        warmup_mask_generator: dict[str, Any] | BaseMaskGenerator | None = None,
+        scorer: dict[str, Any] | Scorer | None,
+        warmup_mask_generator: dict[str, Any] | BaseMaskGenerator | None,
+        cell_size: int,
+        token_size: int,
+        num_views: int = 1,
     ) -> None:
-        """Build policies and scorer; call after ``super().__init__``.
-
-        Args:
-            mask_generator: The policy or its config.
-            scorer: The scorer or its config. None: no score.
-            warmup_mask_generator: The policy while there is no score, or its config.
-        """
+        super().__init__()
         if isinstance(mask_generator, dict):
             mask_generator = TASK_UTILS.build(mask_generator)
         if isinstance(warmup_mask_generator, dict):
             warmup_mask_generator = TASK_UTILS.build(warmup_mask_generator)
         if isinstance(scorer, dict):
             scorer = MODELS.build(scorer)
-        self.mask_generator = mask_generator
-        self.scorer = scorer
-        if scorer is None:
-            warmup_mask_generator = mask_generator
-        self.warmup_mask_generator = warmup_mask_generator
+        if scorer is not None and not isinstance(scorer, Scorer):
+            raise ValueError(
+                f'{type(scorer).__name__} is no scorer: derive it from '
+                'mmattmask.scorers.Scorer'
+            )
+        if cell_size < 1 or cell_size % token_size:
+            raise ValueError(
+                f'cell_size ({cell_size} px) must be a multiple of the patch size '
+                f'({token_size} px)'
+            )
+        self.mask_generator: BaseMaskGenerator = mask_generator
+        self.scorer: Scorer | None = scorer
+        self.warmup_mask_generator: BaseMaskGenerator | None = (
+            mask_generator if scorer is None else warmup_mask_generator
+        )
+        self.cell_size, self.token_size = cell_size, token_size
+        self.num_views = num_views
+        self._num_batches = 0
+        self._tried: set[tuple[int, int]] = set()
+
+    def bind(self, host: nn.Module, image_size: Sequence[int]) -> None:
+        """Introduce the scorer to its host and try the policies.
+
+        Args:
+            host: The algorithm, complete but for what the scorer adds.
+            image_size: Height and width in px of its views.
+
+        Raises:
+            ValueError: If the scorer cannot work in this host, or a policy not on its
+                grid.
+        """
+        if self.scorer is not None:
+            self.scorer.check(host.backbone)
+            self.scorer.bind(host)
+            if self.scorer.learns and (self.scorer.cached or self.factor > 1):
+                raise ValueError(
+                    f'{type(self.scorer).__name__} learns from the error of each '
+                    f'patch, so cached=True and cells of {self.cell_size} px are not '
+                    'for it'
+                )
+        self.try_policies(self.policy_grid(image_size))
+
+    def try_policies(self, grid: tuple[int, int]) -> None:
+        """Try the policies on a grid of cells, once; see ``check_policy``."""
+        if grid not in self._tried:
+            for policy in dict.fromkeys(self.policies()):
+                check_policy(policy, grid)
+            self._tried.add(grid)
+
+    @property
+    def factor(self) -> int:
+        """Tokens along the side of a cell."""
+        return self.cell_size // self.token_size
 
     def policies(self) -> list[BaseMaskGenerator]:
         """Return the policies that may come into force."""
         candidates = (self.mask_generator, self.warmup_mask_generator)
         return [policy for policy in candidates if policy is not None]
 
-    def check_throws_nothing(self, num_patches: int) -> None:
-        """Raise ValueError if a policy throws any of ``num_patches`` patches."""
-        for generator in self.policies():
-            if generator.variable_counts:
+    def check_counts(self, host: str) -> None:
+        """Raise ValueError if images may differ in their number of masked patches."""
+        for policy in self.policies():
+            if policy.variable_counts:
+                raise ValueError(
+                    f'{host} gathers the visible patches, so every image must have '
+                    f'as many; with these options {type(policy).__name__} masks '
+                    'another number in each image'
+                )
+
+    def check_throws_nothing(self, host: str, grid: tuple[int, int]) -> None:
+        """Raise ValueError if a policy throws any of a grid's cells."""
+        num_patches = grid[0] * grid[1]
+        for policy in self.policies():
+            if policy.variable_counts:
                 continue
-            num_thrown = generator.budget(num_patches).num_thrown
+            num_thrown = policy.budget(num_patches).num_thrown
             if num_thrown:
                 raise ValueError(
-                    f'{type(self).__name__} has to do with every patch, so none can be '
-                    f'thrown; {type(generator).__name__} throws {num_thrown} of '
-                    f'{num_patches}: set throw_ratio=0, or use a host that can throw, '
-                    'such as GuidedMAE, or GuidedSimMIM with a ViT'
+                    f'{host} has to do with every patch, so none can be thrown; '
+                    f'{type(policy).__name__} throws {num_thrown} of {num_patches}: '
+                    'set throw_ratio=0, or use a host that can throw, such as '
+                    'GuidedMAE, or GuidedSimMIM with a ViT'
                 )
+
+    def check_learns_nothing(self, host: str) -> None:
+        """Raise ValueError if the scorer wants to learn."""
+        if self.scorer is not None and self.scorer.learns:
+            raise ValueError(
+                f'{host} cannot teach {type(self.scorer).__name__}, which learns from '
+                "the error of each patch: use a host such as type='mmattmask.GuidedMAE'"
+            )
+
+    def check_size(self, view: Tensor, image_size: Sequence[int]) -> None:
+        """Raise ValueError unless views have the size the model was built for."""
+        height, width = view.shape[-2:]
+        grid, wanted = map(self.policy_grid, ((height, width), image_size))
+        if grid != wanted:
+            raise ValueError(
+                f'images of {height} x {width} px have a grid of {grid} patches, the '
+                f'backbone was built for {wanted}: set backbone.img_size'
+            )
 
     def check_masks_something(self) -> None:
         """Raise ValueError if a policy may leave a batch without masked patches."""
-        for generator in self.policies():
-            if generator.may_mask_nothing:
+        for policy in self.policies():
+            if policy.may_mask_nothing:
                 raise ValueError(
-                    f'with these options {type(generator).__name__} leaves some images '
+                    f'with these options {type(policy).__name__} leaves some images '
                     'without masked patches; this loss is an average over the masked '
                     'patches of a batch, undefined if there are none: set mask_prob=1 '
                     'and ratios above 0 (iBOT averages over images, there they may be)'
@@ -95,74 +187,140 @@ class Guidance:
         """
         return cut(image_size, self.cell_size, 'cell size')
 
-    @torch.no_grad()
-    def score(
-        self, inputs: Tensor, data_samples: Sequence[Any] | None
-    ) -> Tensor | None:
-        """Return the score of the views' cells, (B, L), or None if none is known.
+    def views(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any] | None
+    ) -> list[tuple[Tensor, Sequence[Any] | None]]:
+        """Return the views that get masks, each with what is known of it.
 
         Args:
-            inputs: Normalised views, (B, 3, H, W).
-            data_samples: One DataSample per view; None is enough without a scorer.
+            inputs: Views, (B, C, H, W), alone or first in a list.
+            data_samples: One DataSample per image.
+        """
+        if isinstance(inputs, Tensor) or self.num_views == 1:
+            first = inputs if isinstance(inputs, Tensor) else inputs[0]
+            return [(first, data_samples)]
+        located = self.scorer is not None and self.scorer.reads_geometry
+        return [
+            (view, view_samples(data_samples, i) if located else data_samples)
+            for i, view in enumerate(inputs[: self.num_views])
+        ]
+
+    @torch.compiler.disable
+    def score(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any] | None
+    ) -> Tensor | None:
+        """Return the score of the views' cells, (N, L), or None if none is known.
+
+        Args:
+            inputs: Normalised views, (B, C, H, W); of a list, those that get masks,
+                one after the other.
+            data_samples: One DataSample per image; None is enough without a scorer.
 
         Raises:
-            ValueError: If the views do not fit the grid.
+            ValueError: If the views do not fit the grid, or the scorer returns what is
+                no score.
         """
-        grid = self.policy_grid(inputs.shape[-2:])
-        if self.scorer is None:
-            return None
-        return self.scorer(inputs, data_samples, grid, self.cell_size)
+        scores = []
+        for view, samples in self.views(inputs, data_samples):
+            grid = self.policy_grid(view.shape[-2:])
+            if self.scorer is None:
+                return None
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self.scorer.learns):
+                score = self.scorer(view, samples, grid, self.cell_size)
+            if score is None:
+                return None
+            shape = (len(view), grid[0] * grid[1])
+            check_score(
+                score, self.scorer, shape, view.device, self._looks(view), samples
+            )
+            scores.append(score)
+        return scores[0] if len(scores) == 1 else torch.cat(scores)
+
+    def _looks(self, view: Tensor) -> bool:
+        """Whether this batch's values are checked; free on the CPU."""
+        number = self._num_batches
+        return not view.is_meta and (
+            view.device.type == 'cpu'
+            or number < CHECKED_BATCHES
+            or number % CHECK_INTERVAL == 0
+        )
 
     def policy(self, score: Tensor | None) -> BaseMaskGenerator | None:
         """Return the policy in force: the warm-up's while there is no score."""
         return self.warmup_mask_generator if score is None else self.mask_generator
 
+    @torch.compiler.disable
     @torch.no_grad()
     def decide(
-        self, score: Tensor | None, inputs: Tensor, rng: torch.Generator | None = None
+        self, score: Tensor | None, view: Tensor, rng: torch.Generator | None = None
     ) -> PatchPartition:
         """Partition the cells of a batch by its score, or without one.
 
         Args:
             score: Score, (B, L), or None if none is known.
-            inputs: The views, (B, 3, H, W); only their shape and device count.
+            view: The views, (B, C, H, W); only their shape and device count.
             rng: Source of randomness. Defaults to torch's own.
         """
-        return self._ask('__call__', score, inputs, rng)
+        return self._ask('__call__', score, view, rng)
 
+    @torch.compiler.disable
     @torch.no_grad()
     def decide_mask(
-        self, score: Tensor | None, inputs: Tensor, rng: torch.Generator | None = None
+        self, score: Tensor | None, view: Tensor, rng: torch.Generator | None = None
     ) -> Tensor:
         """As :meth:`decide`, but only who is masked: (B, L) float32, 1 = masked."""
-        return self._ask('mask', score, inputs, rng)
+        return self._ask('mask', score, view, rng)
 
-    def _ask(
-        self,
-        method: str,
-        score: Tensor | None,
-        inputs: Tensor,
-        rng: torch.Generator | None,
-    ) -> Any:
-        grid = self.policy_grid(inputs.shape[-2:])
-        generator = self.policy(score)
+    def _ask(self, method: str, score: Tensor | None, view: Tensor, rng: Any) -> Any:
+        grid = self.policy_grid(view.shape[-2:])
+        policy = self.policy(score)
         if score is None:
-            score = inputs.new_zeros(inputs.shape[0], grid[0] * grid[1])
-        progress = training_progress(generator.by_epoch, generator.include_current)
-        return getattr(generator, method)(score, rng, progress, grid)
+            score = view.new_zeros(view.shape[0], grid[0] * grid[1])
+        progress = training_progress(policy.by_epoch, policy.include_current)
+        result = getattr(policy, method)(score.detach(), rng, progress, grid)
+        if self._looks(view) and isinstance(result, PatchPartition):
+            check_partition(result, type(policy).__name__)
+        self._num_batches += 1
+        return result
+
+    def guide(
+        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any] | None
+    ) -> tuple[Tensor | None, PatchPartition]:
+        """Score a batch and decide which of its patches are visible, masked or thrown.
+
+        Args:
+            inputs: Normalised views, (B, C, H, W); of a list, the first counts.
+            data_samples: One DataSample per view; None is enough without a scorer.
+
+        Returns:
+            The score of the cells, (B, L), or None if none is known, and the partition
+            of the patches inside them.
+        """
+        view, _ = self.views(inputs, data_samples)[0]
+        score = self.score(view, data_samples)
+        partition = self.decide(score, view, self.rng)
+        return score, self.spread(partition, view)
+
+    def spread(self, partition: PatchPartition, view: Tensor) -> PatchPartition:
+        """Turn a partition of cells into one of the patches inside them."""
+        if self.factor == 1:
+            return partition
+        grid = self.policy_grid(view.shape[-2:])
+        return expand_partition(partition, grid, self.factor)
+
+    def spread_values(self, values: Tensor, image_size: Sequence[int]) -> Tensor:
+        """Give every patch the value of its cell: (B, L) to (B, h, w) of patches."""
+        return expand_mask(values, self.policy_grid(image_size), self.factor)
 
 
 def guidance_of(model: nn.Module) -> Guidance | None:
-    """Return who decides on a model's masks: itself, its preprocessor, or nobody.
+    """Return who decides on a model's masks, or None.
 
     Args:
         model: An algorithm, possibly in a distributed wrapper.
     """
-    model = get_ori_model(model)
-    for candidate in (model, getattr(model, 'data_preprocessor', None)):
-        if isinstance(candidate, Guidance):
-            return candidate
-    return None
+    found = (m for m in get_ori_model(model).modules() if isinstance(m, Guidance))
+    return next(found, None)
 
 
 def attention_maps(model: nn.Module, images: Tensor) -> Tensor:
@@ -170,7 +328,7 @@ def attention_maps(model: nn.Module, images: Tensor) -> Tensor:
 
     Args:
         model: A guided algorithm, in its distributed wrapper if it has one.
-        images: Normalised images, (B, 3, H, W), of any size the scorer can cut.
+        images: Normalised images, (B, C, H, W), of any size the scorer can cut.
 
     Returns:
         Attention maps, (B, h, w) float32.
@@ -178,12 +336,12 @@ def attention_maps(model: nn.Module, images: Tensor) -> Tensor:
     Raises:
         ValueError: If the model has no scorer that measures images.
     """
-    guidance = guidance_of(model)
-    scorer = None if guidance is None else guidance.scorer
-    if not hasattr(scorer, 'measure'):
+    guidance, host = guidance_of(model), get_ori_model(model)
+    if guidance is None or guidance.scorer is None:
         raise ValueError(
-            f'attention maps need a scorer that measures images, '
-            f'{type(get_ori_model(model)).__name__} has {type(scorer).__name__}'
+            'attention maps need a scorer that measures images, '
+            f'{type(host).__name__} has none'
         )
-    grid = scorer.map_grid(get_ori_model(model).backbone, images.shape[-2:])
+    scorer = guidance.scorer
+    grid = scorer.map_grid(host.backbone, images.shape[-2:])
     return scorer.measure(model, images).unflatten(1, grid)

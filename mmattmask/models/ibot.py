@@ -9,14 +9,14 @@ from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 
-from mmattmask.datasets.multi_crop import view_samples
 from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking.attention import at_least_float32
 from mmattmask.masking.self_distillation import masked_rows, patches_at
-from mmattmask.models.ema_teacher import EMATeacherHost
 from mmattmask.models.guidance import Guidance
 from mmattmask.models.ibot_loss import IBOTLoss
-from mmattmask.registry import MODELS
+from mmattmask.registry import MODELS, TASK_UTILS
+from mmattmask.scorers import Scorer
+from mmattmask.scorers.ema_teacher import EMATeacher, TeacherAttention
 from mmattmask.scorers.self_attention import cut, patch_size_of, read_cls_attention
 
 
@@ -37,7 +37,7 @@ class Targets(NamedTuple):
 
 
 @MODELS.register_module()
-class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
+class IBOT(BaseSelfSupervisor):
     """Predict an EMA teacher's view of other crops, and of masked patches.
 
     Inputs are lists of crops: ``num_global`` large ones first, then any number of
@@ -45,9 +45,9 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
     the head that no loss reads are not computed.
 
     Masks are decided on the device. Without a scorer, a policy's score is the teacher's
-    own CLS attention in its last block (AttMask), caught in the pass that makes the
-    targets. Policies without interest in scores (iBOT's blocks) make masks all the
-    same.
+    own CLS attention in its last block (``TeacherAttention``: AttMask), caught in the
+    pass that makes the targets. Policies without interest in scores (iBOT's blocks)
+    make masks all the same.
 
     The teacher moves only with ``custom_hooks=[dict(type='mmattmask.EMATeacherHook')]``
     and its temperatures warm up with ``dict(type='mmattmask.TeacherTemperatureHook')``.
@@ -77,7 +77,7 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
         **kwargs: As for BaseSelfSupervisor.
 
     Attributes:
-        masking: Whether crops are masked now; ``TeacherTemperatureHook`` sets it.
+        guidance: Who decides on masks, or None (DINO).
 
     Raises:
         ValueError: If the parts do not fit each other.
@@ -86,14 +86,12 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
     AttMask, https://arxiv.org/abs/2203.12719; gkakogeorgiou/attmask main_attmask.py.
     """
 
-    masking: bool = True
-
     def __init__(
         self,
         backbone: dict[str, Any] | nn.Module,
         head: dict[str, Any] | nn.Module,
         mask_generator: dict[str, Any] | BaseMaskGenerator | None = None,
-        scorer: dict[str, Any] | nn.Module | None = None,
+        scorer: dict[str, Any] | Scorer | None = None,
         warmup_mask_generator: dict[str, Any] | BaseMaskGenerator | None = None,
         num_global: int = 2,
         cls_weight: float = 1.0,
@@ -119,11 +117,8 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
         self.teacher_temp = teacher_temp
         self.teacher_patch_temp = teacher_patch_temp
         self.dense = dense
-        self.cell_size = patch_size_of(self.backbone)
-        self.build_guidance(mask_generator, scorer, warmup_mask_generator)
-        if self.warmup_mask_generator is None:
-            self.warmup_mask_generator = self.mask_generator
-        self._check_parts()
+        self.patch_size = patch_size_of(self.backbone)
+        self._check_parts(mask_generator)
         self.distillation = IBOTLoss(
             self.head.out_channels,
             self.head.patch_out_channels,
@@ -131,10 +126,40 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
             center_momentum,
             patch_center_momentum,
         )
-        self.init_teacher('backbone', 'head')
+        self.teacher = EMATeacher(self, 'teacher', backbone='backbone', head='head')
         self.teacher['backbone'].mask_token = None
+        self.guidance: Guidance | None = None
+        if mask_generator is not None:
+            self._init_guidance(mask_generator, scorer, warmup_mask_generator)
+        elif scorer is not None or warmup_mask_generator is not None:
+            raise ValueError(
+                'a scorer or warmup_mask_generator without a mask_generator masks '
+                'nothing: leave them out (DINO), or set mask_generator'
+            )
 
-    def _check_parts(self) -> None:
+    def _init_guidance(
+        self,
+        mask_generator: dict[str, Any] | BaseMaskGenerator,
+        scorer: dict[str, Any] | Scorer | None,
+        warmup_mask_generator: dict[str, Any] | BaseMaskGenerator | None,
+    ) -> None:
+        if isinstance(mask_generator, dict):
+            mask_generator = TASK_UTILS.build(mask_generator)
+        host, backbone = type(self).__name__, self.backbone
+        self.guidance = Guidance(
+            mask_generator,
+            scorer or TeacherAttention(),
+            warmup_mask_generator or mask_generator,
+            self.patch_size,
+            self.patch_size,
+            self.num_global,
+        )
+        grid = self.guidance.policy_grid(backbone.img_size)
+        self.guidance.check_throws_nothing(host, grid)
+        self.guidance.check_learns_nothing(host)
+        self.guidance.bind(self, backbone.img_size)
+
+    def _check_parts(self, mask_generator: Any) -> None:
         backbone, head = self.backbone, self.head
         if backbone.out_type != 'raw' or backbone.cls_token is None:
             raise ValueError(
@@ -148,12 +173,12 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
             )
         if self.num_global < 1:
             raise ValueError(f'num_global must be at least 1, got {self.num_global}')
-        has_masks = self.mask_generator is not None
+        has_masks = mask_generator is not None
         has_token = getattr(backbone, 'mask_token', None) is not None
         if has_masks != has_token:
             raise ValueError(
                 'a mask generator and a mask token go together, got mask_generator='
-                f'{self.mask_generator} and backbone.with_mask_token={has_token}'
+                f'{mask_generator} and backbone.with_mask_token={has_token}'
             )
         if self.patch_weight and not has_masks:
             raise ValueError(
@@ -165,27 +190,10 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
                 'with patch_weight=0 a last layer for patches is never used: leave out '
                 f'patch_out_channels ({head.patch_out_channels}) of the head'
             )
-        height, width = self.policy_grid(backbone.img_size)
-        self.check_throws_nothing(height * width)
-        if self.scorer is not None:
-            self.scorer.check(backbone)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Return the student's tokens of whole images, ((B, 1 + L, C),)."""
         return self.backbone(inputs)
-
-    def score(
-        self, inputs: Tensor, data_samples: Sequence[Any] | None
-    ) -> Tensor | None:
-        """Return the score of the patches of one view, (B, L), or None.
-
-        Args:
-            inputs: A view of each image, (B, 3, H, W).
-            data_samples: Where the views come from; for scorers that need it.
-        """
-        if self.scorer is None:
-            return self.teach(inputs)[1]
-        return super().score(inputs, data_samples)
 
     @torch.no_grad()
     def teach(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -207,34 +215,32 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
 
     @torch.no_grad()
     def mask_views(
-        self, images: Tensor, data_samples: Sequence[Any] | None, attention: Tensor
+        self,
+        inputs: Sequence[Tensor],
+        data_samples: Sequence[Any] | None,
+        attention: Tensor,
     ) -> Tensor | None:
         """Decide which patches of the large crops are masked.
 
         Args:
-            images: The crops, view by view, (N, 3, H, W).
+            inputs: The crops, (B, C, H, W) each, large ones first.
             data_samples: One DataSample per image, with geometry per view
                 (``mmattmask.MultiCrop``) if the scorer looks maps up.
-            attention: The teacher's, (N, L); the score without a scorer.
+            attention: The teacher's, (N, L); the score unless the scorer is another.
 
         Returns:
             1 = masked, (N, L), of the attention's type; None without a mask generator.
         """
-        if self.mask_generator is None:
+        guidance = self.guidance
+        if guidance is None:
             return None
-        if not self.masking:
+        if not guidance.masking:
             return torch.zeros_like(attention)
-        if self.scorer is None:
-            return self.decide_mask(attention, images, self.rng).type_as(attention)
-        scores = []
-        for index, view in enumerate(images.chunk(self.num_global)):
-            samples = data_samples
-            if getattr(self.scorer, 'reads_geometry', False):
-                samples = view_samples(data_samples, index)
-            scores.append(self.score(view, samples))
-        known = all(score is not None for score in scores)
-        score = torch.cat(scores) if known else None
-        return self.decide_mask(score, images, self.rng).type_as(attention)
+        images, score = torch.cat(tuple(inputs[: self.num_global])), attention
+        if not isinstance(guidance.scorer, TeacherAttention):
+            score = guidance.score(inputs, data_samples)
+        mask = guidance.decide_mask(score, images, guidance.rng)
+        return mask.type_as(attention)
 
     def loss(
         self,
@@ -259,7 +265,7 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
         self._check_views(inputs)
         images = torch.cat(tuple(inputs[: self.num_global]))
         tokens, attention = self.teach(images)
-        mask = self.mask_views(images, data_samples, attention)
+        mask = self.mask_views(inputs, data_samples, attention)
         rows = self._patch_rows(mask)
         targets = self.targets(tokens, rows)
         cls, patch = self.predict(images, mask, inputs[self.num_global :], rows)
@@ -286,9 +292,9 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
         if self.dense:
             capacity = num_patches
         else:
-            policies = (self.mask_generator, self.warmup_mask_generator)
+            policies = self.guidance.policies()
             most = max(policy.max_masked(num_patches) for policy in policies)
-            capacity = most if self.masking else 0
+            capacity = most if self.guidance.masking else 0
         return masked_rows(mask, num_images * capacity)
 
     @torch.no_grad()
@@ -350,4 +356,4 @@ class IBOT(EMATeacherHost, Guidance, BaseSelfSupervisor):
                 f'{sizes[: self.num_global]} px'
             )
         for size in set(sizes):
-            cut(size, self.cell_size)
+            cut(size, self.patch_size)

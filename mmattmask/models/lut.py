@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, partition_patches
-from mmattmask.models.ema_teacher import EMATeacherHost
 from mmattmask.models.mae import GuidedMAE
 from mmattmask.registry import MODELS
+from mmattmask.scorers.ema_teacher import EMATeacher
 
 
 @MODELS.register_module()
-class LUT(EMATeacherHost, GuidedMAE):
+class LUT(GuidedMAE):
     """MAE on one view, and a loss that ties its visible patches to another view.
 
     View 1 is masked and reconstructed as by ``GuidedMAE``. View 2 keeps as many
@@ -70,7 +70,9 @@ class LUT(EMATeacherHost, GuidedMAE):
         self.context_weight = context_weight
         # Differs from LUT: the released teacher also averages decoder and predictor,
         # which it never uses.
-        self.init_teacher('backbone', 'projector')
+        self.teacher = EMATeacher(
+            self, 'teacher', backbone='backbone', projector='projector'
+        )
 
     def _check_disjoint(self) -> None:
         if self.backbone.out_type != 'raw':
@@ -78,8 +80,8 @@ class LUT(EMATeacherHost, GuidedMAE):
                 "LUT's teacher reads patch tokens: backbone.out_type must be 'raw', "
                 f'got {self.backbone.out_type!r}'
             )
-        height, width = self.backbone.patch_resolution
-        for generator in (self.mask_generator, self.warmup_mask_generator):
+        height, width = self.guidance.policy_grid(self.backbone.img_size)
+        for generator in self.guidance.policies():
             budget = generator.budget(height * width)
             if budget.num_visible > budget.num_masked:
                 raise ValueError(
@@ -89,21 +91,6 @@ class LUT(EMATeacherHost, GuidedMAE):
                     f'masks {budget.num_masked} and throws {budget.num_thrown} of '
                     f'{budget.num_patches}'
                 )
-
-    def guide(
-        self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any] | None
-    ) -> tuple[Tensor | None, PatchPartition]:
-        """Score and partition view 1; ``data_samples`` hold its geometry.
-
-        Args:
-            inputs: Two views, or view 1 alone, (B, 3, H, W) each.
-            data_samples: One DataSample per image.
-
-        Returns:
-            As GuidedHost.guide.
-        """
-        view = inputs if isinstance(inputs, Tensor) else inputs[0]
-        return super().guide(view, data_samples)
 
     def loss(
         self, inputs: Sequence[Tensor], data_samples: Sequence[Any], **kwargs: Any
@@ -122,12 +109,8 @@ class LUT(EMATeacherHost, GuidedMAE):
             ValueError: If there are not two views of one size.
         """
         _check_views(inputs)
-        first = self.partition(inputs, data_samples)
-        with self.use_partition(first):
-            tokens, mask, ids_restore = self.backbone(inputs[0])
-            pred = self.neck(tokens, ids_restore)
-        with self.use_partition(next_partition(first)):
-            other_tokens, *_ = self.backbone(inputs[1])
+        losses, tokens, partition = self.reconstruct(inputs[0], data_samples)
+        other_tokens, *_ = self.backbone(inputs[1], next_partition(partition))
         # Two calls: batch norm has the statistics of one view at a time.
         students = [
             self.predictor(self.projector((_pooled(view),)))[0]
@@ -138,10 +121,7 @@ class LUT(EMATeacherHost, GuidedMAE):
             (2 - 2 * _cosine(student, teacher)).mean()
             for student, teacher in zip(students, reversed(teachers), strict=True)
         )
-        return dict(
-            loss=self.head.loss(pred, inputs[0], mask),
-            loss_context=self.context_weight * context / 2,
-        )
+        return losses | dict(loss_context=self.context_weight * context / 2)
 
     @torch.no_grad()
     def teach(self, inputs: Sequence[Tensor]) -> list[Tensor]:

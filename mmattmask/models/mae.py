@@ -1,19 +1,66 @@
 """MAE as a host: thrown tokens are never computed, grids may have any shape."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmpretrain.models import MAE, MAEPretrainDecoder, MAEPretrainHead, MAEViT
 from mmpretrain.models.utils import build_2d_sincos_position_embedding
+from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 
-from mmattmask.masking import PatchPartition
-from mmattmask.models.guided import PartitionedBackbone
-from mmattmask.models.mae_host import MAEHost
+from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
+from mmattmask.mask_generators.progress import training_progress
+from mmattmask.masking import PatchPartition, gather_tokens
+from mmattmask.masking.attention import at_least_float32
+from mmattmask.models.guidance import Guidance, Part
 from mmattmask.registry import MODELS
+from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import cut, patch_size_of
+
+# Stock classes, and ours that do the same with a partition.
+GUIDED: dict[type, type] = {}
+
+
+def check_takes_partition(backbone: nn.Module, host: str) -> None:
+    """Raise ValueError unless a backbone's second argument may be a partition."""
+    if not getattr(backbone, 'takes_partition', False):
+        raise ValueError(
+            f'{host} needs a backbone that takes a partition, such as '
+            f"type='mmattmask.GuidedMAEViT', got {type(backbone).__name__}"
+        )
+
+
+def guides(stock: type) -> Any:
+    """Register a class as the one that stands in for a stock one."""
+
+    def register(own: type) -> type:
+        GUIDED[stock] = own
+        return MODELS.register_module()(own)
+
+    return register
+
+
+def build_guided(part: Part, **inferred: Any) -> nn.Module:
+    """Build a part of a host, the guided one where a config names a stock one.
+
+    Args:
+        part: Its config, or the module.
+        **inferred: Arguments that the config need not give.
+    """
+    if not isinstance(part, dict):
+        return part
+    stock = part['type']
+    stock = MMPRETRAIN_MODELS.get(stock) if isinstance(stock, str) else stock
+    own = GUIDED.get(stock)
+    if own is not None:
+        print_log(f'{own.__name__} stands in for {stock.__name__}', logger='current')
+        part = {**part, 'type': own}
+    if own is not None or stock in GUIDED.values():
+        part = {**inferred, **part}
+    return MMPRETRAIN_MODELS.build(part)
 
 
 def _positions(grid: Sequence[int], like: Tensor) -> Tensor:
@@ -26,9 +73,9 @@ def _positions(grid: Sequence[int], like: Tensor) -> Tensor:
     )
 
 
-@MODELS.register_module()
-class GuidedMAEViT(PartitionedBackbone, MAEViT):
-    """Stock MAEViT that encodes the visible patches its host chose.
+@guides(MAEViT)
+class GuidedMAEViT(MAEViT):
+    """Stock MAEViT that encodes the visible patches of a partition.
 
     Args:
         *args: As for MAEViT. ``img_size`` may be (h, w); ``mask_ratio`` is the ratio of
@@ -38,6 +85,8 @@ class GuidedMAEViT(PartitionedBackbone, MAEViT):
     Raises:
         ValueError: If the patch size does not divide the image size.
     """
+
+    takes_partition = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,8 +101,51 @@ class GuidedMAEViT(PartitionedBackbone, MAEViT):
         nn.init.xavier_uniform_(projection.view(projection.shape[0], -1))
         nn.init.normal_(self.cls_token, std=0.02)
 
+    def embed_visible(self, x: Tensor, partition: PatchPartition) -> Tensor:
+        """Turn images into CLS and visible tokens with positions, (B, 1 + V, C)."""
+        x = self.patch_embed(x)[0] + self.pos_embed[:, 1:]
+        cls_token = self.cls_token + self.pos_embed[:, :1]
+        visible = gather_tokens(x, partition.ids_keep)
+        return torch.cat([cls_token.expand(len(x), -1, -1), visible], dim=1)
 
-@MODELS.register_module()
+    def forward(
+        self, x: Tensor, mask: PatchPartition | bool | None = True
+    ) -> tuple[Tensor, ...]:
+        """Encode visible patches, or whole images.
+
+        Args:
+            x: Normalised images, (B, C, H, W).
+            mask: Who is visible; True: patches drawn at random at the stock ratio;
+                None or False: all, without a mask.
+
+        Returns:
+            Visible tokens after the final norm, CLS first, (B, 1 + V, C), mask (B, L)
+            with 1 = masked, ids_restore (B, L); without a mask as VisionTransformer.
+        """
+        if not isinstance(mask, PatchPartition):
+            return super().forward(x, mask or None)  # stock masks at False
+        # As MAEViT.forward of mmpretrain 1.2.0, which draws the visible patches.
+        x = self.embed_visible(x, mask)
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm1(x), mask.mask, mask.ids_restore
+
+
+class Decoded(NamedTuple):
+    """What a decoder makes of a batch.
+
+    Attributes:
+        pred: Predictions in raster order, (B, L, K); zeros for thrown patches.
+        tokens: Its input with positions, as ``GuidedMAEDecoder.embed`` returns it.
+        features: The same after its blocks and norm.
+    """
+
+    pred: Tensor
+    tokens: Tensor
+    features: Tensor
+
+
+@guides(MAEPretrainDecoder)
 class GuidedMAEDecoder(MAEPretrainDecoder):
     """Stock MAE decoder that never computes thrown patches.
 
@@ -66,14 +158,11 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         **kwargs: As for MAEPretrainDecoder.
 
     Attributes:
-        partition: The partition of the batch in work, set by the host, or None.
         num_extra_tokens: Tokens before the patches: 1 with a CLS token, else 0.
 
     Raises:
         ValueError: If ``grid`` does not have ``num_patches`` cells.
     """
-
-    partition: PatchPartition | None = None
 
     def __init__(
         self,
@@ -108,12 +197,15 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
             self.decoder_pos_embed.copy_(positions[:, 1 - self.num_extra_tokens :])
         nn.init.normal_(self.mask_token, std=0.02)
 
-    def embed(self, x: Tensor, ids_restore: Tensor) -> Tensor:
+    def embed(
+        self, x: Tensor, ids_restore: Tensor, partition: PatchPartition | None = None
+    ) -> Tensor:
         """Turn encoded tokens into decoder tokens with their positions.
 
         Args:
             x: Encoded tokens, CLS first if there is one, (B, 1 + V, C).
             ids_restore: Place of each patch in [visible | masked | thrown], (B, L).
+            partition: Who is thrown. Defaults to nobody.
 
         Returns:
             Decoder tokens, CLS first if there is one: (B, 1 + L, D) in raster order, or
@@ -123,17 +215,17 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         first = self.num_extra_tokens
         batch_size, num_tokens, dims = x.shape
         num_patches = ids_restore.shape[1]
-        num_thrown = 0 if self.partition is None else self.partition.ids_throw.shape[1]
+        num_thrown = 0 if partition is None else partition.ids_throw.shape[1]
         mask_tokens = self.mask_token.expand(
             batch_size, num_patches + first - num_tokens - num_thrown, dims
         )
         patches = torch.cat([x[:, first:], mask_tokens], dim=1)
-        if not num_thrown:  # raster order, as stock
-            index = ids_restore.unsqueeze(-1).expand(-1, -1, dims)
-            tokens = torch.cat([x[:, :first], patches.gather(1, index)], dim=1)
+        if partition is None or not num_thrown:  # raster order, as stock
+            patches = gather_tokens(patches, ids_restore)
+            tokens = torch.cat([x[:, :first], patches], dim=1)
             return tokens + self.decoder_pos_embed
         extra, positions = self.decoder_pos_embed.split([first, num_patches], dim=1)
-        patches = patches + positions[0][self._ids_seen()]
+        patches = patches + positions[0][partition.ids_seen]
         return torch.cat([x[:, :first] + extra, patches], dim=1)
 
     def decode(self, tokens: Tensor) -> Tensor:
@@ -142,42 +234,34 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
             tokens = block(tokens)
         return self.decoder_norm(tokens)
 
-    def predict(self, features: Tensor) -> Tensor:
-        """Turn decoded tokens (B, 1 + N, D) into pixels in raster order, (B, L, K)."""
-        return self.to_raster(self.decoder_pred(features)[:, self.num_extra_tokens :])
-
-    def to_raster(self, values: Tensor) -> Tensor:
-        """Put per-patch values in the order of decoder tokens into raster order.
-
-        Args:
-            values: (B, L, K), or (B, V + M, K) where patches are thrown; no CLS.
-
-        Returns:
-            (B, L, K); zeros for thrown patches, which the mask keeps out of losses.
-        """
-        if self.partition is None or self.partition.ids_throw.shape[1] == 0:
-            return values
-        index = self._ids_seen().unsqueeze(-1).expand_as(values)
-        zeros = values.new_zeros(len(values), self.num_patches, values.shape[-1])
-        return zeros.scatter(1, index, values)
-
-    def _ids_seen(self) -> Tensor:
-        return torch.cat([self.partition.ids_keep, self.partition.ids_mask], dim=1)
-
-    def forward(self, x: Tensor, ids_restore: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        ids_restore: Tensor,
+        partition: PatchPartition | None = None,
+        with_tokens: bool = False,
+    ) -> 'Tensor | Decoded':
         """Predict the pixels of visible and masked patches.
 
         Args:
             x: Encoded tokens, CLS first, (B, 1 + V, C).
             ids_restore: Place of each patch in [visible | masked | thrown], (B, L).
+            partition: Who is thrown. Defaults to nobody.
+            with_tokens: Also return what other heads predict from.
 
         Returns:
-            Predictions in raster order, (B, L, pixels); zeros for thrown patches.
+            Predictions in raster order, (B, L, pixels), zeros for thrown patches; with
+            tokens a :class:`Decoded`.
         """
-        return self.predict(self.decode(self.embed(x, ids_restore)))
+        tokens = self.embed(x, ids_restore, partition)
+        features = self.decode(tokens)
+        pred = self.decoder_pred(features)[:, self.num_extra_tokens :]
+        if partition is not None:
+            pred = partition.to_raster(pred)
+        return Decoded(pred, tokens, features) if with_tokens else pred
 
 
-@MODELS.register_module()
+@guides(MAEPretrainHead)
 class GuidedMAEHead(MAEPretrainHead):
     """Stock MAE head for images of any shape."""
 
@@ -214,8 +298,144 @@ class GuidedMAEHead(MAEPretrainHead):
 
 
 @MODELS.register_module()
-class GuidedMAE(MAEHost, MAE):
+class GuidedMAE(MAE):
     """MAE whose masks come from a mask generator and, if given, a scorer.
 
-    What can be inferred need not be in the config, see :class:`MAEHost`.
+    Stock parts in the config are exchanged for ours that take a partition
+    (``MAEViT``, ``MAEPretrainDecoder``, …). What can be inferred need not be there: the
+    decoder's grid, number of patches, patch size, input width and whether there is a
+    CLS token, and the head's patch size.
+
+    Args:
+        backbone: Config of a backbone that takes a partition, or of the stock one.
+        neck: Config of a ``GuidedMAEDecoder``, or of the stock one.
+        head: Config of a head.
+        mask_generator: Config of a mask generator.
+        scorer: Config of a scorer. Defaults to None: no score. While it knows none,
+            masks are random at the stock ratio.
+        cell_size: Side in px of the squares of patches that share their fate. Defaults
+            to the patch size.
+        **kwargs: As for the stock algorithm.
+
+    Raises:
+        ValueError: If the parts do not fit each other.
     """
+
+    def __init__(
+        self,
+        backbone: Part,
+        neck: Part,
+        head: Part,
+        mask_generator: dict[str, Any] | BaseMaskGenerator,
+        scorer: dict[str, Any] | Scorer | None = None,
+        cell_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        backbone = build_guided(backbone)
+        check_takes_partition(backbone, type(self).__name__)
+        patch_size = patch_size_of(backbone)
+        neck = build_guided(
+            neck,
+            num_patches=backbone.num_patches,
+            grid=tuple(backbone.patch_resolution),
+            patch_size=patch_size,
+            embed_dim=backbone.embed_dims,
+            with_cls_token=getattr(backbone, 'cls_token', None) is not None,
+        )
+        head = build_guided(head, patch_size=patch_size)
+        super().__init__(backbone, neck, head, **kwargs)
+        self._check_parts(tuple(backbone.patch_resolution), patch_size)
+        self.guidance = Guidance(
+            mask_generator,
+            scorer,
+            RandomMaskGenerator(backbone.mask_ratio),
+            cell_size or patch_size,
+            patch_size,
+        )
+        self.guidance.check_counts(type(self).__name__)
+        self.guidance.bind(self, backbone.img_size)
+
+    def _check_parts(self, grid: tuple[int, int], patch_size: int) -> None:
+        backbone, neck, head = self.backbone, self.neck, self.head
+        if not isinstance(neck, GuidedMAEDecoder):
+            raise ValueError(
+                f"{type(self).__name__} needs neck type='mmattmask.GuidedMAEDecoder', "
+                f'got {type(neck).__name__}'
+            )
+        checks = {
+            'grid': (neck.grid, grid),
+            'embed_dim': (neck.decoder_embed.in_features, backbone.embed_dims),
+        }
+        if isinstance(head, MAEPretrainHead):
+            pixels = patch_size**2 * head.in_channels
+            checks['head.patch_size'] = (head.patch_size, patch_size)
+            checks['output'] = (neck.decoder_pred.out_features, pixels)
+        for name, (value, expected) in checks.items():
+            if value != expected:
+                raise ValueError(
+                    f'neck or head do not fit the backbone: {name} is {value}, the '
+                    f'backbone needs {expected}'
+                )
+        # our head overrides what takes images for square
+        is_stock = getattr(type(head), 'patchify', None) is MAEPretrainHead.patchify
+        if grid[0] != grid[1] and is_stock:
+            raise ValueError(
+                f'{type(head).__name__} takes square images only, the grid is '
+                f"{grid[0]} x {grid[1]}: use head type='mmattmask.GuidedMAEHead'"
+            )
+
+    def target(self, inputs: Tensor) -> Tensor:
+        """Return what the head compares predictions with."""
+        return inputs
+
+    def loss(
+        self, inputs: Tensor, data_samples: Sequence[Any] | None, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """Run the stock loss on the partition of this batch.
+
+        Args:
+            inputs: Normalised views, (B, C, H, W).
+            data_samples: One DataSample per view; None is enough without a scorer.
+            **kwargs: Not used.
+
+        Returns:
+            ``loss``, and what scorer and other heads add to it.
+
+        Raises:
+            ValueError: If the views have not the size the model was built for.
+        """
+        return self.reconstruct(inputs, data_samples)[0]
+
+    def reconstruct(
+        self, inputs: Tensor, data_samples: Sequence[Any] | None
+    ) -> tuple[dict[str, Tensor], Tensor, PatchPartition]:
+        """Return the losses of a batch, its encoded tokens and its partition."""
+        self.guidance.check_size(inputs, self.backbone.img_size)
+        target = self.target(inputs)
+        score, partition = self.guidance.guide(inputs, data_samples)
+        latent, mask, ids_restore = self.backbone(inputs, partition)[:3]
+        decoded = self.neck(latent, ids_restore, partition, True)
+        losses = dict(loss=self.head.loss(decoded.pred, target, mask))
+        losses |= self.other_losses(target, score, partition, decoded)
+        return losses, latent, partition
+
+    def other_losses(
+        self,
+        target: Tensor,
+        score: Tensor | None,
+        partition: PatchPartition,
+        decoded: Decoded,
+    ) -> dict[str, Tensor]:
+        """Return the losses beside that of the pixels: what the scorer learns."""
+        scorer = self.guidance.scorer
+        if scorer is None or not scorer.learns or score is None:
+            return {}
+        with torch.no_grad():
+            difference = at_least_float32(decoded.pred) - self.patch_targets(target)
+            error = difference.square().mean(dim=-1)
+        progress = training_progress()
+        return scorer.loss(score, partition, error, progress, decoded.tokens)
+
+    def patch_targets(self, target: Tensor) -> Tensor:
+        """Return what each patch is to become, (B, L, K), from :meth:`target`."""
+        return self.head.construct_target(target)

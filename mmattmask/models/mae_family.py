@@ -1,55 +1,104 @@
 """Relatives of MAE as hosts: MFF, EVA in MAE style, MAE with HiViT, MILAN."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmpretrain.models import EVA, MFF, MILAN, MAEHiViT, MAEViT, MFFViT, MILANViT
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmattmask.mask_generators import BaseMaskGenerator
-from mmattmask.models.guided import GuidedHost, PartitionedBackbone
-from mmattmask.models.mae_host import MAEHost
+from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
+from mmattmask.masking import PatchPartition, gather_tokens
+from mmattmask.models.guidance import Guidance, Part
+from mmattmask.models.mae import (
+    GuidedMAE,
+    GuidedMAEViT,
+    build_guided,
+    check_takes_partition,
+    guides,
+)
 from mmattmask.registry import MODELS
-from mmattmask.scorers.self_attention import cut
+from mmattmask.scorers import Scorer
+from mmattmask.scorers.self_attention import cut, patch_size_of
 
 
-@MODELS.register_module()
-class GuidedMFFViT(PartitionedBackbone, MFFViT):
-    """Stock MFFViT that encodes the visible patches its host chose."""
+@guides(MFFViT)
+class GuidedMFFViT(GuidedMAEViT, MFFViT):
+    """Stock MFFViT that encodes the visible patches of a partition."""
 
-    def forward(self, x: Tensor, mask: bool | None = True) -> tuple[Tensor, ...]:
-        """Encode visible patches as MFFViT, or whole images.
+    def forward(
+        self, x: Tensor, mask: PatchPartition | bool | None = True
+    ) -> tuple[Tensor, ...]:
+        """Encode visible patches as MFFViT, or whole images; see GuidedMAEViT.
 
-        Args:
-            x: Normalised images, (B, 3, H, W).
-            mask: None or False: features of whole images.
+        Returns:
+            Fused visible tokens, mask, ids_restore, and the weights of the blocks.
         """
-        if mask:
-            return super().forward(x, mask)
-        # Differs from MMPretrain, where this ends in MAEViT's default: masked features.
-        return MAEViT.forward(self, x, mask=None)
+        if not mask:
+            # Differs from MMPretrain, where this ends in MAEViT's default: masked.
+            return MAEViT.forward(self, x, mask=None)
+        if not isinstance(mask, PatchPartition):
+            return MFFViT.forward(self, x, mask)
+        # As MFFViT.forward of mmpretrain 1.2.0, which draws the visible patches.
+        x = self.embed_visible(x, mask)
+        outs = []
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i in self.out_indices:
+                last = i == self.out_indices[-1]
+                place = self.out_indices.index(i)
+                outs.append(x if last else self.proj_layers[place](x))
+        weights = self.proj_weights.softmax(dim=0)
+        x = (torch.stack(outs) * weights).sum(dim=0)
+        return self.norm1(x), mask.mask, mask.ids_restore, weights.view(-1)
 
 
 @MODELS.register_module()
-class GuidedMFF(MAEHost, MFF):
+class GuidedMFF(GuidedMAE, MFF):
     """MFF whose masks come from a mask generator and, if given, a scorer."""
 
+    def loss(
+        self, inputs: Tensor, data_samples: Sequence[Any] | None, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """Run the stock loss on the partition of this batch, see GuidedMAE.
+
+        Returns:
+            ``loss``, and the weights of the blocks for the log.
+        """
+        losses = super().loss(inputs, data_samples, **kwargs)
+        weights = self.backbone.proj_weights.softmax(dim=0).view(-1)
+        return losses | {f'weight_{i}': weight for i, weight in enumerate(weights)}
+
 
 @MODELS.register_module()
-class GuidedEVA(MAEHost, EVA):
+class GuidedEVA(GuidedMAE, EVA):
     """EVA in MAE style whose masks come from a mask generator and, if given, a scorer.
 
-    It takes a ``GuidedMAEViT`` and a ``GuidedMAEDecoder`` with CLIP's width.
+    It takes the backbone and the decoder of ``GuidedMAE``, the latter with CLIP's
+    width.
     """
 
+    def target(self, inputs: Tensor) -> Tensor:
+        """Return CLIP's features of the patches, (B, L, K)."""
+        features, _ = self.target_generator(inputs)
+        return features[:, 1:]
 
-@MODELS.register_module()
-class GuidedMAEHiViT(PartitionedBackbone, MAEHiViT):
-    """Stock MAEHiViT that encodes the visible patches its host chose; for GuidedMAE.
+    def patch_targets(self, target: Tensor) -> Tensor:
+        """Return what each patch is to become: CLIP's features."""
+        return target
+
+
+@guides(MAEHiViT)
+class GuidedMAEHiViT(MAEHiViT):
+    """Stock MAEHiViT that encodes the visible patches of a partition; for GuidedMAE.
 
     Raises:
         ValueError: If the patch size does not divide the image, or the image is not
             square.
     """
+
+    takes_partition = True
+    cls_token = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,70 +110,106 @@ class GuidedMAEHiViT(PartitionedBackbone, MAEHiViT):
                 f'{self.img_size[0]} x {self.img_size[1]} px'
             )
 
-    def masking_id(
-        self, batch_size: int, mask_ratio: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the partition's visible patches, in place of random ones.
-
-        Args:
-            batch_size: Number of images.
-            mask_ratio: The stock ratio; it counts only without a partition.
+    def forward(
+        self, x: Tensor, mask: PatchPartition | bool | None = True
+    ) -> tuple[Tensor, ...]:
+        """Encode visible patches, or whole images; see GuidedMAEViT.
 
         Returns:
-            ids_keep (B, V), ids_restore (B, L), mask (B, L) with 1 = masked.
+            Visible tokens, (B, V, C), mask and ids_restore.
         """
-        if self.partition is None:
-            return super().masking_id(batch_size, mask_ratio)
-        partition = self.partition
-        return partition.ids_keep, partition.ids_restore, partition.mask
+        if not isinstance(mask, PatchPartition):
+            return super().forward(x, mask or None)
+        # As MAEHiViT.forward of mmpretrain 1.2.0, which draws the visible patches.
+        size = x.shape[-2:]
+        x = self.patch_embed(x)
+        inside = x.shape[2:]  # of each patch
+        x = gather_tokens(x.flatten(2), mask.ids_keep).unflatten(2, inside)
+        for block in self.blocks[: -self.num_main_blocks]:
+            x = block(x)
+        x = x[..., 0, 0, :]
+        if self.ape:
+            positions = self.interpolate_pos_encoding(x, *size)
+            positions = positions.expand(len(x), -1, -1)
+            x = x + gather_tokens(positions, mask.ids_keep)
+        x = self.pos_drop(x)
+        for block in self.blocks[-self.num_main_blocks :]:
+            x = block(x)
+        return x, mask.mask, mask.ids_restore
+
+
+@guides(MILANViT)
+class GuidedMILANViT(GuidedMAEViT, MILANViT):
+    """Stock MILANViT that encodes the visible patches of a partition."""
+
+    def forward(
+        self, x: Tensor, importance: PatchPartition | Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Encode visible patches, or whole images.
+
+        Args:
+            x: Normalised images, (B, C, H, W).
+            importance: Who is visible; or CLIP's attention, (B, L), by which stock
+                MILAN draws them; None encodes whole images.
+
+        Returns:
+            Visible tokens, CLS first, (B, 1 + V, C), ids_restore (B, L), ids_keep
+            (B, V) and the ids of the masked patches (B, M).
+        """
+        if not isinstance(importance, PatchPartition):
+            return MILANViT.forward(self, x, importance)
+        tokens, _, ids_restore = GuidedMAEViT.forward(self, x, importance)
+        return tokens, ids_restore, importance.ids_keep, importance.ids_mask
 
 
 @MODELS.register_module()
-class GuidedMILANViT(PartitionedBackbone, MILANViT):
-    """Stock MILANViT that encodes the visible patches its host chose."""
-
-    def attention_masking(
-        self, x: Tensor, mask_ratio: float, importance: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Gather the partition's visible patches, in place of CLIP's choice.
-
-        Args:
-            x: Patch tokens with position embedding, (B, L, C).
-            mask_ratio: The stock ratio; it counts only without a partition.
-            importance: CLIP's attention, (B, L); likewise.
-
-        Returns:
-            Visible tokens (B, V, C), ids_restore (B, L), ids_keep (B, V) and the ids of
-            the masked patches (B, M).
-        """
-        if self.partition is None:
-            return super().attention_masking(x, mask_ratio, importance)
-        visible, _, ids_restore = self.random_masking(x, mask_ratio)
-        return visible, ids_restore, self.partition.ids_keep, self.partition.ids_mask
-
-
-@MODELS.register_module()
-class GuidedMILAN(GuidedHost, MILAN):
+class GuidedMILAN(MILAN):
     """MILAN whose masks come from a mask generator and, if given, a scorer.
 
     The targets stay CLIP's features; only the choice of the patches changes. MILAN
     compares visible patches too, so none can be thrown.
 
     Args:
-        *args: As for MILAN, with a ``GuidedMILANViT``.
+        backbone: Config of a ``GuidedMILANViT``, or of the stock one.
+        *args: As for MILAN.
         mask_generator: Config of a mask generator.
         scorer: Config of a scorer. Defaults to None: no score.
+        cell_size: See ``GuidedMAE``.
         **kwargs: As for MILAN.
-    """
 
-    can_throw = False
+    Raises:
+        ValueError: If the parts do not fit each other.
+    """
 
     def __init__(
         self,
+        backbone: Part,
         *args: Any,
         mask_generator: dict[str, Any] | BaseMaskGenerator,
-        scorer: dict[str, Any] | nn.Module | None = None,
+        scorer: dict[str, Any] | Scorer | None = None,
+        cell_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, **kwargs)
-        self.init_guidance(mask_generator, scorer)
+        backbone, host = build_guided(backbone), type(self).__name__
+        check_takes_partition(backbone, host)
+        super().__init__(backbone, *args, **kwargs)
+        patch_size = patch_size_of(backbone)
+        warmup = RandomMaskGenerator(backbone.mask_ratio)
+        self.guidance = Guidance(
+            mask_generator, scorer, warmup, cell_size or patch_size, patch_size
+        )
+        self.guidance.check_counts(host)
+        grid = self.guidance.policy_grid(backbone.img_size)
+        self.guidance.check_throws_nothing(host, grid)
+        self.guidance.check_learns_nothing(host)
+        self.guidance.bind(self, backbone.img_size)
+
+    def loss(
+        self, inputs: Tensor, data_samples: Sequence[Any] | None, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """Run the stock loss on the partition of this batch."""
+        features, _ = self.target_generator(inputs)
+        self.guidance.check_size(inputs, self.backbone.img_size)
+        _, partition = self.guidance.guide(inputs, data_samples)
+        pred = self.neck(*self.backbone(inputs, partition))
+        return dict(loss=self.head.loss(pred, features))

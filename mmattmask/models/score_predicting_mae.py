@@ -1,12 +1,12 @@
 """MAE that predicts the patches' score beside their pixels (GPA as a feature)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from mmattmask.mask_generators.progress import training_progress
-from mmattmask.models.mae import GuidedMAE
+from mmattmask.masking import PatchPartition
+from mmattmask.models.mae import Decoded, GuidedMAE
 from mmattmask.registry import MODELS
 
 
@@ -33,7 +33,7 @@ class ScorePredictingMAE(GuidedMAE):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if self.scorer is None:
+        if self.guidance.scorer is None:
             raise ValueError(
                 'ScorePredictingMAE needs a scorer: there is no score to predict '
                 'without one'
@@ -48,27 +48,19 @@ class ScorePredictingMAE(GuidedMAE):
         super().init_weights()
         self.attention_head.start_from(self.neck)
 
-    def loss(
-        self, inputs: Tensor, data_samples: Sequence[Any], **kwargs: Any
+    def other_losses(
+        self,
+        target: Tensor,
+        score: Tensor | None,
+        partition: PatchPartition,
+        decoded: Decoded,
     ) -> dict[str, Tensor]:
-        """Reconstruct the pixels and predict the score.
-
-        Args:
-            inputs: Normalised views, (B, 3, H, W).
-            data_samples: One DataSample per view.
-            **kwargs: Not used.
-
-        Returns:
-            ``loss`` of the pixels as in MAE, and ``loss_attention``.
-        """
-        score, partition = self.guide(inputs, data_samples)
-        neck = self.neck
-        with self.use_partition(partition):
-            latent, mask, ids_restore = self.backbone(inputs)
-            tokens = neck.embed(latent, ids_restore)
-            features = neck.decode(tokens)
-            loss = self.head.loss(neck.predict(features), inputs, mask)
-            loss_attention = self.attention_head.loss(
-                neck, tokens, features, score, partition, training_progress()
-            )
-        return dict(loss=loss, loss_attention=loss_attention)
+        """Return ``loss_attention``, and what the scorer learns."""
+        losses = super().other_losses(target, score, partition, decoded)
+        if score is not None:
+            size = self.backbone.img_size
+            score = self.guidance.spread_values(score, size).flatten(1)
+        loss = self.attention_head.loss(
+            self.neck, decoded, score, partition, training_progress()
+        )
+        return losses | dict(loss_attention=loss)

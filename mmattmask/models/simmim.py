@@ -3,21 +3,23 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmpretrain.models import SimMIM
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
-from mmattmask.masking import expand_mask, expand_partition
-from mmattmask.models.guided import GuidedHost
+from mmattmask.masking import PatchPartition
+from mmattmask.models.guidance import Guidance
 from mmattmask.models.simmim_vit import SimMIMViT
 from mmattmask.registry import MODELS
+from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import patch_size_of
 
 
 @MODELS.register_module()
-class GuidedSimMIM(GuidedHost, SimMIM):
+class GuidedSimMIM(SimMIM):
     """SimMIM with a ViT whose masks come from a mask generator and, if given, a scorer.
 
     The policy decides on square cells; all patches of a cell share its fate. Masked
@@ -58,7 +60,7 @@ class GuidedSimMIM(GuidedHost, SimMIM):
         neck: dict[str, Any] | nn.Module,
         head: dict[str, Any] | nn.Module,
         mask_generator: dict[str, Any] | BaseMaskGenerator,
-        scorer: dict[str, Any] | nn.Module | None = None,
+        scorer: dict[str, Any] | Scorer | None = None,
         cell_size: int = 32,
         warmup_mask_ratio: float = 0.6,
         **kwargs: Any,
@@ -79,30 +81,16 @@ class GuidedSimMIM(GuidedHost, SimMIM):
         if isinstance(head, dict):
             head = dict(patch_size=patch_size) | head
         super().__init__(backbone, neck, head, **kwargs)
-        self.cell_size = cell_size
-        warmup = RandomMaskGenerator(warmup_mask_ratio)
-        self.build_guidance(mask_generator, scorer, warmup)
-        self.check_masks_something()
-        self._check_parts()
-
-    def _check_parts(self) -> None:
-        patch_size = patch_size_of(self.backbone)
-        if self.cell_size < 1 or self.cell_size % patch_size:
-            raise ValueError(
-                f'cell_size ({self.cell_size}) must be a multiple of the patch size '
-                f'({patch_size})'
-            )
         head_size = getattr(self.head, 'patch_size', patch_size)
         if head_size != patch_size:
             raise ValueError(
                 f'head.patch_size ({head_size}) must be the patch size ({patch_size})'
             )
-        height, width = self.policy_grid(self.backbone.img_size)
-        for generator in (self.mask_generator, self.warmup_mask_generator):
-            if not generator.variable_counts:
-                generator.budget(height * width)
-        if self.scorer is not None:
-            self.scorer.check(self.backbone)
+        warmup = RandomMaskGenerator(warmup_mask_ratio)
+        self.guidance = Guidance(mask_generator, scorer, warmup, cell_size, patch_size)
+        self.guidance.check_masks_something()
+        self.guidance.check_learns_nothing(type(self).__name__)
+        self.guidance.bind(self, backbone.img_size)
 
     def loss(
         self,
@@ -115,8 +103,7 @@ class GuidedSimMIM(GuidedHost, SimMIM):
         Args:
             inputs: Normalised views, (B, 3, H, W).
             data_samples: One DataSample per view; None is enough without a scorer.
-                ``mask`` is set in each: (h, w), 1 = masked, 0 = visible or thrown.
-            **kwargs: As for SimMIM.
+            **kwargs: Not used.
 
         Returns:
             ``loss``, over masked patches only.
@@ -126,29 +113,33 @@ class GuidedSimMIM(GuidedHost, SimMIM):
         """
         if data_samples is None:
             data_samples = [DataSample() for _ in inputs]
-        score = self.score(inputs, data_samples)
+        guidance = self.guidance
+        guidance.check_size(inputs, self.backbone.img_size)
+        score = guidance.score(inputs, data_samples)
         if self._keeps_masks(score, data_samples):
-            return SimMIM.loss(self, inputs, data_samples, **kwargs)
-        grid = self.policy_grid(inputs.shape[-2:])
-        factor = self.cell_size // patch_size_of(self.backbone)
-        if self.policy(score).variable_counts:
-            tokens = None
-            mask = expand_mask(self.decide_mask(score, inputs, self.rng), grid, factor)
-        else:
-            cells = self.decide(score, inputs, self.rng)
-            tokens = expand_partition(cells, grid, factor)
-            mask = tokens.mask.unflatten(1, (grid[0] * factor, grid[1] * factor))
-        for sample, own in zip(data_samples, mask, strict=True):
-            sample.set_mask(own)
-        with self.use_partition(tokens):
-            # not super().loss: GuidedHost would decide a second time
-            return SimMIM.loss(self, inputs, data_samples, **kwargs)
+            masks = torch.stack([sample.mask for sample in data_samples])
+            return self._loss(inputs, masks, masks)
+        if guidance.policy(score).variable_counts:
+            mask = guidance.decide_mask(score, inputs, guidance.rng)
+            masks = guidance.spread_values(mask, inputs.shape[-2:])
+            return self._loss(inputs, masks, masks)
+        cells = guidance.decide(score, inputs, guidance.rng)
+        partition = guidance.spread(cells, inputs)
+        masks = partition.mask.unflatten(1, tuple(self.backbone.patch_resolution))
+        return self._loss(inputs, partition, masks)
+
+    def _loss(
+        self, inputs: Tensor, given: PatchPartition | Tensor, masks: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the stock loss on masks (B, h, w), of which the backbone is given."""
+        latent = self.backbone(inputs, given)
+        return dict(loss=self.head.loss(self.neck(latent[0]), inputs, masks))
 
     def _keeps_masks(
         self, score: Tensor | None, data_samples: Sequence[DataSample]
     ) -> bool:
         """Whether the masks that the pipeline made count."""
-        if score is not None or self.scorer is None:
+        if score is not None or self.guidance.scorer is None:
             return False
         grid = tuple(self.backbone.patch_resolution)
         masks = [getattr(sample, 'mask', None) for sample in data_samples]

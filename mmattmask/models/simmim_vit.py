@@ -9,18 +9,18 @@ from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmattmask.models.guided import PartitionedBackbone
+from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.registry import MODELS
 from mmattmask.scorers.self_attention import cut, patch_size_of
 
 
 @MODELS.register_module()
-class SimMIMViT(PartitionedBackbone, BEiTPretrainViT):
+class SimMIMViT(BEiTPretrainViT):
     """SimMIM's ViT: a mask token replaces masked patches, all of them are encoded.
 
-    It is stock BEiT with SimMIM's initialisation and feature maps as output. With a
-    ``partition`` that throws patches, thrown tokens are taken out before the first
-    block; in the output their features are zero.
+    It is stock BEiT with SimMIM's initialisation and feature maps as output. Tokens
+    that a partition throws are taken out before the first block; in the output their
+    features are zero.
 
     Positions are known by a shared relative position bias (SimMIM) or by a learnable
     absolute embedding: ``use_abs_pos_emb=True, use_shared_rel_pos_bias=False`` (AMT).
@@ -78,13 +78,15 @@ class SimMIMViT(PartitionedBackbone, BEiTPretrainViT):
                 _trunc_normal(token)
         self.rescale_init_weight()
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(
+        self, x: Tensor, mask: PatchPartition | Tensor | None
+    ) -> tuple[Tensor, ...]:
         """Encode images.
 
         Args:
-            x: Images, (B, 3, H, W).
-            mask: 1 for masked patches, 0 for visible and thrown ones, (B, h, w); None
-                encodes the images as they are.
+            x: Images, (B, C, H, W).
+            mask: Who is masked and thrown; or 1 for masked and 0 for visible patches,
+                (B, h, w); None encodes the images as they are.
 
         Returns:
             For each of ``out_indices``, the features: (B, C, h, w), or
@@ -99,6 +101,9 @@ class SimMIMViT(PartitionedBackbone, BEiTPretrainViT):
             return super().forward(x, None)
         # As BEiTPretrainViT.forward of mmpretrain 1.2.0 where nothing is thrown.
         x, grid = self.patch_embed(x)
+        ids = None
+        if isinstance(mask, PatchPartition):
+            ids, mask = _ids_seen(mask), mask.mask
         weight = mask.flatten(1).unsqueeze(-1).type_as(self.mask_token)
         x = x * (1.0 - weight) + self.mask_token * weight
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
@@ -112,9 +117,9 @@ class SimMIMViT(PartitionedBackbone, BEiTPretrainViT):
             )
         x = self.drop_after_pos(x)
         bias = None if self.rel_pos_bias is None else self.rel_pos_bias()
-        num_tokens, ids = x.shape[1], self._ids_seen()
+        num_tokens = x.shape[1]
         if ids is not None:
-            x = x.gather(1, ids.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+            x = gather_tokens(x, ids)
             bias = None if bias is None else _bias_between(bias, ids)
         outs = []
         for i, layer in enumerate(self.layers):
@@ -126,14 +131,6 @@ class SimMIMViT(PartitionedBackbone, BEiTPretrainViT):
                 outs.append(self._format_output(tokens, grid))
         return tuple(outs)
 
-    def _ids_seen(self) -> Tensor | None:
-        """Ids of CLS (0) and the patches that are not thrown, (B, N); None: all."""
-        partition = self.partition
-        if partition is None or partition.ids_throw.shape[1] == 0:
-            return None
-        patches = torch.cat([partition.ids_keep, partition.ids_mask], dim=1)
-        return F.pad(patches + 1, (1, 0))
-
     def _check_images(self, x: Tensor) -> None:
         grid = cut(x.shape[-2:], patch_size_of(self))
         if self.rel_pos_bias is not None and grid != tuple(self.patch_resolution):
@@ -142,6 +139,13 @@ class SimMIMViT(PartitionedBackbone, BEiTPretrainViT):
                 f'relative position bias is for {tuple(self.patch_resolution)}: set '
                 'img_size'
             )
+
+
+def _ids_seen(partition: PatchPartition) -> Tensor | None:
+    """Ids of CLS (0) and the patches that are not thrown, (B, N); None: all."""
+    if partition.ids_throw.shape[1] == 0:
+        return None
+    return F.pad(partition.ids_seen + 1, (1, 0))
 
 
 def _bias_between(bias: Tensor, ids: Tensor) -> Tensor:

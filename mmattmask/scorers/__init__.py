@@ -1,10 +1,13 @@
 """Sources of scores: how much is each patch attended?"""
 
 from mmattmask.scorers.bank import AttentionBank, BankError, BankHeader, BankWriter
+from mmattmask.scorers.base import Scorer, check_score
 from mmattmask.scorers.cached_attention import CachedAttention
 from mmattmask.scorers.cached_maps import CachedMaps
+from mmattmask.scorers.ema_teacher import EMATeacher, TeacherAttention
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
 from mmattmask.scorers.predicted_loss import PredictedLoss
+from mmattmask.scorers.score_decoder import ScoreDecoder
 from mmattmask.scorers.user_maps import UserMaps
 
 __all__ = [
@@ -14,7 +17,12 @@ __all__ = [
     'BankWriter',
     'CachedAttention',
     'CachedMaps',
+    'EMATeacher',
     'FrozenTeacher',
     'PredictedLoss',
+    'ScoreDecoder',
+    'Scorer',
+    'TeacherAttention',
     'UserMaps',
+    'check_score',
 ]

@@ -1,6 +1,6 @@
 """Look up whole-image maps from a bank, cropped and flipped like each view."""
 
-from abc import ABCMeta, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.view import CROP_MODES, CropMode
 from mmattmask.scorers.bank import AttentionBank, Storage
-from mmattmask.scorers.geometry import read_metainfo, view_geometry
-from mmattmask.scorers.self_attention import cut, patch_size_of
+from mmattmask.scorers.base import Scorer
 
 
 def check_options(**options: tuple[Any, tuple[Any, ...]]) -> None:
@@ -22,7 +22,7 @@ def check_options(**options: tuple[Any, tuple[Any, ...]]) -> None:
             raise ValueError(f'{name} must be one of {known}, got {value!r}')
 
 
-class CachedMaps(nn.Module, metaclass=ABCMeta):
+class CachedMaps(Scorer):
     """Base of scorers whose maps are in an :class:`AttentionBank`.
 
     ``AttentionRefreshHook`` makes the bank from what :meth:`measure` returns; until
@@ -35,7 +35,6 @@ class CachedMaps(nn.Module, metaclass=ABCMeta):
 
     Attributes:
         bank: The bank in use, or None.
-        cached: Whether the scorer needs a bank.
 
     Raises:
         ValueError: If an option is unknown.
@@ -55,26 +54,14 @@ class CachedMaps(nn.Module, metaclass=ABCMeta):
         self.bank: AttentionBank | None = None
 
     @property
-    def reads_geometry(self) -> bool:
+    def reads_geometry(self) -> bool:  # type: ignore[override]
         """Whether a score depends on where the view lies in its source image."""
         return self.cached
 
-    def check(self, backbone: nn.Module) -> None:
-        """Raise ValueError unless scores can be had for this student."""
-
-    def map_grid(
-        self, backbone: nn.Module, image_size: Sequence[int]
-    ) -> tuple[int, int]:
-        """Return the grid (h, w) of the maps of images of ``image_size`` (H, W) px.
-
-        Args:
-            backbone: The student's backbone.
-            image_size: Height and width in px.
-
-        Raises:
-            ValueError: If the patches do not divide the image.
-        """
-        return cut(image_size, patch_size_of(backbone))
+    @property
+    def paired_hooks(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The hook that makes the bank, where there is one."""
+        return ('AttentionRefreshHook',) if self.cached else ()
 
     @abstractmethod
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
@@ -90,16 +77,16 @@ class CachedMaps(nn.Module, metaclass=ABCMeta):
         inputs: Tensor,
         data_samples: Sequence[Any],
         grid: tuple[int, int],
-        patch_size: int,
+        cell_size: int,
     ) -> Tensor | None:
-        """Return the score of the views' patches.
+        """Return the score of the views' cells.
 
         Args:
             inputs: Normalised views, (B, 3, H, W).
             data_samples: One DataSample per view with ``sample_idx``, ``crop_box``,
                 ``ori_shape``, ``flip`` and ``flip_direction``.
-            grid: Patches of a view, (h, w).
-            patch_size: Side of a patch in px.
+            grid: Cells of a view, (h, w).
+            cell_size: Side of a cell in px.
 
         Returns:
             Score, (B, h * w) float32, large = attended; None before the first refresh.
@@ -121,5 +108,5 @@ class CachedMaps(nn.Module, metaclass=ABCMeta):
                 flip,
                 grid,
                 self.crop_mode,
-                samples=patch_size,
+                samples=cell_size,
             )

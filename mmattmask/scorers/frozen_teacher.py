@@ -110,7 +110,7 @@ class FrozenTeacher(CachedMaps):
 
     def init_weights(self) -> None:
         """Load the teacher's weights."""
-        if self._has_weights:
+        if self._has_weights or next(self.teacher.parameters()).is_meta:
             return
         if self.checkpoint is None:
             if not self._loads_itself:
@@ -162,13 +162,13 @@ class FrozenTeacher(CachedMaps):
         inputs: Tensor,
         data_samples: Sequence[Any],
         grid: tuple[int, int],
-        patch_size: int,
+        cell_size: int,
     ) -> Tensor | None:
-        """Return the score of the views' patches, see :class:`CachedMaps`."""
+        """Return the score of the views' cells, see :class:`CachedMaps`."""
         if self.cached:
-            return super().forward(inputs, data_samples, grid, patch_size)
+            return super().forward(inputs, data_samples, grid, cell_size)
         maps = self.measure(self.teacher, inputs)
         own_grid = self.map_grid(self.teacher, inputs.shape[-2:])
         if own_grid == grid:
             return maps
-        return resample(maps.unflatten(1, own_grid), grid, patch_size)
+        return resample(maps.unflatten(1, own_grid), grid, cell_size)

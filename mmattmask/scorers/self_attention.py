@@ -116,13 +116,14 @@ def attention_to_patches(
     )
 
 
+@torch.compiler.disable
 def read_block(
     vit: nn.Module, block: int, forward: Callable[[], object], stop: bool = False
 ) -> BlockAttention:
     """Run a ViT and return what one block's attention is made of.
 
     It is caught during the forward pass, so that same pass gathers sharded parameters
-    (FSDP).
+    (FSDP). The compiler does not see hooks: it leaves this pass to eager mode.
 
     Args:
         vit: The ViT.

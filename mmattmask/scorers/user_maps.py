@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmattmask.geometry import view_geometry
 from mmattmask.masking import view_score
 from mmattmask.registry import MODELS
-from mmattmask.scorers.geometry import view_geometry
+from mmattmask.scorers.base import Scorer
 from mmattmask.scorers.map_files import open_maps
 
 
 @MODELS.register_module()
-class UserMaps(nn.Module):
+class UserMaps(Scorer):
     """A map of every whole image, cropped and flipped like each view.
 
     A map is (h, w) numbers, not negative, large = attended, of any scale and of any
@@ -39,7 +40,6 @@ class UserMaps(nn.Module):
         ValueError: If there are no maps.
     """
 
-    cached = False
     reads_geometry = True
 
     def __init__(self, path: str | Path) -> None:
@@ -49,9 +49,6 @@ class UserMaps(nn.Module):
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f'path={str(self.files.path)!r}'
-
-    def check(self, backbone: nn.Module) -> None:
-        """Do nothing: any map suits any grid."""
 
     def missing(self, img_paths: Sequence[str | None]) -> list[str]:
         """Return the images without a map.
@@ -71,16 +68,16 @@ class UserMaps(nn.Module):
         inputs: Tensor,
         data_samples: Sequence[Any],
         grid: tuple[int, int],
-        patch_size: int,
+        cell_size: int,
     ) -> Tensor:
-        """Return the score of the views' patches.
+        """Return the score of the views' cells.
 
         Args:
             inputs: Views, (B, 3, H, W); only their device counts.
             data_samples: One DataSample per view with ``crop_box``, ``ori_shape``,
                 ``flip``, ``flip_direction`` and ``img_path`` or ``sample_idx``.
-            grid: Patches of a view, (h, w).
-            patch_size: Side of a patch in px.
+            grid: Cells of a view, (h, w).
+            cell_size: Side of a cell in px.
 
         Returns:
             Score, (B, h * w) float32, in the range of the maps.
@@ -108,7 +105,7 @@ class UserMaps(nn.Module):
                     image_size[index],
                     flip[index],
                     grid,
-                    samples=patch_size,
+                    samples=cell_size,
                 )
             scores.append(score)
         return torch.cat(scores)[torch.cat(places).argsort()]

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from mmattmask.evaluation.features import Normalisation, has_cls, run
 from mmattmask.masking import min_max
 from mmattmask.masking.view import resample
-from mmattmask.models import IBOT
 from mmattmask.models.guidance import Guidance, attention_maps, guidance_of
 from mmattmask.scorers.self_attention import (
     Attention,
@@ -123,11 +122,10 @@ def portray(
         kind = attention if source == 'received' else 'cls'
         score, note = _score_of_block(maps[kind], blocks, block, kind, source)
     guidance = None if sitter.host is None else guidance_of(sitter.host)
-    decides = guidance is not None and guidance.mask_generator is not None
-    side = guidance.cell_size if decides else patch_size_of(sitter.vit)
+    side = patch_size_of(sitter.vit) if guidance is None else guidance.cell_size
     score = _on_grid(score, inputs, side)
     own = {}
-    if decides:
+    if guidance is not None:
         own = _own_partition(sitter, guidance, score, inputs, progress, seed)
     return Portrait(
         images,
@@ -240,16 +238,12 @@ def _score_of_host(
 ) -> tuple[Tensor | None, str]:
     """Return what the host's scorer or teacher says of whole images, (B, h, w)."""
     guidance = None if host is None else guidance_of(host)
-    if guidance is None:
+    if guidance is None or guidance.scorer is None:
         return None, ''
     grid = guidance.policy_grid(inputs.shape[-2:])
     scorer = guidance.scorer
-    if scorer is None:
-        if not isinstance(host, IBOT):
-            return None, ''
-        return host.teach(inputs)[1].unflatten(1, grid), 'attention of the teacher'
     name = type(scorer).__name__
-    if getattr(scorer, 'cached', False):
+    if scorer.cached:
         return attention_maps(host, inputs), f'{name}, measured now'
     height, width = inputs.shape[-2:]
     whole = dict(

@@ -1,11 +1,11 @@
 """The pixels that a host predicts for masked patches."""
 
-from mmpretrain.models import MAE, SimMIM
+from mmpretrain.models import EVA, SimMIM
 from torch import Tensor, nn
 
-from mmattmask.masking import PatchPartition, expand_mask, expand_partition
-from mmattmask.models.guided import GuidedHost
-from mmattmask.scorers.self_attention import patch_size_of
+from mmattmask.masking import PatchPartition
+from mmattmask.models import GuidedMAE, GuidedSimMIM
+from mmattmask.models.guidance import guidance_of
 from mmattmask.visualization.panels import patchify, unnormalize_patches, unpatchify
 
 LEAKS = 'patch statistics from the image'  # they leak: the model knows less
@@ -29,7 +29,7 @@ def predict_pixels(
         the scale of every patch leaks from the image (``norm_pix``), or why there are
         none.
     """
-    if isinstance(host, MAE) and isinstance(host, GuidedHost):
+    if isinstance(host, GuidedMAE) and not isinstance(host, EVA):
         return _mae_pixels(host, inputs, partition)
     if isinstance(host, SimMIM):
         return _simmim_pixels(host, inputs, mask, partition), 'of masked patches'
@@ -39,9 +39,9 @@ def predict_pixels(
 def _mae_pixels(
     host: nn.Module, inputs: Tensor, partition: PatchPartition | None
 ) -> tuple[Tensor, str]:
-    with host.use_partition(partition):
-        latent, _, ids_restore, *_ = host.backbone(inputs)  # MFF has more
-        prediction = host.neck(latent, ids_restore).float()
+    partition = host.guidance.spread(partition, inputs)
+    latent, _, ids_restore, *_ = host.backbone(inputs, partition)  # MFF has more
+    prediction = host.neck(latent, ids_restore, partition).float()
     grid = tuple(host.backbone.patch_resolution)
     note = 'of masked patches'
     if getattr(host.head, 'norm_pix', False):
@@ -55,17 +55,8 @@ def _simmim_pixels(
     host: nn.Module, inputs: Tensor, mask: Tensor, partition: PatchPartition | None
 ) -> Tensor:
     """Mask tokens inside the cells, as GuidedSimMIM and the data preprocessor do."""
-    grid = (mask.shape[1], mask.shape[2])
-    factor = inputs.shape[2] // grid[0] // _token_size(host)
-    tokens = expand_mask(mask.flatten(1), grid, factor)
-    if not isinstance(host, GuidedHost):
-        return host.neck(host.backbone(inputs, tokens)[0]).float()
-    spread = None if partition is None else expand_partition(partition, grid, factor)
-    with host.use_partition(spread):
-        return host.neck(host.backbone(inputs, tokens)[0]).float()
-
-
-def _token_size(host: nn.Module) -> int:
-    """Side in px of the tokens that a SimMIM's backbone masks."""
-    size = getattr(host.data_preprocessor, 'token_size', None)
-    return int(size or patch_size_of(host.backbone))
+    guidance = guidance_of(host)
+    given = guidance.spread_values(mask.flatten(1), inputs.shape[-2:])
+    if partition is not None and isinstance(host, GuidedSimMIM):
+        given = guidance.spread(partition, inputs)
+    return host.neck(host.backbone(inputs, given)[0]).float()

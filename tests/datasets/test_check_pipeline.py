@@ -5,7 +5,7 @@ from mmcv.transforms import Compose
 from mmengine.registry import TRANSFORMS
 from mmpretrain.datasets import transforms as stock
 
-from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.datasets.recording import check_pipeline
 
 PACK = dict(type='mmattmask.PackInputs')
 LOAD = dict(type='mmpretrain.LoadImageFromFile')

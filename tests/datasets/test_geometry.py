@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmattmask.datasets.geometry import flip_axes, record_crop
+from mmattmask.geometry import flip_axes, record_crop
 from mmattmask.masking import view_score
 
 

@@ -12,8 +12,9 @@ from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.datasets import transforms as stock
 
-from mmattmask.datasets import MultiCrop, PackInputs, view_samples
-from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.datasets import MultiCrop, PackInputs
+from mmattmask.datasets.recording import check_pipeline
+from mmattmask.geometry import view_samples
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter, CachedAttention
 
 FRAGMENTS = Path(__file__).parents[2] / 'configs' / '_base_'

@@ -8,7 +8,7 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from mmpretrain.datasets import transforms as stock
 
 from mmattmask.datasets import MultiView, RandomCrop
-from mmattmask.datasets.geometry import check_pipeline
+from mmattmask.datasets.recording import check_pipeline
 
 CROP = dict(type='mmattmask.RandomCrop', crop_size=24)
 FLIP = dict(type='RandomFlip', prob=0.5)

@@ -10,7 +10,9 @@ from mmengine.registry import DATASETS
 from torch import nn
 
 from mmattmask.engine import CheckMapsHook
-from mmattmask.scorers import UserMaps
+from mmattmask.mask_generators import RandomMaskGenerator
+from mmattmask.models.guidance import Guidance
+from mmattmask.scorers import CachedAttention, UserMaps
 
 from .toy_run import NUM_IMAGES, toy_config, train, write_images
 
@@ -52,14 +54,27 @@ def dataset_of(data_root, *pipeline):
 def check(dataset, **parts):
     model = nn.Module()
     for name, part in parts.items():
-        setattr(model, name, part)
+        setattr(model, name, guided(part) if name == 'scorer' and part else part)
     loader = SimpleNamespace(dataset=dataset)
-    CheckMapsHook().before_train(SimpleNamespace(model=model, train_dataloader=loader))
+    CheckMapsHook().before_train(runner_of(model, loader))
+
+
+def runner_of(model, loader):
+    return SimpleNamespace(
+        model=model,
+        train_dataloader=loader,
+        train_loop=None,
+        logger=SimpleNamespace(info=lambda line: None),
+    )
+
+
+def guided(scorer):
+    return Guidance(RandomMaskGenerator(), scorer, None, 4, 4)
 
 
 def preprocessor(scorer):
     module = nn.Module()
-    module.scorer = scorer
+    module.guidance = guided(scorer)
     return module
 
 
@@ -131,9 +146,8 @@ def test_the_scorer_is_found_in_the_model_or_its_preprocessor(data_root, maps, p
         nn.Module.__init__(model)
         model.module = preprocessor(scorer)
         loader = SimpleNamespace(dataset=dataset)
-        runner = SimpleNamespace(model=model, train_dataloader=loader)
         with pytest.raises(ValueError, match='1 of 22'):
-            CheckMapsHook().before_train(runner)
+            CheckMapsHook().before_train(runner_of(model, loader))
         return
     with pytest.raises(ValueError, match='1 of 22'):
         check(dataset, **parts)
@@ -153,12 +167,19 @@ def test_parts_of_a_dataset_are_counted_together(tmp_path, data_root):
 
 
 def test_a_pipeline_that_loses_the_view_is_refused(data_root, maps):
-    stock = dict(type='mmpretrain.RandomResizedCrop', scale=16)
-    with pytest.raises(ValueError, match='RandomResizedCrop, after which a view'):
+    stock = dict(type='mmpretrain.EfficientNetRandomCrop', scale=16)
+    with pytest.raises(ValueError, match='EfficientNetRandomCrop, after which a view'):
         check(dataset_of(data_root, LOAD, stock, PACK), scorer=UserMaps(maps))
+
+
+def test_a_stock_pipeline_is_made_to_record_views(data_root, maps):
+    stock = dict(type='mmpretrain.RandomResizedCrop', scale=16)
     pack = dict(type='mmpretrain.PackInputs')
-    with pytest.raises(ValueError, match='PackInputs, which drops crop_box'):
-        check(dataset_of(data_root, LOAD, CROP, pack), scorer=UserMaps(maps))
+    dataset = dataset_of(data_root, LOAD, stock, pack)
+    check(dataset, scorer=UserMaps(maps))
+    sample = dataset[0]['data_samples']
+    assert len(sample.crop_box) == 4
+    assert sample.sample_idx == 0
 
 
 def test_maps_of_a_mask_transform_are_checked_too(data_root, maps):
@@ -178,7 +199,8 @@ def test_maps_of_a_mask_transform_are_checked_too(data_root, maps):
 
 
 def test_without_user_maps_the_hook_says_that_it_has_nothing_to_check(data_root):
-    for parts, found in (({}, 'no scorer'), (dict(scorer=nn.Identity()), 'Identity')):
+    cached = dict(scorer=CachedAttention())
+    for parts, found in (({}, 'no scorer'), (cached, 'CachedAttention')):
         with pytest.raises(ValueError, match=rf'CheckMapsHook needs .*got {found}'):
             check(dataset_of(data_root, LOAD, CROP, mask(None), PACK), **parts)
 

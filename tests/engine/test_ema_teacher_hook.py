@@ -5,11 +5,10 @@ from itertools import pairwise
 
 import pytest
 import torch
-from mmengine.registry import MODELS
 
 from mmattmask.engine import EMATeacherHook
 from mmattmask.engine.ema_teacher_hook import cosine_momentum
-from mmattmask.models import LUT
+from mmattmask.scorers import EMATeacher
 
 from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
 
@@ -18,23 +17,24 @@ MOVED = (5.0, 5.0, 10.0, 10.0)  # another crop_box, in px
 ITERATIONS = 3  # of an epoch: 22 images in batches of 8, the last one short
 
 
-@MODELS.register_module(force=True)
-class SpyLUT(LUT):
+class SpyTeacher(EMATeacher):
     """Remembers what the hook asked for, and the student's weights at that time."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.momenta, self.students = [], []
 
     def init_weights(self):
         super().init_weights()
-        self.momenta.clear()
-        self.students.clear()
+        self.momenta, self.cls_tokens = [], []
 
-    def update_teacher(self, momentum):
-        super().update_teacher(momentum)
-        self.momenta.append(momentum)
-        self.students.append(self.backbone.cls_token.detach().clone())
+    def move(self, momentum):
+        super().move(momentum)
+        if hasattr(self, 'momenta'):
+            self.momenta.append(momentum)
+            student = self.students['backbone']
+            self.cls_tokens.append(student.cls_token.detach().clone())
+
+
+@pytest.fixture(autouse=True)
+def spies(monkeypatch):
+    monkeypatch.setattr('mmattmask.models.lut.EMATeacher', SpyTeacher)
 
 
 @pytest.fixture(scope='module')
@@ -57,7 +57,7 @@ def config(work_dir, data_root, **changes):
         work_dir,
         data_root,
         **{
-            'model__type': 'SpyLUT',
+            'model__type': 'mmattmask.LUT',
             'model__hid_channels': 32,
             'model__scorer': None,
             'train_dataloader__dataset__pipeline': pipeline,
@@ -84,15 +84,17 @@ def test_every_step_of_a_run_moves_the_teacher(tmp_path, data_root):
     expected = [
         0.004 * (1 + math.cos(math.pi * step / total)) / 2 for step in range(total)
     ]
-    assert model.momenta == pytest.approx(expected)
+    assert model.teacher.momenta == pytest.approx(expected)
     # after the optimizer: the teacher is the average of the weights that came out
     first = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']
     value = first['teacher.backbone.cls_token']
     for step in range(ITERATIONS, total):
-        value = value.lerp(model.students[step], model.momenta[step])
+        value = value.lerp(model.teacher.cls_tokens[step], model.teacher.momenta[step])
     torch.testing.assert_close(model.teacher['backbone'].cls_token, value)
-    assert torch.equal(model.students[-1], model.backbone.cls_token)
-    assert not torch.equal(model.teacher['backbone'].cls_token, model.students[-1])
+    assert torch.equal(model.teacher.cls_tokens[-1], model.backbone.cls_token)
+    assert not torch.equal(
+        model.teacher['backbone'].cls_token, model.teacher.cls_tokens[-1]
+    )
 
 
 def test_accumulated_iterations_count_as_one_step(tmp_path, data_root):
@@ -101,8 +103,8 @@ def test_accumulated_iterations_count_as_one_step(tmp_path, data_root):
     model = train(cfg).model
     # iterations 0-3, and the 2 that are left at the end of training
     expected = [cosine_momentum(step, 2, 0.5, 0.1) for step in range(2)]
-    assert model.momenta == pytest.approx(expected)
-    assert not torch.equal(*model.students)
+    assert model.teacher.momenta == pytest.approx(expected)
+    assert not torch.equal(*model.teacher.cls_tokens)
 
 
 @pytest.mark.parametrize('accumulated', [1, 2])
@@ -120,8 +122,8 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path, data_root, accumulate
         )
     )
     count = 4 * ITERATIONS // accumulated
-    assert len(whole.model.momenta) == count
-    assert resumed.model.momenta == whole.model.momenta[count // 2 :]
+    assert len(whole.model.teacher.momenta) == count
+    assert resumed.model.teacher.momenta == whole.model.teacher.momenta[count // 2 :]
     assert_equal_weights(weights(whole), weights(resumed))
     assert any(name.startswith('teacher.projector.bn0') for name in weights(whole))
 
@@ -134,19 +136,19 @@ def test_attention_of_the_first_view_guides_its_mask(tmp_path, data_root):
     )
     runner = train(cfg)
     model = runner.model
-    assert len(model.momenta) == 2 * ITERATIONS
-    bank = model.scorer.bank
+    assert len(model.teacher.momenta) == 2 * ITERATIONS
+    bank = model.guidance.scorer.bank
     assert bank.header.source == 'epoch 1'
     data = model.data_preprocessor(next(iter(runner.train_dataloader)), training=True)
-    score, partition = model.guide(**data)
-    alone, _ = model.guide(data['inputs'][0], data['data_samples'])
+    score, partition = model.guidance.guide(**data)
+    alone, _ = model.guidance.guide(data['inputs'][0], data['data_samples'])
     assert score.shape == (8, 16)
     assert torch.equal(score, alone)
-    assert partition.budget == model.mask_generator.budget(16)
+    assert partition.budget == model.guidance.mask_generator.budget(16)
     for key, other in (('flip', lambda flip: not flip), ('crop_box', lambda _: MOVED)):
         for sample in data['data_samples']:
             sample.set_metainfo({key: other(getattr(sample, key))})
-        changed, _ = model.guide(**data)
+        changed, _ = model.guidance.guide(**data)
         assert not torch.equal(changed, score)
         score = changed
 
@@ -154,7 +156,7 @@ def test_attention_of_the_first_view_guides_its_mask(tmp_path, data_root):
 def test_a_model_without_teacher_is_refused(tmp_path, data_root):
     cfg = config(tmp_path, data_root, model__type='mmattmask.GuidedMAE')
     del cfg.model.hid_channels
-    with pytest.raises(ValueError, match=r'with a teacher.*got GuidedMAE'):
+    with pytest.raises(ValueError, match=r'with an EMA teacher.*got GuidedMAE'):
         train(cfg)
 
 

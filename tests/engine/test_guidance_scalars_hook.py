@@ -13,6 +13,7 @@ from mmpretrain.utils import get_ori_model
 from mmattmask.engine import GuidanceScalarsHook
 from mmattmask.evaluation.guidance_scalars import rank_correlation
 from mmattmask.models.guidance import guidance_of
+from mmattmask.scorers import CachedAttention
 
 from ..tiny_hosts import HOSTS
 from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
@@ -140,7 +141,7 @@ def test_numbers_of_hosts_of_both_seams(hub, host, policy, monkeypatch):
     score = torch.zeros(2, num_patches)
     score[0, :2] = 1.0
     score[1, 3] = 5.0
-    monkeypatch.setattr(guidance, 'scorer', torch.nn.Identity())
+    monkeypatch.setattr(guidance, 'scorer', CachedAttention())
     monkeypatch.setattr(guidance, 'score', lambda inputs, samples: score)
     state, before = torch.random.get_rng_state(), str(batch)
     values = measured(model.train(), hub, batch)
@@ -159,7 +160,7 @@ def test_deterministic_policy_agrees_with_itself(hub, monkeypatch):
     host = HOSTS['MAE']
     model = host.build(HIGH)
     score = torch.arange(16.0).expand(2, 16)
-    monkeypatch.setattr(model, 'score', lambda inputs, samples: score)
+    monkeypatch.setattr(model.guidance, 'score', lambda inputs, samples: score)
     values = measured(model, hub, host.batch())
     assert values['mask_agreement'] == 2.0
     assert values['attention_masked'] == pytest.approx(sum(range(8, 16)) / 120)
@@ -176,7 +177,7 @@ def test_ibot_has_the_attention_of_its_teacher(hub):
     assert values['attention_entropy'] == pytest.approx(float(entropy), abs=1e-5)
     top = share.sort(dim=1, descending=True).values[:, :8].sum(dim=1).mean()
     assert values['attention_masked'] == pytest.approx(float(top), abs=1e-5)
-    model.masking = False
+    model.guidance.masking = False
     assert set(measured(model, hub, batch)) == {'attention_entropy'}
 
 
@@ -195,10 +196,7 @@ def test_foreground_of_the_samples(hub, name, monkeypatch):
     images = len(whole) * (2 if host.small else 1)
     score = torch.zeros(images, 16)
     score[:, :8] = 1 + torch.rand(images, 8)  # attention on the upper half
-    if host.small:
-        monkeypatch.setattr(model, 'teach', lambda images: (None, score))
-    else:
-        monkeypatch.setattr(model, 'score', lambda inputs, samples: score)
+    monkeypatch.setattr(model.guidance, 'score', lambda inputs, samples: score)
     assert measured(model, hub, batch)['foreground_masked'] == 1.0
     score = score.flip(1)
     assert measured(model, hub, batch)['foreground_masked'] == 0.0

@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from mmengine.registry import MODELS
 
 from mmattmask.engine import LinearEMATeacherHook
-from mmattmask.models import LossPredictingMAE
+from mmattmask.scorers import EMATeacher
 
 from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
 
@@ -22,15 +21,18 @@ MASKS = dict(
 ITERATIONS = 3  # of an epoch: 22 images in batches of 8, the last one short
 
 
-@MODELS.register_module(force=True)
-class SpyLossPredictingMAE(LossPredictingMAE):
-    """Remembers what the hook asked for."""
+@pytest.fixture
+def momenta(monkeypatch):
+    """What the hook asks the teacher for."""
+    asked = []
+    move = EMATeacher.move
 
-    momenta: tuple = ()
+    def spy(self, momentum):
+        asked.append(momentum)
+        move(self, momentum)
 
-    def update_teacher(self, momentum):
-        super().update_teacher(momentum)
-        self.momenta += (momentum,)
+    monkeypatch.setattr(EMATeacher, 'move', spy)
+    return asked
 
 
 @pytest.fixture(scope='module')
@@ -43,8 +45,7 @@ def config(work_dir, data_root, **changes):
         work_dir,
         data_root,
         **{
-            'model__type': 'SpyLossPredictingMAE',
-            'model__scorer': None,
+            'model__scorer': dict(type='mmattmask.PredictedLoss'),
             'model__mask_generator': MASKS,
             'train_cfg__max_epochs': 4,
             'custom_hooks': HOOKS,
@@ -53,19 +54,17 @@ def config(work_dir, data_root, **changes):
     )
 
 
-def test_ramp_per_epoch_then_constant(tmp_path, data_root):
-    model = train(config(tmp_path, data_root)).model
-    start, *momenta = model.momenta
+def test_ramp_per_epoch_then_constant(tmp_path, data_root, momenta):
+    train(config(tmp_path, data_root))
+    start, *momenta = momenta
     assert start == 1.0  # initialised as the student
     expected = [0.5, (0.5 + 0.0001) / 2, 0.0001, 0.0001]
     assert momenta == pytest.approx([m for m in expected for _ in range(ITERATIONS)])
 
 
-def test_accumulated_gradients_move_the_teacher_once(tmp_path, data_root):
-    model = train(
-        config(tmp_path, data_root, optim_wrapper__accumulative_counts=2)
-    ).model
-    assert len(model.momenta) - 1 == 4 * ITERATIONS / 2
+def test_accumulated_gradients_move_the_teacher_once(tmp_path, data_root, momenta):
+    train(config(tmp_path, data_root, optim_wrapper__accumulative_counts=2))
+    assert len(momenta) - 1 == 4 * ITERATIONS / 2
 
 
 def test_resumed_run_equals_an_uninterrupted_one(tmp_path, data_root):
@@ -80,8 +79,8 @@ def test_resumed_run_equals_an_uninterrupted_one(tmp_path, data_root):
     )
     assert_equal_weights(weights(whole), weights(resumed))
     state = weights(whole)
-    teacher = state['teacher.loss_head.decoder.pred.weight']
-    assert not torch.equal(teacher, state['loss_head.decoder.pred.weight'])
+    teacher = state['guidance.scorer.teacher.decoder.pred.weight']
+    assert not torch.equal(teacher, state['guidance.scorer.decoder.pred.weight'])
 
 
 @pytest.mark.parametrize(
@@ -97,5 +96,7 @@ def test_bad_options(options, message):
 
 
 def test_model_without_a_teacher(tmp_path, data_root):
-    with pytest.raises(ValueError, match=r'needs a model with a teacher.*GuidedMAE'):
-        train(config(tmp_path, data_root, model__type='mmattmask.GuidedMAE'))
+    with pytest.raises(
+        ValueError, match=r'needs a model with an EMA teacher.*GuidedMAE'
+    ):
+        train(config(tmp_path, data_root, model__scorer=None))

@@ -73,7 +73,7 @@ def test_training_does_not_notice(tmp_path, data_root):
     watched = train(config(tmp_path / 'strips', data_root, strips=dict(interval=1)))
     assert_equal_weights(weights(plain), weights(watched))
     assert watched.model.training
-    assert get_ori_model(watched.model).rng is None
+    assert get_ori_model(watched.model).guidance.rng is None
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_same_images_with_the_partition_of_the_policy(tmp_path, data_root, drawn
             counts = [int((strip.sets == member).sum()) for member in Membership]
             assert counts == [budget.num_visible, budget.num_masked, budget.num_thrown]
     # the score that the bank gives to the whole image, not the model's attention now
-    maps = torch.from_numpy(model.scorer.bank.maps(np.array([3, 11, 18])))
+    maps = torch.from_numpy(model.guidance.scorer.bank.maps(np.array([3, 11, 18])))
     box, size = torch.tensor([[0.0, 0, 16, 16]] * 3), torch.full((3, 2), 16.0)
     flip = torch.zeros(3, 2, dtype=torch.bool)
     scores = view_score(maps, box, size, flip, (4, 4), samples=4).view(3, 4, 4)
@@ -200,16 +200,18 @@ def test_reconstruction_is_in_the_scale_of_the_image(tmp_path, data_root, norm_p
     model = get_ori_model(runner.model)
     inputs = 2 * torch.randn(2, 3, 16, 16) + 5
     partition = (
-        model.partition(inputs, None)
-        if model.scorer is None
-        else (model.warmup_mask_generator(torch.zeros(2, 16)))
+        model.guidance.guide(inputs, None)[1]
+        if model.guidance.scorer is None
+        else (model.guidance.warmup_mask_generator(torch.zeros(2, 16)))
     )
     with torch.no_grad():
-        mask = partition.mask.unflatten(1, model.policy_grid(inputs.shape[-2:]))
+        mask = partition.mask.unflatten(
+            1, model.guidance.policy_grid(inputs.shape[-2:])
+        )
         image, _ = predict_pixels(model, inputs, mask, partition)
-        with model.use_partition(partition):
-            latent, mask, ids = model.backbone(inputs)
-            loss = model.head.loss(model.neck(latent, ids), inputs, mask)
+        latent, mask, ids = model.backbone(inputs, partition)
+        pred = model.neck(latent, ids, partition)
+        loss = model.head.loss(pred, inputs, mask)
     assert image.shape == inputs.shape
     patches, target = model.head.patchify(image), model.head.patchify(inputs)
     error = (patches - target) ** 2

@@ -9,7 +9,7 @@ from .test_processes import HALF, run_ranks
 from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
 
 SCORE = 'mmattmask.ScorePredictingMAE'
-LOSS = 'mmattmask.LossPredictingMAE'
+LOSS = 'mmattmask.GuidedMAE'
 REFRESH = dict(type='mmattmask.AttentionRefreshHook', begin=1, interval=2)
 
 
@@ -25,8 +25,9 @@ def changes(host, **head) -> dict:
         return dict(changes, model__attention_head=head, custom_hooks=[REFRESH])
     hooks = [dict(type='mmattmask.LinearEMATeacherHook')]
     masks = dict(type='mmattmask.SoftToHardMaskGenerator', soft=(0, 0))
+    scorer = dict(type='mmattmask.PredictedLoss')
     return dict(
-        changes, model__scorer=None, model__mask_generator=masks, custom_hooks=hooks
+        changes, model__scorer=scorer, model__mask_generator=masks, custom_hooks=hooks
     )
 
 

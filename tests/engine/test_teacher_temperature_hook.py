@@ -7,14 +7,16 @@ import torch
 from torch import nn
 
 from mmattmask.engine import TeacherTemperatureHook
+from mmattmask.models import IBOT
 
 LENGTH = 5  # iterations of an epoch
 
 
 def runner_of(epochs, iteration=0):
-    model = nn.Module()
+    model = IBOT.__new__(IBOT)  # what the hook sets, and nothing else
+    nn.Module.__init__(model)
     model.teacher_temp = model.teacher_patch_temp = 1.0
-    model.masking = True
+    object.__setattr__(model, 'guidance', SimpleNamespace(masking=True))
     return SimpleNamespace(
         model=model,
         iter=iteration,
@@ -31,7 +33,9 @@ def values(hook, epochs):
         hook.before_train(runner)
         hook.before_train_iter(runner, 0)
         model = runner.model
-        found.append((model.teacher_temp, model.teacher_patch_temp, model.masking))
+        found.append(
+            (model.teacher_temp, model.teacher_patch_temp, model.guidance.masking)
+        )
     assert found[::LENGTH] == found[LENGTH - 1 :: LENGTH]
     return found[::LENGTH]
 

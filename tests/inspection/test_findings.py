@@ -8,7 +8,7 @@ from mmattmask.inspection import findings as module
 from mmattmask.inspection.findings import FINDINGS, findings
 from mmattmask.inspection.plan import read_plan
 from tests.config_building import ROOT, find
-from tests.inspection.tiny_plan import CROP, SIMMIM, tiny_config, tiny_plan
+from tests.inspection.tiny_plan import SIMMIM, tiny_config, tiny_plan
 from tests.models.ibot_model import ibot_config
 
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='mmattmask.PackInputs')
@@ -66,10 +66,10 @@ CASES = {
         {'model.mask_generator.throw_ratio': 0.4},
     ),
     'lost_geometry': (
-        pipeline(dict(type='RandomResizedCrop', scale=32), PACK),
-        'RandomResizedCrop',
-        "^use type='mmattmask.RandomResizedCrop'",
-        pipeline(CROP, PACK),
+        pipeline(dict(type='EfficientNetRandomCrop', scale=32), PACK),
+        'EfficientNetRandomCrop',
+        '^replace it with one of the crops',
+        pipeline(dict(type='RandomResizedCrop', scale=32), dict(type='PackInputs')),
     ),
     'cached_without_refresh': (NO_HOOKS, 'random to the end', 'RefreshHook', {}),
     'refresh_too_late': (
@@ -96,12 +96,6 @@ CASES = {
         'lr 0.001 is for 10 images .* 2 GPUs with 4 make 8',
         r'--auto-scale-lr, or .*lr=0\.0008',
         {'auto_scale_lr.base_batch_size': 12},
-    ),
-    'leaked_scope': (
-        {'train_dataloader.collate_fn._scope_': 'mmpretrain'},
-        'default_collate',
-        '_delete_=True',
-        {},
     ),
     'simmim_rounds_up': (
         simmim('down'),

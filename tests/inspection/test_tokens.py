@@ -34,13 +34,13 @@ def partition_on_meta(budget):
 def test_mae_costs_what_torch_counts(throw_ratio):
     plan = tiny_plan(**{'model.mask_generator.throw_ratio': throw_ratio})
     model = plan.model
-    budget = patch_budget(model, plan.image_size)
+    budget = patch_budget(plan.guidance, plan.image_size)
     image = torch.empty(1, 3, *plan.image_size, device='meta')
 
     def run():
-        with model.use_partition(partition_on_meta(budget)):
-            latent, _, ids_restore = model.backbone(image)
-            model.neck(latent, ids_restore)
+        partition = partition_on_meta(budget)
+        latent, _, ids_restore = model.backbone(image, partition)
+        model.neck(latent, ids_restore, partition)
 
     found = cost(model, budget)
     assert found.flops == counted(run)
@@ -51,10 +51,10 @@ def test_mae_costs_what_torch_counts(throw_ratio):
 def test_stock_masks_are_the_reference():
     ratio = {'model.mask_generator.mask_ratio': 0.75}
     plan = tiny_plan(**ratio, **{'model.mask_generator.throw_ratio': 0.0})
-    found = cost(plan.model, patch_budget(plan.model, plan.image_size))
+    found = cost(plan.model, patch_budget(plan.guidance, plan.image_size))
     assert found.relative == 1
     plan = tiny_plan(**ratio, **{'model.mask_generator.throw_ratio': 0.1})
-    assert cost(plan.model, patch_budget(plan.model, plan.image_size)).relative < 1
+    assert cost(plan.model, patch_budget(plan.guidance, plan.image_size)).relative < 1
 
 
 def test_blocks_grow_with_the_square_of_the_tokens():
@@ -96,8 +96,8 @@ def test_cells_are_turned_into_patches():
 
 def test_hosts_with_mask_tokens_compute_all_patches():
     model = build_model(find('maskfeat-am_vit-tiny'))
-    assert computes_all_patches(model, guidance_of(model))
-    assert not computes_all_patches(*[build_model(tiny_config())] * 2)
+    assert computes_all_patches(model)
+    assert not computes_all_patches(build_model(tiny_config()))
 
 
 def test_convolutions_are_not_estimated():

@@ -248,7 +248,7 @@ def test_masked_autoencoder_as_a_host(guided_mae, mode):
             type='mmattmask.AttMaskGenerator', mode=mode, mask_ratio=0.75
         )
     )
-    partition = model.decide(torch.rand(2, 36), torch.rand(2, 3, 48, 48))
+    partition = model.guidance.decide(torch.rand(2, 36), torch.rand(2, 3, 48, 48))
     hidden = 27 - 2 * (mode == 'hint')
     assert partition.budget == PatchBudget(36 - hidden, hidden)
     assert torch.isfinite(model.loss(torch.rand(2, 3, 48, 48), None)['loss'])

@@ -27,7 +27,7 @@ def score_predicting_mae(guided_mae_config, monkeypatch):
         model.init_weights()
         if isinstance(score, str):
             score = torch.rand(3, model.backbone.num_patches)
-        model.score = lambda inputs, data_samples: score
+        model.guidance.score = lambda inputs, data_samples: score
         set_progress(progress)
         return model
 

@@ -90,17 +90,17 @@ def test_thrown_patches_are_not_decoded_and_predictions_stay_in_place(
     """With and without throwing, a visible or masked patch is the same one."""
     model = score_predicting_mae(variant, progress, mask_generator=THROWING)
     head, neck, images = model.attention_head, model.neck, torch.randn(3, 3, 48, 48)
-    partition = model.partition(images, None)
+    partition = model.guidance.guide(images, None)[1]
     seen = []
     for module in head.modules():
         module.register_forward_pre_hook(lambda m, args: seen.append(args[0].shape[1]))
     kept = (~partition.thrown).float()
-    with torch.no_grad(), model.use_partition(partition):
-        latent, _, ids_restore = model.backbone(images)
-        tokens = neck.embed(latent, ids_restore)
+    with torch.no_grad():
+        latent, _, ids_restore = model.backbone(images, partition)
+        tokens = neck.embed(latent, ids_restore, partition)
         features = neck.decode(tokens)
         pred = head.predict(tokens, features)[:, 1:]
-        raster = neck.to_raster(pred.unsqueeze(-1)).squeeze(-1)
+        raster = partition.to_raster(pred)
     assert set(seen) == {1 + partition.budget.num_visible + partition.budget.num_masked}
     assert torch.equal(raster != 0, kept.bool())
     ids = torch.cat([partition.ids_keep, partition.ids_mask], dim=1)

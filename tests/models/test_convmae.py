@@ -117,8 +117,8 @@ def test_equals_computing_everything_with_masks(
     backbone = model.backbone.double()
     grid = backbone.patch_resolution
     images = torch.randn(2, 3, *img_size, dtype=torch.float64, requires_grad=True)
-    backbone.partition = partition = partition_of(grid, num_visible, num_thrown)
-    tokens, mask, ids_restore = backbone(images)
+    partition = partition_of(grid, num_visible, num_thrown)
+    tokens, mask, ids_restore = backbone(images, partition)
     assert torch.equal(mask, partition.mask)
     assert torch.equal(ids_restore, partition.ids_restore)
     expected = encode(backbone, images, partition, grid)
@@ -147,8 +147,7 @@ def test_hidden_pixels_change_nothing_at_all(convmae, num_thrown):
     ):
         model.zero_grad()
         pixels.requires_grad_()
-        with model.use_partition(partition):
-            tokens = model.backbone(pixels)[0]
+        tokens = model.backbone(pixels, partition)[0]
         tokens.square().sum().backward()
         gradients = [p.grad for p in model.backbone.parameters() if p.requires_grad]
         results.append([tokens, pixels.grad, *(g.clone() for g in gradients)])
@@ -246,16 +245,15 @@ def test_thrown_patches_are_in_no_stage_and_not_in_the_decoder(convmae, img_size
     ):
         block.register_forward_pre_hook(note)
     images = torch.randn(2, 3, *img_size)
-    partition = model.partition(images, None)
-    model.partition = lambda inputs, data_samples: partition
+    partition = model.guidance.guide(images, None)[1]
+    model.guidance.guide = lambda inputs, data_samples: (None, partition)
     loss = model(images, None, mode='loss')['loss']
     loss.backward()
     # 36 patches: 6 visible, 16 masked, 14 thrown
     assert seen == [(2, 6)] * 4 + [(2, 22)] * 2
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
 
-    with model.use_partition(partition):
-        pred = model.neck(*model.backbone(images)[::2])
+    pred = model.neck(*model.backbone(images, partition)[::2], partition)
     index = partition.ids_mask.unsqueeze(-1).expand(-1, -1, 192)
     target = model.head.construct_target(images)
     masked = (pred.gather(1, index) - target.gather(1, index)).square().mean()
@@ -331,7 +329,7 @@ def test_a_frozen_teacher_guides_it_and_its_own_attention_cannot(convmae):
         )
         model = convmae(mask_generator=scheduled, scorer=teacher)
         images = torch.randn(2, 3, 48, 48)
-        score, partition = model.guide(images, None)
+        score, partition = model.guidance.guide(images, None)
         highest = score.topk(27, dim=1).indices
         assert torch.equal(partition.mask.gather(1, highest), torch.ones(2, 27))
         assert model(images, None, mode='loss')['loss'].isfinite()

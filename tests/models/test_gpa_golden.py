@@ -71,13 +71,13 @@ def build(case, config, dtype, monkeypatch, step, **head):
     if missing:  # the repository's copy has the encoder's output instead of its weights
         assert all(name.startswith('backbone.') for name in missing)
         latent = case[f'ref/{step}/latent'].to(dtype)
-        model.backbone.forward = lambda inputs: (
+        model.backbone.forward = lambda inputs, partition: (
             latent,
-            model.backbone.partition.mask,
-            model.backbone.partition.ids_restore,
+            partition.mask,
+            partition.ids_restore,
         )
     score = case[f'{kind}/teacher_map']
-    model.score = lambda inputs, data_samples: score
+    model.guidance.score = lambda inputs, data_samples: score
     hub = MessageHub('golden')
     hub.update_info_dict(dict(epoch=1000 * sizes['steps'][step], max_epochs=1000))
     monkeypatch.setattr(MessageHub, 'get_current_instance', lambda: hub)

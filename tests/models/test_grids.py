@@ -66,14 +66,13 @@ def test_a_step_on_a_non_square_grid(guided_mae, img_size, ratios):
     generator = {**AMT, 'mask_ratio': ratios[0], 'throw_ratio': ratios[1]}
     model = guided_mae(img_size=img_size, head=HEAD, mask_generator=generator)
     images = torch.randn(2, 3, *img_size)
-    partition = model.partition(images, None)
-    model.partition = lambda inputs, data_samples: partition
+    partition = model.guidance.guide(images, None)[1]
+    model.guidance.guide = lambda inputs, data_samples: (None, partition)
     loss = model(images, None, mode='loss')['loss']
     loss.backward()
     assert model.backbone.cls_token.grad.abs().sum() > 0
 
-    with model.use_partition(partition):
-        pred = model.neck(*model.backbone(images)[::2])
+    pred = model.neck(*model.backbone(images, partition)[::2], partition)
     for k in range(2):
         ids = partition.ids_mask[k]
         corners = [

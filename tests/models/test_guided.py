@@ -51,26 +51,26 @@ def test_random_at_the_stock_ratio_until_a_bank_exists(guided_mae, bank):
     )
     images, samples = torch.randn(2, 3, 56, 56), [sample(0), sample(1)]
     for _ in range(2):
-        budget = model.partition(images, samples).budget
+        budget = model.guidance.guide(images, samples)[1].budget
         assert (budget.num_visible, budget.num_masked, budget.num_thrown) == (
             49,
             147,
             0,
         )
-    model.scorer.bank = bank
-    budget = model.partition(images, samples).budget
+    model.guidance.scorer.bank = bank
+    budget = model.guidance.guide(images, samples)[1].budget
     assert (budget.num_visible, budget.num_masked, budget.num_thrown) == (30, 88, 78)
 
 
 def test_the_warm_up_ratio_is_the_backbones(guided_mae, bank):
     model = guided_mae(mask_generator=AMT, scorer=CACHED, backbone__mask_ratio=0.5)
     images, samples = torch.randn(2, 3, 48, 48), [sample(0), sample(1)]
-    assert model.partition(images, samples).budget.num_visible == 18
+    assert model.guidance.guide(images, samples)[1].budget.num_visible == 18
 
 
 def test_without_a_scorer_amt_masks_on_a_constant_score(guided_mae):
     model = guided_mae(mask_generator=AMT)
-    partition = model.partition(torch.randn(2000, 3, 48, 48), None)
+    partition = model.guidance.guide(torch.randn(2000, 3, 48, 48), None)[1]
     assert partition.budget.num_thrown == int(36 * 0.85) - int(36 * 0.45)
     rate = partition.budget.num_masked / 36
     bound = 5 * (rate * (1 - rate) / 2000) ** 0.5
@@ -78,43 +78,50 @@ def test_without_a_scorer_amt_masks_on_a_constant_score(guided_mae):
 
 
 def test_the_score_is_the_banks_map_of_each_sample(amt, bank):
-    amt.scorer.bank = bank
+    amt.guidance.scorer.bank = bank
     images = torch.randn(3, 3, 48, 48)
-    score = amt.score(images, [sample(4), sample(0), sample(4)])
+    score = amt.guidance.score(images, [sample(4), sample(0), sample(4)])
     assert score.shape == (3, 36)
     assert score.argmax(1).div(6, rounding_mode='floor').tolist() == [4, 0, 4]
-    upper = amt.score(images, [sample(1, (0, 0, 24, 48))] * 3).unflatten(1, (6, 6))
+    upper = amt.guidance.score(images, [sample(1, (0, 0, 24, 48))] * 3).unflatten(
+        1, (6, 6)
+    )
     # row 1 of 6 is rows 2 and 3 of the upper half
     assert upper[0, :, 0].topk(2).indices.sort().values.tolist() == [2, 3]
 
 
 def test_attended_patches_are_masked_more_often(amt, bank):
-    amt.scorer.bank = bank
+    amt.guidance.scorer.bank = bank
     images = torch.randn(1000, 3, 48, 48)
-    masked = amt.partition(images, [sample(2)] * 1000).mask.mean(0).view(6, 6).mean(1)
+    masked = (
+        amt.guidance.guide(images, [sample(2)] * 1000)[1]
+        .mask.mean(0)
+        .view(6, 6)
+        .mean(1)
+    )
     assert masked.argmax() == 2
     assert masked[2] > 2 * masked[[0, 4, 5]].max()
 
 
 def test_the_hosts_generator_decides_the_masks(guided_mae, amt, bank):
-    amt.scorer.bank = bank
+    amt.guidance.scorer.bank = bank
     images, samples = torch.randn(2, 3, 48, 48), [sample(0), sample(1)]
     before = torch.get_rng_state()
     partitions = []
     for seed in (1, 1, 2):
-        amt.rng = torch.Generator().manual_seed(seed)
-        partitions.append(amt.partition(images, samples).ids_mask)
+        amt.guidance.rng = torch.Generator().manual_seed(seed)
+        partitions.append(amt.guidance.guide(images, samples)[1].ids_mask)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(partitions[0], partitions[1])
     assert not torch.equal(partitions[0], partitions[2])
 
 
 def test_scores_stay_float32_under_bfloat16_autocast(amt, bank):
-    amt.scorer.bank = bank
+    amt.guidance.scorer.bank = bank
     images, samples = torch.randn(2, 3, 48, 48), [sample(1), sample(3, (7, 9, 30, 20))]
-    exact = amt.score(images, samples)
+    exact = amt.guidance.score(images, samples)
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        score = amt.score(images, samples)
+        score = amt.guidance.score(images, samples)
         maps = attention_maps(amt, images)
         loss = amt(images, samples, mode='loss')['loss']
     assert score.dtype == maps.dtype == torch.float32
@@ -147,20 +154,22 @@ def test_the_scorers_block_and_reduction_are_used(guided_mae):
 
 
 def test_a_copy_of_the_model_shares_the_bank(amt, bank):
-    amt.scorer.bank = bank
+    amt.guidance.scorer.bank = bank
     images, samples = torch.randn(2, 3, 48, 48), [sample(0), sample(3)]
     twin = copy.deepcopy(amt)
-    assert twin.scorer is not amt.scorer
-    assert twin.scorer.bank is bank
-    assert torch.equal(twin.score(images, samples), amt.score(images, samples))
+    assert twin.guidance.scorer is not amt.guidance.scorer
+    assert twin.guidance.scorer.bank is bank
+    assert torch.equal(
+        twin.guidance.score(images, samples), amt.guidance.score(images, samples)
+    )
     assert twin.backbone.cls_token is not amt.backbone.cls_token
 
 
 def test_scores_and_masks_carry_no_gradient(amt, bank):
-    amt.scorer.bank = bank
+    amt.guidance.scorer.bank = bank
     images, samples = torch.randn(1, 3, 48, 48, requires_grad=True), [sample(0)]
-    assert not amt.score(images, samples).requires_grad
-    assert not amt.partition(images, samples).mask.requires_grad
+    assert not amt.guidance.score(images, samples).requires_grad
+    assert not amt.guidance.guide(images, samples)[1].mask.requires_grad
 
 
 def test_images_of_another_size_are_refused_with_both_grids(amt):
@@ -174,7 +183,9 @@ def test_images_that_patches_do_not_divide_are_refused(amt):
 
 
 def test_attention_mode_without_a_scorer_is_refused(guided_mae):
-    with pytest.raises(ValueError, match=r'attention maps need a scorer.*NoneType'):
+    with pytest.raises(
+        ValueError, match=r'attention maps need a scorer.*GuidedMAE has none'
+    ):
         attention_maps(guided_mae(), torch.randn(1, 3, 48, 48))
 
 

@@ -18,9 +18,9 @@ HPM_MASKS = dict(
     include_current=True,
 )
 PREDICTION_PARTS = {
-    'decoder_blocks_losspred.': 'loss_head.decoder.blocks.',
-    'decoder_norm_losspred.': 'loss_head.decoder.ln1.',
-    'decoder_pred_losspred.': 'loss_head.decoder.pred.',
+    'decoder_blocks_losspred.': 'guidance.scorer.decoder.blocks.',
+    'decoder_norm_losspred.': 'guidance.scorer.decoder.ln1.',
+    'decoder_pred_losspred.': 'guidance.scorer.decoder.pred.',
 }
 
 
@@ -88,12 +88,17 @@ def names_of(case) -> dict[str, str]:
     return translated
 
 
-def build(case, config, dtype, monkeypatch, **changes):
+def in_teacher(name: str) -> str:
+    """Our name of a teacher's parameter, by that of the student's."""
+    return 'guidance.scorer.teacher.' + name.removeprefix('guidance.scorer.')
+
+
+def build(case, config, dtype, monkeypatch, relative=True, **changes):
     """The official student and its EMA model."""
     sizes = case.config
     model = MODELS.build(
         config(
-            type='mmattmask.LossPredictingMAE',
+            scorer=dict(type='mmattmask.PredictedLoss', relative=relative),
             img_size=sizes['img_size'],
             patch_size=sizes['patch_size'],
             dims=sizes['embed_dim'],
@@ -109,20 +114,21 @@ def build(case, config, dtype, monkeypatch, **changes):
     names = names_of(case)
     state = case.state_dict('weights_student', names)
     teacher = case.state_dict('weights_teacher', names)
-    state.update({f'teacher.{name}': value for name, value in teacher.items()})
+    state.update({in_teacher(name): value for name, value in teacher.items()})
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not unexpected
     model.to(dtype)
     replay(monkeypatch, case['draw/noise'], sizes['epoch'], sizes['total_epochs'])
     if missing:  # the repository's copy has outputs of the encoders, not their weights
-        assert all(name.startswith(('backbone.', 'teacher.')) for name in missing)
+        owners = ('backbone.', in_teacher(''))
+        assert all(name.startswith(owners) for name in missing)
         kind = 'f64' if dtype == torch.float64 else 'out'
-        model.scorer.predictor = lambda images: case[f'{kind}/teacher_loss_pred']
+        model.guidance.scorer.predict = lambda images: case[f'{kind}/teacher_loss_pred']
         latent = case['ref/latent'].to(dtype)
-        model.backbone.forward = lambda inputs: (
+        model.backbone.forward = lambda inputs, partition: (
             latent,
-            model.backbone.partition.mask,
-            model.backbone.partition.ids_restore,
+            partition.mask,
+            partition.ids_restore,
         )
     return model, not missing
 
@@ -138,16 +144,18 @@ def test_one_step(golden, guided_mae_config, monkeypatch, norm_pix, relative, dt
         dtype,
         monkeypatch,
         norm_pix=norm_pix,
-        loss_head=dict(relative=relative),
+        relative=relative,
     )
     seen = {}
-    compare = model.loss_head.loss
+    scorer = model.guidance.scorer
+    learn = scorer.loss
 
-    def spy(pred, target, partition):
-        seen.update(pred=pred, target=target, mask=partition.mask.bool())
-        return compare(pred, target, partition)
+    def spy(score, partition, error, progress, tokens):
+        seen.update(pred=partition.to_raster(scorer.decoder(tokens)[:, 1:]))
+        seen.update(target=error, mask=partition.mask.bool())
+        return learn(score, partition, error, progress, tokens)
 
-    model.loss_head.loss = spy
+    scorer.loss = spy
     losses = model(case['in/imgs'].to(dtype), None, mode='loss')
     assert list(losses) == ['loss', 'loss_prediction']
     assert torch.equal(seen['mask'], case['out/mask'])
@@ -186,11 +194,12 @@ def test_teacher_predicts_the_loss_of_whole_views(
 ):
     case = golden('hpm_forward')
     for dtype in DTYPES:
+        monkeypatch.undo()  # the recorded masks would be tried
         model, complete = build(case, guided_mae_config, dtype, monkeypatch)
         if not complete:
             pytest.skip('the weights are in the full folder only')
         kind = 'f64' if dtype == torch.float64 else 'out'
-        pred = model.predict_loss(case['in/imgs'].to(dtype))
+        pred = model.guidance.scorer.predict(case['in/imgs'].to(dtype))
         case.assert_close(pred, f'{kind}/teacher_loss_pred')
 
 
@@ -198,10 +207,10 @@ def test_teacher_predicts_the_loss_of_whole_views(
 def test_teacher_moves(golden, guided_mae_config, monkeypatch, dtype):
     case = golden('hpm_forward')
     model, _ = build(case, guided_mae_config, dtype, monkeypatch)
-    model.update_teacher(1 - case.config['ema_decay'])
+    model.guidance.scorer.teacher.move(1 - case.config['ema_decay'])
     state, names = model.state_dict(), names_of(case)
     kind = 'f64' if dtype == torch.float64 else 'out'
     keys = [key for key in case.arrays if key.startswith(f'{kind}/ema/')]
     assert len(keys) >= 2
     for key in keys:
-        case.assert_close(state[f'teacher.{names[key.rsplit("/", 1)[1]]}'], key)
+        case.assert_close(state[in_teacher(names[key.rsplit('/', 1)[1]])], key)

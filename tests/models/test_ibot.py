@@ -5,8 +5,9 @@ import torch
 from mmengine.registry import MODELS
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmattmask.datasets.multi_crop import view_samples
+from mmattmask.geometry import view_samples
 from mmattmask.mask_generators import RandomMaskGenerator
+from mmattmask.scorers import Scorer
 
 from .ibot_model import GivenMasks, build, given, ibot_config
 
@@ -96,7 +97,7 @@ def test_lean_equals_dense_with_masks_that_are_drawn(generator, seed):
     steps = []
     for dense in (True, False):
         model = build(generator, dense=dense).double()
-        model.rng = torch.Generator().manual_seed(seed)
+        model.guidance.rng = torch.Generator().manual_seed(seed)
         steps.append(step(model, [view.double() for view in views()]))
     assert_equal_steps(*steps)
     assert steps[0]['backbone.mask_token'].any()
@@ -147,14 +148,16 @@ def test_the_score_is_the_teachers_attention_to_each_large_crop():
     inputs = views()
     model(inputs, None, mode='loss')
     for index, view in enumerate(inputs[:2]):
-        alone = model.score(view, None)
+        alone = model.guidance.score(view, None)
         torch.testing.assert_close(generator.score[3 * index : 3 * index + 3], alone)
     assert (generator.score.sum(1) < 1).all()  # the rest is attention to CLS
-    other = build(generator, seed=0).score(inputs[0], None)  # the student's weights
+    other = build(generator, seed=0).guidance.score(
+        inputs[0], None
+    )  # the student's weights
     assert not torch.allclose(other, generator.score[:3], rtol=1e-3)
 
 
-class Recorder(torch.nn.Module):
+class Recorder(Scorer):
     """A scorer that keeps what it is asked."""
 
     def __init__(self, reads_geometry, known=True):
@@ -210,7 +213,7 @@ def test_without_a_score_the_warm_up_policy_decides():
 
 def test_masking_can_wait():
     model = build(given(some_masks()))
-    model.masking = False
+    model.guidance.masking = False
     values = step(model, views())
     assert values['loss_patch'] == 0
     assert values['distillation.patch_center'].any()
@@ -242,7 +245,7 @@ def test_dino_is_ibot_without_masks():
 @pytest.mark.parametrize('masking', [True, False])
 def test_every_trained_parameter_has_a_gradient(own, masking):
     model = build(given(some_masks()), head=dict(patch_out_channels=own))
-    model.masking = masking
+    model.guidance.masking = masking
     values = step(model, views())
     trained = {name for name, value in model.named_parameters() if value.requires_grad}
     assert trained <= values.keys()
@@ -267,7 +270,7 @@ def test_one_large_crop_and_grids_that_are_not_square():
     inputs = [torch.randn(3, 3, 24, 32), torch.randn(3, 3, 16, 16)]
     values = step(model, inputs)
     assert all(torch.isfinite(value).all() for value in values.values())
-    assert model.mask_generator.grid == (3, 4)
+    assert model.guidance.mask_generator.grid == (3, 4)
 
 
 def test_centres_stay_outside_of_training():

@@ -88,11 +88,13 @@ def test_cached_attention_guides_every_large_crop(tmp_path, data_root):
     scorer = dict(type='mmattmask.CachedAttention')
     runner = train(config(tmp_path, data_root, scorer, [refresh]))
     model = runner.model
-    assert model.scorer.bank is not None
+    assert model.guidance.scorer.bank is not None
     batch = next(iter(runner.train_dataloader))
     data = model.data_preprocessor(batch, training=True)
     scores = []
-    model.mask_generator.mask = lambda score, *args: scores.append(score) or score * 0
+    model.guidance.mask_generator.mask = lambda score, *args: (
+        scores.append(score) or score * 0
+    )
     model(**data, mode='loss')
     first, second = scores[0].chunk(2)
     assert not torch.equal(first, second)  # other crops of the same images

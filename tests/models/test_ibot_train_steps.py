@@ -44,6 +44,7 @@ def test_training_steps_equal_official_ibot(full_golden, dtype):  # noqa: F811
     sizes = case.config
     kind = 'f64' if dtype == torch.float64 else 'out'
     steps = iter(range(sizes['iters'] * len(sizes['run_epochs'])))
+    mask = case['in/it0/masks'].flatten(0, 1)
     generator = GivenMasks(lambda score: mask)
     model = official_model(case, generator, dtype, teacher='weights_student')
     wrapper = optim_wrapper(model, sizes)
@@ -64,7 +65,7 @@ def test_training_steps_equal_official_ibot(full_golden, dtype):  # noqa: F811
         steps_in_all = sizes['epochs'] * sizes['iters']
         momentum = cosine_momentum(step, steps_in_all, 1 - sizes['momentum'], 0.0)
         assert 1 - momentum == pytest.approx(float(case['out/momentum'][step]))
-        model.update_teacher(momentum)
+        model.teacher.move(momentum)
 
         def at(values, step=step):
             return values[step]

@@ -133,7 +133,7 @@ def test_too_few_masked_patches_before_the_first_refresh_are_refused(lut):
 def test_as_many_masked_as_visible_patches_are_enough(lut, views):
     generator = dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.5)
     model = lut(mask_generator=generator).train()
-    assert model.partition(views, None).budget == PatchBudget(18, 18)
+    assert model.guidance.guide(views, None)[1].budget == PatchBudget(18, 18)
     assert model(views, None, mode='loss')['loss_context'] > 0
 
 
@@ -175,7 +175,7 @@ def test_update_averages_weights_and_running_statistics(lut, views):
             value.add_(1.0)
     model(views, None, mode='loss')  # moves the running statistics
     old = copy.deepcopy(model.teacher)
-    model.update_teacher(0.25)
+    model.teacher.move(0.25)
     for name, part in model.teacher.items():
         student = getattr(model, name).state_dict()
         for key, value in part.state_dict().items():
@@ -183,9 +183,9 @@ def test_update_averages_weights_and_running_statistics(lut, views):
             if not value.is_floating_point():
                 expected = expected.floor().to(value.dtype)
             torch.testing.assert_close(value, expected)
-    model.update_teacher(0.0)
+    model.teacher.move(0.0)
     kept = clone(model.teacher)
-    model.update_teacher(0.0)
+    model.teacher.move(0.0)
     assert_equal(kept, model.teacher.state_dict())
 
 
@@ -201,7 +201,7 @@ def test_teacher_is_saved_and_loaded(lut, views):
     model = lut().train()
     with torch.no_grad():
         model.backbone.cls_token.add_(1.0)
-    model.update_teacher(0.5)
+    model.teacher.move(0.5)
     other = lut(seed=1)
     other.load_state_dict(model.state_dict(), strict=True)
     assert_equal(model.state_dict(), other.state_dict())
@@ -226,7 +226,7 @@ def test_teacher_of_a_plain_mae_checkpoint_is_its_student(lut, guided_mae, tmp_p
 
 def test_tensor_mode_gives_the_students_tokens(lut, views):
     model = lut().eval()
-    model.update_teacher(1.0)
+    model.teacher.move(1.0)
     with torch.no_grad():
         model.teacher['backbone'].cls_token.add_(1.0)
     (tokens,) = model(views[0], mode='tensor')

@@ -56,7 +56,7 @@ def run(model, case, dtype) -> Step:
     loss = model(case['in/imgs'].to(dtype), None, mode='loss')['loss']
     loss.backward()
     gradients = {name: value.grad for name, value in model.named_parameters()}
-    return Step(loss, *seen['backbone'], seen['neck'], gradients)
+    return Step(loss, *seen['backbone'], seen['neck'].pred, gradients)
 
 
 def check(step, case, variant, dtype) -> None:
@@ -123,7 +123,7 @@ def test_masking_and_throwing_equal_official_amt(
         case, guided_mae_config, dtype, norm_pix=norm_pix, mask_generator=generator
     )
     score = score_with_ranking(case[f'draw/{variant}/ids_shuffle'])
-    model.score = lambda inputs, data_samples: score
+    model.guidance.score = lambda inputs, data_samples: score
     step = run(model, case, dtype)
     check(step, case, variant, dtype)
 
@@ -151,7 +151,7 @@ def test_random_epochs_equal_official_amt(
     case, variant = golden('amt_mae'), 'random_epoch40'
     # the official random branch ignores the ratios of its variant
     model = build(case, guided_mae_config, dtype, norm_pix=False)
-    assert model.mask_generator.mask_ratio == 0.75
+    assert model.guidance.mask_generator.mask_ratio == 0.75
     noise = case[f'draw/{variant}/noise']
     monkeypatch.setattr(torch, 'rand', lambda *shape, **options: noise)
     step = run(model, case, dtype)

@@ -87,7 +87,7 @@ def test_checkpoint_round_trip(score_predicting_mae, variant):
         for value in model.attention_head.parameters():
             value.add_(torch.randn_like(value))
     restored = score_predicting_mae(variant, progress=0.8)
-    restored.score = model.score
+    restored.score = model.guidance.score
     assert step(restored)['loss_attention'] != step(model)['loss_attention']
     restored.load_state_dict(model.state_dict(), strict=True)
     assert step(restored)['loss_attention'] == step(model)['loss_attention']

@@ -41,8 +41,15 @@ def build(case, dtype, prefix='weights', **positions):
 
 
 def check_step(model, case, variant, dtype, samples, frozen=None) -> torch.Tensor:
-    """Compare loss and gradients of one step; return the features."""
+    """Compare loss and gradients of one step; return the features and masks."""
     seen = {}
+    head_loss = model.head.loss
+
+    def remember(pred, target, mask):
+        seen.update(mask=mask)
+        return head_loss(pred, target, mask)
+
+    model.head.loss = remember
     handle = model.neck.register_forward_pre_hook(
         lambda module, args: seen.update(features=args[0])
     )
@@ -65,7 +72,7 @@ def check_step(model, case, variant, dtype, samples, frozen=None) -> torch.Tenso
     assert len(keys) >= 3
     for key in keys:
         case.assert_close(gradients[names[key.removeprefix(prefix)]], key)
-    return seen['features']
+    return seen['features'], seen['mask']
 
 
 def samples_with(masks) -> list[DataSample]:
@@ -80,7 +87,7 @@ def test_masks_of_the_pipeline_equal_official_simmim(golden, variant, dtype):
         pytest.skip('in the full case only')
     model = build(case, dtype, f'weights_{variant}', **VARIANTS[variant])
     images, samples = case['in/imgs'].to(dtype), samples_with(case['out/mask'])
-    features = check_step(model, case, variant, dtype, samples)
+    features, _ = check_step(model, case, variant, dtype, samples)
     with torch.no_grad():
         (unmasked,) = model(images, mode='tensor')
         (zeros,) = model.backbone(images, torch.zeros_like(case['out/mask']))
@@ -97,7 +104,7 @@ def guide(model, case) -> None:
     ranking = case['draw/ranking']
     falling = torch.arange(ranking.shape[1], 0, -1.0).expand(ranking.shape)
     score = torch.empty_like(falling).scatter(1, ranking, falling)
-    model.score = lambda inputs, data_samples: score
+    model.guidance.score = lambda inputs, data_samples: score
 
 
 def kept_rows(values, flag):
@@ -125,10 +132,9 @@ def test_masking_and_throwing_equal_official_amt(golden, variant, dtype):
         leave_out_gamma_1(model)
     samples = [DataSample(), DataSample()]
     frozen = 'gamma_1' if variant in RELEASED else None
-    features = check_step(model, case, variant, dtype, samples, frozen)
+    features, masks = check_step(model, case, variant, dtype, samples, frozen)
 
     flag = case['out/flag_amt']
-    masks = torch.stack([sample.mask for sample in samples])
     assert torch.equal(masks, (flag == 1).float())
     thrown = (flag == -1).unsqueeze(1).expand_as(features)
     assert torch.equal(features == 0, thrown)
@@ -152,7 +158,7 @@ def test_random_epochs_equal_official_amt(golden, dtype):
     model = build(case, dtype, **ABSOLUTE)
     leave_out_gamma_1(model)
     samples = samples_with(case['out/flag_random'])
-    features = check_step(model, case, variant, dtype, samples, 'gamma_1')
+    features, _ = check_step(model, case, variant, dtype, samples, 'gamma_1')
     if dtype == torch.float32 and f'out/{variant}/z' in case.arrays:
         case.assert_close(features, f'out/{variant}/z')
 
@@ -194,5 +200,5 @@ def test_warm_up_counts_equal_simmims(golden):
                 warmup_mask_ratio=mask_ratio,
             )
         )
-        budget = model.warmup_mask_generator.budget((size // cell) ** 2)
+        budget = model.guidance.warmup_mask_generator.budget((size // cell) ** 2)
         assert budget.num_masked == masked

@@ -139,7 +139,7 @@ def test_thrown_patches_change_nothing(name):
         model.target_generator.forward = lambda images: fixed
 
     def loss(pixels):
-        model.partition = lambda inputs, samples: partition
+        model.guidance.guide = lambda inputs, samples: (None, partition)
         return model(pixels, data['data_samples'], mode='loss')['loss']
 
     other = torch.where(thrown.unsqueeze(1), inputs + 5.0, inputs)
@@ -235,7 +235,7 @@ def test_cells_must_hold_whole_tokens():
     host = HOSTS['BEiT']
     config = host.guided(host.stock(), RANDOM, None)
     config['data_preprocessor']['model_patch_size'] = 5
-    with pytest.raises(ValueError, match=r'mask_patch_size \(8 px\).*\(5 px\)'):
+    with pytest.raises(ValueError, match=r'cell_size \(8 px\).*\(5 px\)'):
         rebuilt(host, config)
 
 

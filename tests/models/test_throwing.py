@@ -45,10 +45,9 @@ def test_thrown_tokens_are_never_computed(guided_mae, generator, encoder, decode
 def test_predictions_of_thrown_patches_are_zero_and_of_all_others_are_not(guided_mae):
     model = guided_mae(mask_generator=AMT)
     images = torch.randn(3, 3, 48, 48)
-    partition = model.partition(images, None)
-    with model.use_partition(partition):
-        latent, mask, ids_restore = model.backbone(images)
-        pred = model.neck(latent, ids_restore)
+    partition = model.guidance.guide(images, None)[1]
+    latent, mask, ids_restore = model.backbone(images, partition)
+    pred = model.neck(latent, ids_restore, partition)
     assert torch.equal(mask, partition.mask)
     assert pred.shape == (3, 36, 192)
     assert torch.equal((pred == 0).all(-1), partition.thrown)
@@ -57,12 +56,11 @@ def test_predictions_of_thrown_patches_are_zero_and_of_all_others_are_not(guided
 def test_loss_is_that_of_the_masked_patches_alone(guided_mae):
     model = guided_mae(mask_generator=AMT)
     images = torch.randn(3, 3, 48, 48)
-    partition = model.partition(images, None)
-    model.partition = lambda inputs, data_samples: partition
+    partition = model.guidance.guide(images, None)[1]
+    model.guidance.guide = lambda inputs, data_samples: (None, partition)
     loss = model(images, None, mode='loss')['loss']
 
-    with model.use_partition(partition):
-        pred = model.neck(*model.backbone(images)[::2])
+    pred = model.neck(*model.backbone(images, partition)[::2], partition)
     target = model.head.construct_target(images)
     index = partition.ids_mask.unsqueeze(-1).expand(-1, -1, 192)
     compacted = (pred.gather(1, index) - target.gather(1, index)).square().mean()
@@ -89,10 +87,9 @@ def compacted_decoder(neck, latent, partition):
 def test_decoder_equals_one_on_the_kept_tokens_in_raster_order(guided_mae):
     model = guided_mae(mask_generator=AMT).double()
     images = torch.randn(2, 3, 48, 48, dtype=torch.float64)
-    partition = model.partition(images, None)
-    with model.use_partition(partition):
-        latent, _, ids_restore = model.backbone(images)
-        pred = model.neck(latent, ids_restore)
+    partition = model.guidance.guide(images, None)[1]
+    latent, _, ids_restore = model.backbone(images, partition)
+    pred = model.neck(latent, ids_restore, partition)
     expected, ids = compacted_decoder(model.neck, latent, partition)
     rows = pred.gather(1, ids.unsqueeze(-1).expand_as(expected))
     torch.testing.assert_close(rows, expected)
@@ -104,17 +101,16 @@ def test_the_encoder_sees_the_visible_patches_with_their_own_positions(guided_ma
     images = torch.randn(1, 3, 48, 48)
     budget = PatchBudget(6, 16, 14)
     partition = partition_patches(torch.randperm(36)[None], budget)
-    with model.use_partition(partition):
-        latent = model.backbone(images)[0]
-        for ids, changes in (
-            (partition.ids_mask, False),
-            (partition.ids_throw, False),
-            (partition.ids_keep[:, :1], True),
-        ):
-            patches = model.head.patchify(images).clone()
-            patches[0, ids[0]] += 1
-            other = model.backbone(model.head.unpatchify(patches))[0]
-            assert torch.equal(other, latent) != changes
+    latent = model.backbone(images, partition)[0]
+    for ids, changes in (
+        (partition.ids_mask, False),
+        (partition.ids_throw, False),
+        (partition.ids_keep[:, :1], True),
+    ):
+        patches = model.head.patchify(images).clone()
+        patches[0, ids[0]] += 1
+        other = model.backbone(model.head.unpatchify(patches), partition)[0]
+        assert torch.equal(other, latent) != changes
 
 
 def test_without_throwing_the_order_of_predictions_is_the_stock_one(guided_mae):
@@ -122,10 +118,9 @@ def test_without_throwing_the_order_of_predictions_is_the_stock_one(guided_mae):
     model = guided_mae(mask_generator={**AMT, 'mask_ratio': 0.75, 'throw_ratio': 0.0})
     model.double()
     images = torch.randn(2, 3, 48, 48, dtype=torch.float64)
-    partition = model.partition(images, None)
-    with model.use_partition(partition):
-        latent, _, ids_restore = model.backbone(images)
-        pred = model.neck(latent, ids_restore)
+    partition = model.guidance.guide(images, None)[1]
+    latent, _, ids_restore = model.backbone(images, partition)
+    pred = model.neck(latent, ids_restore, partition)
     expected, ids = compacted_decoder(model.neck, latent, partition)
     assert torch.equal(ids, torch.arange(36).expand(2, -1))
     torch.testing.assert_close(pred, expected)
@@ -144,16 +139,3 @@ def test_compiled_loss_equals_the_eager_one(guided_mae):
         gradients.append(model.neck.mask_token.grad.clone())
     torch.testing.assert_close(losses[0], losses[1])
     torch.testing.assert_close(gradients[0], gradients[1])
-
-
-def test_partition_is_gone_after_the_loss_even_when_it_fails(guided_mae):
-    model = guided_mae(mask_generator=AMT)
-    images = torch.randn(1, 3, 48, 48)
-    model(images, None, mode='loss')
-    assert model.backbone.partition is None
-    assert model.neck.partition is None
-    model.head.loss = lambda *args: 1 / 0
-    with pytest.raises(ZeroDivisionError):
-        model(images, None, mode='loss')
-    assert model.backbone.partition is None
-    assert model.neck.partition is None

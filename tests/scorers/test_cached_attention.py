@@ -102,7 +102,9 @@ def test_the_image_shape_may_have_channels(bank):
 def test_a_view_without_its_geometry_is_refused_with_the_remedy(bank, missing):
     scorer = CachedAttention()
     scorer.bank = bank
-    message = rf"{missing}.*end the training pipeline with type='mmattmask\.PackInputs'"
+    message = (
+        rf"{missing}.*AttentionRefreshHook.*end it with type='mmattmask\.PackInputs'"
+    )
     with pytest.raises(ValueError, match=message):
         score_of(scorer, [sample(), sample(**{missing: 'absent'})])
 

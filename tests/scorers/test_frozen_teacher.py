@@ -129,7 +129,7 @@ def test_guides_a_run_and_stays_as_it_was(tmp_path, checkpoint, data_root, cache
     cfg.model.pop('mask_generator')
     cfg.merge_from_dict({k.replace('__', '.'): v for k, v in changes.items()})
     runner = train(copy.deepcopy(cfg))
-    scorer = runner.model.scorer
+    scorer = runner.model.guidance.scorer
     assert_equal_weights(scorer.teacher.state_dict(), torch.load(checkpoint))
     saved = weights(tmp_path / 'whole' / 'epoch_3.pth')
     assert not [name for name in saved if 'teacher' in name or 'scorer' in name]
@@ -138,7 +138,7 @@ def test_guides_a_run_and_stays_as_it_was(tmp_path, checkpoint, data_root, cache
     # the most received patches are the masked ones
     loader = runner.train_dataloader
     batch = runner.model.data_preprocessor(next(iter(loader)), True)
-    score, partition = runner.model.guide(**batch)
+    score, partition = runner.model.guidance.guide(**batch)
     lowest_masked = score.masked_fill(partition.mask == 0, 2).amin(dim=1)
     highest_kept = score.masked_fill(partition.mask == 1, -1).amax(dim=1)
     assert (lowest_masked >= highest_kept).all()
@@ -166,9 +166,9 @@ def test_online_and_cached_agree_on_whole_images(tmp_path, checkpoint, data_root
     model = runner.model
     batch = model.data_preprocessor(next(iter(runner.train_dataloader)), True)
     flips = torch.tensor([sample.flip for sample in batch['data_samples']])
-    cached = model.score(**batch)[~flips]
-    model.scorer.cached = False
-    online = model.score(**batch)[~flips].unflatten(1, (4, 4))
+    cached = model.guidance.score(**batch)[~flips]
+    model.guidance.scorer.cached = False
+    online = model.guidance.score(**batch)[~flips].unflatten(1, (4, 4))
     count = len(online)
     whole = torch.tensor([[0, 0, 16, 16]]).expand(count, -1)
     unflipped = torch.zeros(count, 2, dtype=torch.bool)

@@ -289,7 +289,7 @@ def test_nothing_of_it_is_in_checkpoints_and_no_refresh_is_needed(tmp_path):
     assert scorer.state_dict() == {}
     assert list(scorer.parameters()) == []
     assert not scorer.cached
-    assert not hasattr(scorer, 'measure')
+    assert not scorer.measures
     assert repr(scorer) == f'UserMaps(path={path!r})'
 
 

@@ -68,7 +68,7 @@ def test_score_is_that_of_the_scorer_or_of_the_block_asked_for():
     sitter, images = sitter_of('MAE', AMT, CACHED)
     portrait = portray(sitter, images)
     with torch.no_grad():
-        own = sitter.host.scorer.measure(sitter.host, normalise(images, HOW))
+        own = sitter.host.guidance.scorer.measure(sitter.host, normalise(images, HOW))
     assert np.allclose(portrait.score.reshape(2, -1), own.numpy(), atol=1e-6)
     assert portrait.score_note == 'CachedAttention, measured now'
     cls = portray(sitter, images, source='cls', block=0)
@@ -127,17 +127,17 @@ def test_simmim_cells_are_expanded_to_tokens(monkeypatch):
     forward = sitter.host.backbone.forward
 
     def spy(x, mask):
-        seen.append((mask, sitter.host.backbone.partition))
+        seen.append(mask)
         return forward(x, mask)
 
     monkeypatch.setattr(sitter.host.backbone, 'forward', spy)
     portrait = portray(sitter, images)
-    mask, partition = seen[-1]
+    partition = seen[-1]
+    mask = partition.mask.view(2, 8, 8)
     cells = portrait.sets.repeat(2, axis=1).repeat(2, axis=2)
     assert np.array_equal(mask.numpy() == 1, cells == Membership.MASKED)
     thrown = partition.thrown.view(2, 8, 8).numpy()
     assert np.array_equal(thrown, cells == Membership.THROWN)
-    assert sitter.host.backbone.partition is None
 
 
 @pytest.mark.parametrize('norm_pix', [True, False])
@@ -149,9 +149,9 @@ def test_pixels_are_what_the_loss_compares(norm_pix):
     partition = partition_patches(torch.rand(2, 16).argsort(dim=1), budget)
     with torch.no_grad():
         image, note = predict_pixels(host, inputs, partition.mask, partition)
-        with host.use_partition(partition):
-            latent, mask, ids = host.backbone(inputs)
-            loss = host.head.loss(host.neck(latent, ids), inputs, mask)
+        latent, mask, ids = host.backbone(inputs, partition)
+        pred = host.neck(latent, ids, partition)
+        loss = host.head.loss(pred, inputs, mask)
     assert (note == LEAKS) == norm_pix
     patches, target = host.head.patchify(image), host.head.patchify(inputs)
     error = (patches - target) ** 2

@@ -25,12 +25,10 @@ def build(guided_mae_config):
 
     def make(**changes):
         torch.manual_seed(0)
+        options = changes.pop('options', {})
+        scorer = dict(type='mmattmask.PredictedLoss', **options)
         config = guided_mae_config(
-            **{
-                'type': 'mmattmask.LossPredictingMAE',
-                'mask_generator': HPM_MASKS,
-                **changes,
-            }
+            **{'mask_generator': HPM_MASKS, 'scorer': scorer, **changes}
         )
         model = MODELS.build(config)
         model.init_weights()
@@ -44,11 +42,11 @@ def build(guided_mae_config):
 def test_every_parameter_of_the_student_and_none_of_the_teacher_learns(
     build, generator, relative
 ):
-    model = build(loss_head=dict(relative=relative), mask_generator=generator)
+    model = build(options=dict(relative=relative), mask_generator=generator)
     losses = step(model)
     assert list(losses) == ['loss', 'loss_prediction']
     for name, value in model.named_parameters():
-        if name.startswith('teacher.'):
+        if '.teacher.' in name:
             assert not value.requires_grad, name
             assert value.grad is None, name
         elif value.requires_grad:
@@ -63,8 +61,10 @@ def test_pixels_do_not_notice(build, guided_mae):
     alone.load_state_dict({name: state[name] for name in alone.state_dict()})
     torch.manual_seed(5)
     images = torch.randn(3, 3, 48, 48)
-    partition = model.partition(images, None)
-    alone.partition = model.partition = lambda inputs, data_samples: partition
+    partition = model.guidance.guide(images, None)[1]
+    score = torch.rand(3, 36)
+    for host in (model, alone):
+        host.guidance.guide = lambda inputs, data_samples: (score, partition)
     losses = [m(images, None, mode='loss')['loss'] for m in (model, alone)]
     assert torch.equal(*losses)
 
@@ -79,17 +79,21 @@ def test_prediction_learns_from_the_reconstruction_but_not_the_other_way(build):
 
 def test_thrown_and_visible_patches_are_outside_of_the_loss(build):
     model = build(mask_generator=THROWING)
-    partition = model.partition(torch.randn(3, 3, 48, 48), None)
-    pred, target = torch.randn(2, 3, 36)
-    for loss in (
-        model.loss_head.loss,
-        build(loss_head=dict(relative=False)).loss_head.loss,
+    partition = model.guidance.guide(torch.randn(3, 3, 48, 48), None)[1]
+    tokens, error = torch.randn(3, 1 + 22, 32), torch.rand(3, 36)
+    outside = 1 - partition.mask
+    for scorer in (
+        model.guidance.scorer,
+        build(options=dict(relative=False)).guidance.scorer,
     ):
-        base = loss(pred, target, partition)
-        outside = 1 - partition.mask
-        moved = pred + torch.randn(3, 36) * outside
-        assert loss(moved, target + outside, partition) == base
-        assert loss(pred + torch.randn(3, 36), target, partition) != base
+
+        def loss(tokens, error, scorer=scorer):
+            losses = scorer.loss(None, partition, error, 0.0, tokens)
+            return losses['loss_prediction']
+
+        base = loss(tokens, error)
+        assert loss(tokens, error + outside) == base
+        assert loss(tokens, error + torch.rand(3, 36)) != base
 
 
 def test_score_is_the_teachers_prediction_in_order_and_the_masks_follow_it(
@@ -98,16 +102,16 @@ def test_score_is_the_teachers_prediction_in_order_and_the_masks_follow_it(
     model = build()
     images = torch.randn(3, 3, 48, 48)
     with torch.no_grad():
-        for value in model.loss_head.parameters():
+        for value in model.guidance.scorer.decoder.parameters():
             value.add_(torch.randn_like(value))
-    before = model.predict_loss(images)
-    model.update_teacher(1.0)
-    pred = model.predict_loss(images)
+    before = model.guidance.scorer.predict(images)
+    model.guidance.scorer.teacher.move(1.0)
+    pred = model.guidance.scorer.predict(images)
     assert not torch.allclose(before, pred)
     hub = MessageHub('hpm')
     hub.update_info_dict(dict(epoch=9, max_epochs=10))
     monkeypatch.setattr(MessageHub, 'get_current_instance', lambda: hub)
-    score, partition = model.guide(images, None)
+    score, partition = model.guidance.guide(images, None)
     assert torch.equal(score, min_max(pred))
     top = pred.topk(27 // 2, dim=1).indices
     assert (partition.mask.gather(1, top) == 1).all()
@@ -119,27 +123,35 @@ def test_score_is_the_teachers_prediction_in_order_and_the_masks_follow_it(
 def test_teacher_starts_equal_and_is_in_checkpoints(build):
     model = build()
     state = model.state_dict()
-    for name in ('backbone', 'neck', 'loss_head'):
-        for key, value in getattr(model, name).state_dict().items():
-            assert torch.equal(state[f'teacher.{name}.{key}'], value), key
+    students = dict(backbone=model.backbone, neck=model.neck)
+    students['decoder'] = model.guidance.scorer.decoder
+    for name, student in students.items():
+        for key, value in student.state_dict().items():
+            copied = state[f'guidance.scorer.teacher.{name}.{key}']
+            assert torch.equal(copied, value), key
     with torch.no_grad():
         for value in model.parameters():
             value.add_(0.1 * torch.randn_like(value))
     images = torch.randn(3, 3, 48, 48)
     restored = build()
-    assert not torch.allclose(restored.predict_loss(images), model.predict_loss(images))
+    assert not torch.allclose(
+        restored.guidance.scorer.predict(images), model.guidance.scorer.predict(images)
+    )
     restored.load_state_dict(model.state_dict(), strict=True)
-    assert torch.equal(restored.predict_loss(images), model.predict_loss(images))
-    assert not torch.equal(restored.neck.mask_token, restored.teacher.neck.mask_token)
+    assert torch.equal(
+        restored.guidance.scorer.predict(images), model.guidance.scorer.predict(images)
+    )
+    teacher = restored.guidance.scorer.teacher
+    assert not torch.equal(restored.neck.mask_token, teacher.neck.mask_token)
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('relative', [True, False])
 def test_mixed_precision_is_finite_for_large_predictions(build, relative, dtype):
-    model = build(loss_head=dict(relative=relative))
+    model = build(options=dict(relative=relative))
     with torch.no_grad():
-        model.loss_head.decoder.pred.weight.mul_(100.0)
-        model.loss_head.decoder.pred.bias.add_(1000.0)
+        model.guidance.scorer.decoder.pred.weight.mul_(100.0)
+        model.guidance.scorer.decoder.pred.bias.add_(1000.0)
     with torch.autocast('cpu', dtype=dtype):
         losses = step(model)
     assert losses['loss_prediction'].dtype == torch.float32
@@ -150,7 +162,7 @@ def test_mixed_precision_is_finite_for_large_predictions(build, relative, dtype)
 
 def test_order_of_losses_is_learned_on_one_batch(build):
     model = build()
-    optimizer = torch.optim.AdamW(model.loss_head.parameters(), lr=2e-3)
+    optimizer = torch.optim.AdamW(model.guidance.scorer.decoder.parameters(), lr=2e-3)
     losses = []
     for _ in range(40):
         optimizer.zero_grad()
@@ -169,13 +181,13 @@ def test_grids_that_are_not_square(build):
     ('changes', 'message'),
     [
         (
-            dict(loss_head=dict(loss_weight=-2)),
+            dict(options=dict(loss_weight=-2)),
             'loss_weight must be at least 0, got -2',
         ),
-        (dict(loss_head=dict(depth=3)), r'depth must be in 1\.\.2.* got 3'),
+        (dict(options=dict(depth=3)), r'depth must be in 1\.\.2.* got 3'),
         (
-            dict(scorer=dict(type='mmattmask.CachedAttention')),
-            r"needs scorer type='mmattmask.PredictedLoss', got CachedAttention",
+            dict(cell_size=16),
+            r'PredictedLoss learns from the error of each patch.*cells of 16 px',
         ),
     ],
 )
@@ -184,10 +196,16 @@ def test_bad_options(build, changes, message):
         build(**changes)
 
 
-def test_score_without_a_host_that_predicts(guided_mae):
-    model = guided_mae(scorer=dict(type='mmattmask.PredictedLoss'))
-    with pytest.raises(ValueError, match=r'PredictedLoss needs a host.*LossPredicting'):
-        model(torch.randn(1, 3, 48, 48), None, mode='loss')
+def test_hosts_that_report_no_error_are_refused():
+    scorer = dict(type='mmattmask.PredictedLoss')
+    with pytest.raises(ValueError, match=r'GuidedDataPreprocessor cannot teach'):
+        MODELS.build(
+            dict(
+                type='mmattmask.GuidedDataPreprocessor',
+                mask_generator=HPM_MASKS,
+                scorer=scorer,
+            )
+        )
 
 
 def test_images_of_another_size(build):

@@ -7,7 +7,6 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmattmask.masking.attention import at_least_float32
-from mmattmask.models.mae import GuidedMAEDecoder
 
 
 class ScoreDecoder(BaseModule):
@@ -19,7 +18,7 @@ class ScoreDecoder(BaseModule):
     (``GuidedMAEDecoder.embed``).
 
     Args:
-        neck: The pixel decoder.
+        neck: The pixel decoder, a ``GuidedMAEDecoder``.
         depth: Number of blocks. Defaults to as many as the pixel decoder has.
 
     Raises:
@@ -28,7 +27,7 @@ class ScoreDecoder(BaseModule):
     Source: HPM; Lrbomchz/MM2024_GPA model_GPA_learn_atten.py.
     """
 
-    def __init__(self, neck: GuidedMAEDecoder, depth: int | None = None) -> None:
+    def __init__(self, neck: nn.Module, depth: int | None = None) -> None:
         super().__init__()
         num_blocks = len(neck.decoder_blocks)
         if depth is None:
@@ -43,12 +42,12 @@ class ScoreDecoder(BaseModule):
         self.pred = copy.deepcopy(neck.decoder_pred)
         self.pred.reset_parameters()
 
-    def copy_blocks(self, neck: GuidedMAEDecoder) -> None:
+    def copy_blocks(self, neck: nn.Module) -> None:
         """Take over the weights of the pixel decoder's blocks."""
         for block, source in zip(self.blocks, neck.decoder_blocks, strict=False):
             _copy(source, block)
 
-    def copy_all(self, neck: GuidedMAEDecoder) -> None:
+    def copy_all(self, neck: nn.Module) -> None:
         """Take over the weights of the pixel decoder's blocks, norm and output."""
         self.copy_blocks(neck)
         _copy(neck.decoder_norm, self.ln1)

@@ -1,9 +1,21 @@
-"""Where a view lies in its source image, and which pipelines keep track of it."""
+"""Which pipelines keep track of a view, and how a stock one is made to."""
 
 from collections.abc import Iterable
 from typing import Any
 
-Box = tuple[float, float, float, float]
+from mmcv.transforms import CenterCrop as MMCVCenterCrop
+from mmengine.dataset import BaseDataset
+from mmpretrain.datasets import transforms as stock
+
+from mmattmask.datasets.transforms import (
+    CenterCrop,
+    PackInputs,
+    RandomCrop,
+    RandomResizedCrop,
+    RandomResizedCropAndInterpolationWithTwoPic,
+)
+from mmattmask.geometry import GEOMETRY_KEYS
+from mmattmask.registry import TRANSFORMS
 
 # Transforms of MMCV, MMPretrain and torchvision that move pixels without saying where
 # they went; subclasses count too.
@@ -36,42 +48,59 @@ LOSSY_TRANSFORMS = {
     'Translate',
     'TrivialAugmentWide',
 }
-GEOMETRY_KEYS = ('sample_idx', 'ori_shape', 'crop_box', 'flip', 'flip_direction')
+# Stock classes, and ours that do the same and record where a crop came from.
+RECORDING = {
+    MMCVCenterCrop: CenterCrop,
+    stock.RandomCrop: RandomCrop,
+    stock.RandomResizedCrop: RandomResizedCrop,
+    stock.RandomResizedCropAndInterpolationWithTwoPic: (
+        RandomResizedCropAndInterpolationWithTwoPic
+    ),
+    stock.PackInputs: PackInputs,
+}
 
 
-def flip_axes(flip: bool, direction: str | None) -> tuple[bool, bool]:
-    """Return whether an image is flipped vertically and horizontally."""
-    if not flip:
-        return False, False
-    diagonal = direction == 'diagonal'
-    return diagonal or direction == 'vertical', diagonal or direction == 'horizontal'
+def record_views(datasets: Iterable[BaseDataset]) -> list[str]:
+    """Make training pipelines record where their views come from.
 
-
-def record_crop(results: dict[str, Any], box: Box, size: tuple[int, int]) -> None:
-    """Update ``results['crop_box']`` for a crop of the current image.
-
-    Crops, resizes and flips may follow each other in any order: the box is kept in
-    pixels of the source image, before any flip.
+    Stock crops and the stock packing are exchanged, in place, for ours of the same
+    name, which return the same pixels from the same random numbers. Call it in the
+    main process before loader workers start.
 
     Args:
-        results: The pipeline's dictionary; ``crop_box`` (top, left, height, width) in
-            px of the source image and, where missing, ``ori_shape`` are written.
-        box: The crop in px of the current image: top, left, height, width.
-        size: Height and width of the current image before the crop, in px.
+        datasets: Base datasets with a pipeline each.
+
+    Returns:
+        Names of the transforms that were exchanged, each once.
+
+    Raises:
+        ValueError: As :func:`check_pipeline`, for what cannot be exchanged.
     """
-    results.setdefault('ori_shape', tuple(size))
-    whole = (0.0, 0.0, *map(float, results['ori_shape'][:2]))
-    current: Box = results.get('crop_box', whole)
-    origin, extent = [], []
-    flips = flip_axes(results.get('flip', False), results.get('flip_direction'))
-    for axis, flipped in enumerate(flips):
-        offset, length = box[axis], box[axis + 2]
-        if flipped:
-            offset = size[axis] - offset - length
-        scale = current[axis + 2] / size[axis]
-        origin.append(current[axis] + offset * scale)
-        extent.append(length * scale)
-    results['crop_box'] = (*origin, *extent)
+    names: dict[str, None] = {}
+    for dataset in datasets:
+        names |= dict.fromkeys(record_transforms(dataset.pipeline.transforms))
+    return list(names)
+
+
+def record_transforms(transforms: list[Any]) -> list[str]:
+    """As :func:`record_views`, for the transforms of one pipeline."""
+    names: dict[str, None] = {}
+    _exchange(transforms, names)
+    check_pipeline(transforms)
+    return list(names)
+
+
+def _exchange(transforms: list[Any], names: dict[str, None]) -> None:
+    for place, transform in enumerate(transforms):
+        own = RECORDING.get(type(transform))
+        if own is not None and not getattr(transform, 'auto_pad', False):
+            transforms[place] = own.from_stock(transform)
+            names[own.__name__] = None
+        inner = getattr(transform, 'transforms', None)
+        if isinstance(inner, list):
+            _exchange(inner, names)
+        elif inner is not None:
+            _exchange([inner], names)  # Compose, whose own list is looked at
 
 
 def check_pipeline(transforms: Iterable[Any]) -> None:
@@ -129,8 +158,6 @@ def _lossy_name(transform: Any) -> str | None:
 
 
 def _advice(name: str) -> str:
-    from mmattmask.registry import TRANSFORMS
-
     if name in TRANSFORMS.module_dict:
         return f"use type='mmattmask.{name}', which takes the same arguments"
     return 'replace it with one of the crops of mmattmask.datasets or remove it'

@@ -1,0 +1,37 @@
+"""Let a run's training pipeline record its views before its workers start."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+
+from mmattmask.datasets.recording import record_views
+
+
+def record_in_log(runner: Any, datasets: Sequence[BaseDataset]) -> None:
+    """Make the training pipeline record where views come from, and say so.
+
+    Args:
+        runner: The runner, before training.
+        datasets: Its base datasets.
+
+    Raises:
+        ValueError: If a view cannot be found in its source image.
+    """
+    names = record_views(datasets)
+    if not names:
+        return
+    runner.logger.info(
+        f'training pipeline: {", ".join(names)} of mmattmask stand in for the stock '
+        'ones and record where views come from'
+    )
+    _restart_workers(runner)
+
+
+def _restart_workers(runner: Any) -> None:
+    """Start workers anew that have the former pipeline (iteration-based loops)."""
+    loader = runner.train_dataloader
+    loader._iterator = None
+    iterator = getattr(runner.train_loop, 'dataloader_iterator', None)
+    if getattr(iterator, '_iterator', None) is not None:
+        iterator._iterator = iter(loader)

@@ -1,0 +1,173 @@
+"""What every scorer does, and what is checked of the scores it gives."""
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmattmask.masking import PatchPartition
+from mmattmask.scorers.self_attention import cut, patch_size_of
+
+
+class Scorer(BaseModule, metaclass=ABCMeta):
+    """Says how much each patch of a view is attended.
+
+    A subclass implements :meth:`forward`; everything else has a default. It never
+    chooses patches and knows no epochs.
+
+    Attributes:
+        reads_geometry: Whether a score depends on where the view lies in its source
+            image: then data samples must tell (``crop_box``, ``flip``, …).
+        cached: Whether maps of whole images are made by ``AttentionRefreshHook`` from
+            what :meth:`measure` returns.
+        paired_hooks: Names of hooks of which one must be among the run's: without them
+            the scorer never knows a score, or one that never changes.
+    """
+
+    reads_geometry: bool = False
+    cached: bool = False
+    paired_hooks: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Sequence[Any] | None,
+        grid: tuple[int, int],
+        cell_size: int,
+    ) -> Tensor | None:
+        """Return the score of the views' cells.
+
+        Args:
+            inputs: Normalised views, (B, C, H, W).
+            data_samples: One DataSample per view.
+            grid: Cells of a view, (h, w); a cell is a patch unless the host says
+                otherwise.
+            cell_size: Side of a cell in px.
+
+        Returns:
+            Score, (B, h * w) on the device of ``inputs``, finite and not negative,
+            large = attended; None while nothing is known.
+        """
+
+    def bind(self, host: nn.Module) -> None:
+        """Get to know the algorithm whose masks this guides; called once, at its end.
+
+        Modules of the host must not become modules of the scorer.
+
+        Raises:
+            ValueError: If the scorer cannot work in this host.
+        """
+
+    def check(self, backbone: nn.Module) -> None:
+        """Raise ValueError unless scores can be had for this student."""
+
+    def map_grid(
+        self, backbone: nn.Module, image_size: Sequence[int]
+    ) -> tuple[int, int]:
+        """Return the grid (h, w) of the maps of images of ``image_size`` (H, W) px.
+
+        Raises:
+            ValueError: If the patches do not divide the image.
+        """
+        return cut(image_size, patch_size_of(backbone))
+
+    @property
+    def measures(self) -> bool:
+        """Whether :meth:`measure` is implemented."""
+        return type(self).measure is not Scorer.measure
+
+    def measure(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Return whole images' scores, (B, L) float32, large = attended.
+
+        Args:
+            model: The host, in its distributed wrapper if it has one.
+            images: Normalised images, (B, C, H, W).
+
+        Raises:
+            ValueError: If the scorer does not look at images.
+        """
+        raise ValueError(
+            'attention maps need a scorer that measures images, '
+            f'{type(model).__name__} has {type(self).__name__}'
+        )
+
+    @property
+    def learns(self) -> bool:
+        """Whether :meth:`loss` is implemented: then scores may carry gradients."""
+        return type(self).loss is not Scorer.loss
+
+    def loss(
+        self,
+        score: Tensor,
+        partition: PatchPartition,
+        error: Tensor,
+        progress: float,
+        tokens: Tensor,
+    ) -> dict[str, Tensor]:
+        """Return what the scorer learns from, by name; the host adds it to its losses.
+
+        Args:
+            score: What :meth:`forward` returned, (B, L), with its graph.
+            partition: What the policy made of it.
+            error: Reconstruction error of each patch, (B, L) in raster order, without
+                graph; it means nothing for thrown patches.
+            progress: Share of the training that is done, in [0, 1].
+            tokens: The decoder's input with positions, [CLS | patches] in raster order,
+                or [CLS | visible | masked] where patches are thrown: (B, 1 + N, D).
+        """
+        raise NotImplementedError
+
+
+def check_score(
+    score: Any,
+    scorer: nn.Module,
+    shape: tuple[int, int],
+    device: torch.device,
+    values: bool = True,
+    data_samples: Sequence[Any] | None = None,
+) -> None:
+    """Raise ValueError unless a scorer returned what it must.
+
+    Args:
+        score: What it returned.
+        scorer: For its name.
+        shape: The (B, L) that is wanted.
+        device: The device of the views.
+        values: Also look at the values, which waits for the device.
+        data_samples: To name the first wrong sample; its place in the batch otherwise.
+    """
+    name = type(scorer).__name__
+    if not isinstance(score, Tensor):
+        raise ValueError(
+            f'{name} must return a tensor of shape {shape} or None, got '
+            f'{type(score).__name__}'
+        )
+    if tuple(score.shape) != shape:
+        raise ValueError(
+            f'{name} must return one score per cell, shape (B, L) = {shape}, got '
+            f'{tuple(score.shape)}'
+        )
+    if score.device != device:
+        raise ValueError(f'{name} returned scores on {score.device}, not on {device}')
+    if score.is_complex():
+        raise ValueError(f'{name} must return real scores, got {score.dtype}')
+    if not values or score.is_meta or not score.is_floating_point():
+        negative = values and not score.is_meta and not score.is_floating_point()
+        wrong = (score < 0).any(dim=1) if negative and score.dtype.is_signed else None
+    else:
+        wrong = ~((score >= 0) & (score < torch.inf)).all(dim=1)
+    if wrong is not None and wrong.any():
+        place = int(wrong.nonzero()[0])
+        where = f'view {place} of the batch'
+        if data_samples is not None and place < len(data_samples):
+            path = getattr(data_samples[place], 'img_path', None)
+            where += '' if path is None else f' ({path})'
+        raise ValueError(
+            f'{name} returned scores that are negative, infinite or undefined for '
+            f'{int(wrong.sum())} of {shape[0]} views, first {where}: scores are at '
+            'least 0, large = attended'
+        )

@@ -1,0 +1,146 @@
+"""A moving average of the student, and its attention as the score."""
+
+import copy
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmattmask.registry import MODELS
+from mmattmask.scorers.base import Scorer
+from mmattmask.scorers.self_attention import check_readable, read_cls_attention
+
+
+class EMATeacher(nn.ModuleDict):
+    """Exponential moving average (EMA) of parts of an algorithm.
+
+    ``EMATeacherHook`` moves it after every optimizer step. It has no gradients, stays
+    in evaluation mode, and is part of checkpoints. A checkpoint without it
+    (``load_from`` a plain pre-training) gives it the student's weights.
+
+    Args:
+        host: The algorithm.
+        where: The teacher's own name in the host, with dots.
+        **parts: The student's part for each of the teacher's: its name in the host.
+    """
+
+    def __init__(self, host: nn.Module, where: str, **parts: str) -> None:
+        students = {name: host.get_submodule(path) for name, path in parts.items()}
+        super().__init__({name: copy.deepcopy(m) for name, m in students.items()})
+        self.requires_grad_(False)
+        self.train(False)
+        # not submodules: they belong to the host
+        object.__setattr__(self, 'students', students)
+        host.register_load_state_dict_pre_hook(
+            functools.partial(_complete, where=where, parts=parts)
+        )
+
+    def init_weights(self) -> None:
+        """Start as a copy of the student."""
+        self.move(1.0)
+
+    def train(self, mode: bool = True) -> 'EMATeacher':
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def move(self, momentum: float) -> None:
+        """Become (1 - momentum) * teacher + momentum * student.
+
+        Buffers (running statistics of batch norm) are averaged like parameters;
+        integers are averaged and rounded down.
+
+        Args:
+            momentum: Share of the student, in [0, 1]; MMEngine's convention, 1 minus
+                the number the papers give.
+        """
+        old: list[Tensor] = []
+        new: list[Tensor] = []
+        for name, part in self.items():
+            source = self.students[name].state_dict()
+            for key, value in part.state_dict().items():
+                if value.is_floating_point():
+                    old.append(value)
+                    new.append(source[key])
+                else:
+                    value.copy_(value * (1 - momentum) + source[key] * momentum)
+        if momentum == 1:
+            torch._foreach_copy_(old, new)
+        else:
+            torch._foreach_mul_(old, 1 - momentum)
+            torch._foreach_add_(old, new, alpha=momentum)
+
+
+def _complete(
+    module: nn.Module,
+    state_dict: dict[str, Any],
+    prefix: str,
+    *args: Any,
+    where: str,
+    parts: dict[str, str],
+) -> None:
+    """Give a state dict without a teacher the student's weights for it."""
+    teacher = f'{prefix}{where}.'
+    if any(key.startswith(teacher) for key in state_dict):
+        return
+    for name, path in parts.items():
+        part = f'{prefix}{path}.'
+        found = {k: v for k, v in state_dict.items() if k.startswith(part)}
+        for key, value in found.items():
+            state_dict[f'{teacher}{name}.{key.removeprefix(part)}'] = value
+
+
+def teachers_of(model: nn.Module) -> list[EMATeacher]:
+    """Return the EMA teachers of a model, itself unwrapped or not."""
+    return [module for module in model.modules() if isinstance(module, EMATeacher)]
+
+
+def teacher_backbone(model: nn.Module) -> nn.Module | None:
+    """Return the EMA teacher of a model's backbone, or None."""
+    teachers = (t for t in teachers_of(model) if 'backbone' in t)
+    return next((teacher['backbone'] for teacher in teachers), None)
+
+
+@MODELS.register_module()
+class TeacherAttention(Scorer):
+    """The CLS attention of the host's EMA teacher in its last block (AttMask).
+
+    For hosts with a teacher of their backbone (``IBOT``, which catches it in the pass
+    that makes its targets, and ``LUT``).
+
+    Source: AttMask, https://arxiv.org/abs/2203.12719.
+    """
+
+    paired_hooks = ('EMATeacherHook',)
+
+    def bind(self, host: nn.Module) -> None:
+        """Find the teacher.
+
+        Raises:
+            ValueError: If the host has none, or its attention cannot be read.
+        """
+        backbone = teacher_backbone(host)
+        if backbone is None:
+            raise ValueError(
+                f'TeacherAttention needs a host with an EMA teacher of its backbone, '
+                f'such as mmattmask.IBOT, got {type(host).__name__}'
+            )
+        check_readable(backbone)
+        object.__setattr__(self, 'backbone', backbone)  # the host's module
+
+    @torch.no_grad()
+    def measure(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Return the score of the images' patches, (B, L) float32: mean of heads."""
+        return read_cls_attention(self.backbone, images).mean(dim=1)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Sequence[Any] | None,
+        grid: tuple[int, int],
+        cell_size: int,
+    ) -> Tensor:
+        """Return the score of the views' patches, (B, L) float32."""
+        return self.measure(self, inputs)
