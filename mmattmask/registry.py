@@ -19,11 +19,9 @@ from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZER
 from mmengine.registry import Registry
 
 from mmattmask.runtime import check_runtime, register_safe_globals
-from mmattmask.zoo.scheme import register_scheme
 
 check_runtime()
 register_safe_globals()
-register_scheme()
 
 DATA_SAMPLERS = Registry(
     'data sampler',
