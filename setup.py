@@ -145,7 +145,7 @@ setup(
     ],
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmattmask', 'mmattmask.*']),
-    package_data={'mmattmask': ['py.typed'], 'mmattmask.zoo': ['entries/*/*']},
+    package_data={'mmattmask': ['py.typed']},
     install_requires=[
         'matplotlib>=3.7',
         'numpy>=1.24',

@@ -23,12 +23,10 @@ from mmattmask.runtime import (
     register_safe_globals,
     tolerate_scope,
 )
-from mmattmask.zoo.scheme import register_scheme
 
 check_runtime()
 register_safe_globals()
 tolerate_scope()
-register_scheme()
 
 DATA_SAMPLERS = Registry(
     'data sampler',

@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from projects.substitutions import CUTS
-
 PACKAGE = 'mmattmask'
 ROOT = Path(__file__).resolve().parent.parent
 # Where registered classes are.
@@ -161,5 +159,5 @@ def neighbours(name: str, symbol: str) -> Iterator[tuple[str, str]]:
             yield name, used
         elif used in source.imports:
             home, original = source.imports[used]
-            if home != REGISTRY and (home, original) not in CUTS:
+            if home != REGISTRY:
                 yield origin(home, original)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import libcst as cst
 
 from projects.closure import PACKAGE, REGISTRY, is_house, module, origin
-from projects.substitutions import CUTS, substituted
+from projects.substitutions import substituted
 
 # MMPretrain, MMEngine or MMCV have transforms and a dataset of these names; in one
 # registry with them ours, which keep track of crops and samples, need others.
@@ -111,9 +111,6 @@ class _Imports(cst.CSTTransformer):
         for alias in statement.names:
             if source == REGISTRY:
                 lines.append(f'from mmpretrain.registry import {alias.name.value}')
-                continue
-            if (source, alias.name.value) in CUTS:
-                lines.append(CUTS[source, alias.name.value][0])
                 continue
             home, symbol = origin(source, alias.name.value)
             if home not in self.places:

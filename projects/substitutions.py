@@ -35,22 +35,6 @@ imports neither when it is imported itself.
 """
 SAFE_GLOBALS = "What MMEngine's checkpoints hold and torch's safe loader must allow."
 
-# What a project does without: what stands for an imported name, and the texts that
-# speak of it, in every module that imports it.
-CUTS = {
-    ('mmattmask.zoo.entries', 'resolve'): (
-        'from pathlib import Path as resolve',
-        {
-            'A file written by torch.save, a ``.safetensors`` file, or\n'
-            "            ``'mmattmask://NAME'``, a model of the zoo.": (
-                'A file written by torch.save, or a ``.safetensors`` file.'
-            ),
-            'needs code to be read, or the zoo has no\n            such model.': (
-                'needs code to be read.'
-            ),
-        },
-    ),
-}
 SUBSTITUTIONS = {
     # Names of tracked transforms differ from the stock ones they replace.
     'mmattmask.datasets.geometry': {
@@ -103,11 +87,7 @@ def substituted(name: str, source: str) -> str:
     Raises:
         ValueError: If a text to replace is not there exactly once.
     """
-    texts = dict(SUBSTITUTIONS.get(name, {}))
-    for (cut, _), (_, about) in CUTS.items():
-        if f'from {cut} import ' in source:
-            texts.update(about)
-    for old, new in texts.items():
+    for old, new in SUBSTITUTIONS.get(name, {}).items():
         if source.count(old) != 1:
             raise ValueError(
                 f'{name} has {old!r} {source.count(old)} times instead of once: see '

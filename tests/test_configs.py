@@ -34,11 +34,11 @@ from tests.config_building import (
 from tests.train_tool import train
 
 # configs/demo is one self-contained example and configs/study an experiment's runs:
-# neither is part of the model zoo
+# neither is in the model index
 LISTED = [name for name in SHIPPED if Path(name).parts[1] not in ('demo', 'study')]
 FOLDERS = sorted({str(Path(*Path(name).parts[:2])) for name in LISTED})
-ZOO = [name for name in LISTED if name in CONFIGS]
-DEBUG_CONFIGS = [name for name in ZOO if name.endswith('_debug.py')]
+PRETRAINING = [name for name in LISTED if name in CONFIGS]
+DEBUG_CONFIGS = [name for name in PRETRAINING if name.endswith('_debug.py')]
 
 # The learning rate for so many images, by the first pattern that fits; all other
 # configs keep that of the stock config they come from.
@@ -79,7 +79,7 @@ def test_says_what_it_is_and_how_to_run_it(name):
     assert len(source.splitlines()) < 60 or name not in LISTED
 
 
-@pytest.mark.parametrize('name', ZOO)
+@pytest.mark.parametrize('name', PRETRAINING)
 def test_name_agrees_with_batch_size_and_learning_rate(name):
     cfg = load(name)
     counts = re.search(r'-accum(\d+)-', name)
@@ -94,7 +94,7 @@ def test_name_agrees_with_batch_size_and_learning_rate(name):
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(expected)
 
 
-@pytest.mark.parametrize('name', ZOO)
+@pytest.mark.parametrize('name', PRETRAINING)
 def test_name_agrees_with_schedule(name):
     cfg = load(name)
     epochs = int(re.search(r'-(\d+)e_', name).group(1))
@@ -248,7 +248,7 @@ def test_every_config_is_in_a_metafile():
             assert model['In Collection'] == collection['Name']
             assert model['Name'] == Path(model['Config']).stem
             listed.append(model['Config'])
-            if model['Config'] in ZOO:
+            if model['Config'] in PRETRAINING:
                 check_metadata(model['Metadata'], load(model['Config']))
     assert sorted(listed) == LISTED
 

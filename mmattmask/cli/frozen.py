@@ -29,7 +29,6 @@ from mmattmask.evaluation.frozen_backbone import (
     named_backbone,
     normalisation_of,
 )
-from mmattmask.zoo.entries import find_entry, list_models, weights_path
 
 DEFAULT_SIZE = (224, 224)
 
@@ -37,15 +36,10 @@ DEFAULT_SIZE = (224, 224)
 def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that k-NN and linear evaluation share."""
     parser.add_argument(
-        'config',
-        help='pre-training config, the name of a ViT such as vit-small-p16, or that of '
-        'a model of the zoo (docs/zoo.md)',
+        'config', help='pre-training config, or the name of a ViT such as vit-small-p16'
     )
     parser.add_argument(
-        'checkpoint',
-        nargs='?',
-        help='weights: an MMEngine, MAE, iBOT, AttMask or DINO file, or '
-        'mmattmask://NAME; none for a model of the zoo',
+        'checkpoint', help='weights: an MMEngine, MAE, iBOT, AttMask or DINO file'
     )
     parser.add_argument(
         '--key',
@@ -182,7 +176,6 @@ def evaluation(args: argparse.Namespace) -> Evaluation:
         ValueError: If arguments do not fit each other, the data or the checkpoint.
         FileNotFoundError: If a file is missing.
     """
-    use_zoo(args)
     start_processes(args)
     register_all_modules(init_default_scope=True)
     cfg = read_config(args)
@@ -211,23 +204,6 @@ def evaluation(args: argparse.Namespace) -> Evaluation:
         Path(args.work_dir or Path('work_dirs') / Path(args.config).stem),
         args,
     )
-
-
-def use_zoo(args: argparse.Namespace) -> None:
-    """Put config and weights of a model of the zoo in the place of its name.
-
-    Raises:
-        ValueError: If there is no checkpoint and no model of this name.
-    """
-    if args.config in list_models():
-        name = args.config
-        args.config = str(find_entry(name).config)
-        args.checkpoint = args.checkpoint or str(weights_path(name))
-    elif args.checkpoint is None:
-        models = ', '.join(list_models()) or 'none'
-        raise ValueError(
-            f'{args.config} needs a checkpoint: it is no model of the zoo ({models})'
-        )
 
 
 def start_processes(args: argparse.Namespace) -> None:

@@ -18,7 +18,6 @@ from mmattmask.export.convmae_keys import from_official_convmae
 from mmattmask.export.hugging_face import from_hugging_face
 from mmattmask.export.simmim_keys import has_beit_names, to_plain
 from mmattmask.export.vit_keys import pick_network, read_checkpoint, to_mmpretrain_vit
-from mmattmask.zoo.entries import resolve
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",
@@ -142,7 +141,7 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     """Read the encoder of a checkpoint of any known kind.
 
     Args:
-        path: A file, the folder of a Hugging Face model, or ``'mmattmask://NAME'``.
+        path: A file, or the folder of a Hugging Face model.
         key: Which network of a file of several, such as ``'teacher'``. Defaults to the
             backbone; of official iBOT, the teacher's.
 
@@ -151,7 +150,7 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
         ValueError: If the file is damaged or holds code, has no such network or no
             known ViT, or a weight of the encoder is missing or not known.
     """
-    path = resolve(path)
+    path = Path(path)
     path = path / 'model.safetensors' if path.is_dir() else path
     content = read_checkpoint(path)
     picked, container = pick_network(content, key, path)

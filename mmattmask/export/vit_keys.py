@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from mmattmask.runtime import safe_globals
-from mmattmask.zoo.entries import resolve
 
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
@@ -42,18 +41,16 @@ def read_checkpoint(path: str | Path) -> Any:
     """Read a checkpoint without running code from it.
 
     Args:
-        path: A file written by torch.save, a ``.safetensors`` file, or
-            ``'mmattmask://NAME'``, a model of the zoo.
+        path: A file written by torch.save, or a ``.safetensors`` file.
 
     Returns:
         What is in it, on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or needs code to be read, or the zoo has no
-            such model.
+        ValueError: If the file is damaged or needs code to be read.
     """
-    path = resolve(path)
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'there is no checkpoint {path}')
     if path.suffix == '.safetensors':

@@ -234,10 +234,7 @@ def check_config(name: str, folder: Path) -> None:
             raise CommandError(f'there is no config {name}')
         return
     from mmattmask.evaluation.frozen_backbone import named_backbone
-    from mmattmask.zoo import list_models
 
-    if name in list_models():
-        return
     try:
         named_backbone(name, (224, 224))
     except ValueError as error:
