@@ -5,22 +5,18 @@ Two families of distributions share the module names ``mmengine``, ``mmcv`` and
 imports neither when it is imported itself.
 """
 
-from collections.abc import Callable
 from importlib import import_module, metadata
 from importlib.util import find_spec
-from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import torch
+
+from mmattmask.safe_globals import safe_globals
 
 RUNTIME_MODULES = ('mmengine', 'mmcv', 'mmpretrain')
 INSTALL_COMMAND = "pip install 'mmattmask[onedl]'"
 # `_base_ = 'mmpretrain::...'` looks beside site-packages there and finds nothing.
 BROKEN_MMENGINE = '0.11.0rc0'
-
-# A class or function, or a stand-in with the full name that it answers to.
-SafeGlobal = Callable[..., object] | tuple[Callable[..., object], str]
 
 
 def check_runtime() -> None:
@@ -85,57 +81,3 @@ def tolerate_scope() -> None:
 def default_collate(batch: list[Any], _scope_: str | None = None) -> Any:
     """MMEngine's ``default_collate``, whatever scope it is handed."""
     return import_module('mmengine.dataset').default_collate(batch)
-
-
-def safe_globals() -> list[SafeGlobal]:
-    """Everything beyond torch's own list that MMEngine's checkpoints pickle.
-
-    That is ``HistoryBuffer`` (one per logged scalar), its two numpy arrays, numpy
-    scalars (the best score of a run) and ``getattr``. ``getattr`` itself would hand
-    any attribute of any allowed class to the file, so a stand-in answers to its
-    name and returns nothing but the methods of ``HistoryBuffer``.
-
-    Returns:
-        Entries for ``torch.serialization.add_safe_globals``.
-    """
-    history_buffer = import_module('mmengine.logging').HistoryBuffer
-    dtypes = {type(np.dtype(name)) for name in ('float64', 'float32', 'int64')}
-    entries: list[SafeGlobal] = [
-        history_buffer,
-        (statistics_method, 'builtins.getattr'),
-        np.ndarray,
-        np.dtype,
-        *dtypes,
-    ]
-    for value in (np.array(0), np.float64(0)):
-        rebuild: Any = value.__reduce__()[0]
-        # Both names: numpy 2 writes `numpy._core`, numpy 1 `numpy.core`.
-        for core in ('_core', 'core'):
-            entries.append((rebuild, f'numpy.{core}.multiarray.{rebuild.__name__}'))
-    return entries
-
-
-def statistics_method(owner: object, name: str) -> Callable[..., object]:
-    """Stand-in for ``getattr`` while a checkpoint is read.
-
-    A ``HistoryBuffer`` pickles the table of its statistics methods, and pickle
-    writes a method as ``getattr(HistoryBuffer, 'min')``.
-
-    Args:
-        owner: The class whose method the checkpoint names.
-        name: The method's name.
-
-    Returns:
-        The method of ``HistoryBuffer``.
-
-    Raises:
-        UnpicklingError: If this is anything but one of those methods.
-    """
-    history_buffer = import_module('mmengine.logging').HistoryBuffer
-    if owner is history_buffer and name in ('min', 'max', 'current', 'mean'):
-        method: Callable[..., object] = getattr(history_buffer, name)
-        return method
-    raise UnpicklingError(
-        f'the checkpoint asks for attribute {name!r} of {owner!r}; only the '
-        'statistics methods of mmengine.logging.HistoryBuffer are allowed'
-    )

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 import mmattmask.registry  # noqa: F401  registers the safe globals, as in any run
 from mmattmask import runtime
-from mmattmask.runtime import check_runtime, safe_globals, statistics_method
+from mmattmask.runtime import check_runtime
+from mmattmask.safe_globals import safe_globals, statistics_method
 
 
 class Line(BaseModel):

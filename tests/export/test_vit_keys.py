@@ -11,7 +11,7 @@ from mmpretrain.models import VisionTransformer
 from torch import nn
 
 from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
-from mmattmask.runtime import safe_globals
+from mmattmask.safe_globals import safe_globals
 
 ARCH = dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16)
 OFFICIAL = {
