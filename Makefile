@@ -53,7 +53,7 @@ docs: .venv/.ready-dev
 notebooks: .venv/.ready-dev
 	.venv/bin/python docs/make_notebooks.py
 
-upstream: .venv/.ready-dev
+upstream: .venv/.ready-demo
 	.venv/bin/python -m projects.export build/upstream
 
 wheel: .venv/.ready-demo

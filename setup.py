@@ -17,19 +17,7 @@ ROOT = Path(__file__).resolve().parent
 # What `mim train`, `mim test` and `mim search` look for below mmattmask/.mim.
 MIM_ENTRIES = ('configs', 'tools', 'model-index.yml', 'dataset-index.yml')
 
-# MMPretrain's own linters, at its versions where they work on Python 3.10 to 3.12, and
-# what `make upstream` rewrites code with.
-UPSTREAM = [
-    'codespell==2.1.0',
-    'docformatter==1.3.1',
-    'flake8>=7',
-    'isort==5.11.5',
-    'libcst>=1.5',
-    'vermin>=1.6',
-    'yapf>=0.40',
-]
 TEST = [
-    *UPSTREAM,
     'hypothesis>=6.100',
     'pytest>=8',
     'pytest-xdist>=3.5',

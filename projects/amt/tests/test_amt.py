@@ -10,9 +10,11 @@ register_all_modules(init_default_scope=True)
 
 def tiny_mae(mask_generator):
     return GuidedMAE(
-        backbone=dict(type='GuidedMAEViT', arch='deit-tiny', img_size=32, patch_size=8),
+        backbone=dict(
+            type='amt.GuidedMAEViT', arch='deit-tiny', img_size=32, patch_size=8
+        ),
         neck=dict(
-            type='GuidedMAEDecoder',
+            type='amt.GuidedMAEDecoder',
             decoder_embed_dim=48,
             decoder_depth=1,
             decoder_num_heads=3,
@@ -41,13 +43,13 @@ def test_counts_and_order():
 @pytest.mark.parametrize('throw_ratio', [0.0, 0.4])
 def test_loss_does_not_depend_on_thrown_patches(throw_ratio):
     mask_generator = dict(
-        type='AMTMaskGenerator', mask_ratio=0.5, throw_ratio=throw_ratio
+        type='amt.AMTMaskGenerator', mask_ratio=0.5, throw_ratio=throw_ratio
     )
     model = tiny_mae(mask_generator).eval()
     model.init_weights()
     inputs = torch.rand(1, 3, 32, 32)
-    partition = model.partition(inputs, [DataSample()])
-    model.partition = lambda *args: partition
+    score, partition = model.guidance.guide(inputs, [DataSample()])
+    model.guidance.guide = lambda *args: (score, partition)
     loss = model(inputs, [DataSample()], mode='loss')['loss']
     thrown = partition.thrown.view(4, 4).float()
     noise = thrown.repeat_interleave(8, 0).repeat_interleave(8, 1)

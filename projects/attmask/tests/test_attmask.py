@@ -25,11 +25,18 @@ def test_hint_shows_one_of_the_most_attended():
 
 def test_ibot_learns_and_its_teacher_follows():
     model = IBOT(
-        backbone=dict(type='IBOTViT', arch='deit-tiny', img_size=32, patch_size=8),
-        head=dict(
-            type='IBOTHead', out_channels=64, hid_channels=48, bottleneck_channels=32
+        backbone=dict(
+            type='attmask.IBOTViT', arch='deit-tiny', img_size=32, patch_size=8
         ),
-        mask_generator=dict(type='AttMaskGenerator', mode='high', mask_ratio=0.5),
+        head=dict(
+            type='attmask.IBOTHead',
+            out_channels=64,
+            hid_channels=48,
+            bottleneck_channels=32,
+        ),
+        mask_generator=dict(
+            type='attmask.AttMaskGenerator', mode='high', mask_ratio=0.5
+        ),
     )
     model.init_weights()
     views = [torch.rand(2, 3, 32, 32) for _ in range(2)]
@@ -42,6 +49,6 @@ def test_ibot_learns_and_its_teacher_follows():
     with torch.no_grad():
         weight += 1
     before = model.teacher['backbone'].patch_embed.projection.weight.clone()
-    model.update_teacher(0.25)
+    model.teacher.move(0.25)
     after = model.teacher['backbone'].patch_embed.projection.weight
     torch.testing.assert_close(after, 0.75 * before + 0.25 * weight)
