@@ -27,6 +27,7 @@ class StandInClip(BaseModule):
     def __init__(self, patch_size: int = 8, dims: int = 12) -> None:
         super().__init__()
         self.projection = nn.Conv2d(3, dims, patch_size, patch_size)
+        self.requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.projection(x).flatten(2).transpose(1, 2).detach()

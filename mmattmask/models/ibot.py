@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking.attention import at_least_float32
 from mmattmask.masking.self_distillation import masked_rows, patches_at
-from mmattmask.models.guidance import Guidance
+from mmattmask.models.guidance import Guidance, check_learns
 from mmattmask.models.ibot_loss import IBOTLoss
 from mmattmask.registry import MODELS, TASK_UTILS
 from mmattmask.scorers import Scorer
@@ -331,6 +331,7 @@ class IBOT(BaseSelfSupervisor):
             at ``rows``, (R, K'), or None.
         """
         tokens = self.backbone(images, mask)[-1]
+        check_learns(self.backbone, tokens)
         parts = [tokens[:, 0]]
         for _, group in groupby(small, key=lambda crop: crop.shape):
             parts.append(self.backbone(torch.cat(tuple(group)))[-1][:, 0])

@@ -15,7 +15,7 @@ from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.masking.attention import at_least_float32
-from mmattmask.models.guidance import Guidance, Part
+from mmattmask.models.guidance import Guidance, Part, check_learns
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import cut, patch_size_of
@@ -240,7 +240,7 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         ids_restore: Tensor,
         partition: PatchPartition | None = None,
         with_tokens: bool = False,
-    ) -> 'Tensor | Decoded':
+    ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Predict the pixels of visible and masked patches.
 
         Args:
@@ -251,14 +251,14 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
 
         Returns:
             Predictions in raster order, (B, L, pixels), zeros for thrown patches; with
-            tokens a :class:`Decoded`.
+            tokens what a :class:`Decoded` holds.
         """
         tokens = self.embed(x, ids_restore, partition)
         features = self.decode(tokens)
         pred = self.decoder_pred(features)[:, self.num_extra_tokens :]
         if partition is not None:
             pred = partition.to_raster(pred)
-        return Decoded(pred, tokens, features) if with_tokens else pred
+        return (pred, tokens, features) if with_tokens else pred
 
 
 @guides(MAEPretrainHead)
@@ -384,6 +384,10 @@ class GuidedMAE(MAE):
                 f"{grid[0]} x {grid[1]}: use head type='mmattmask.GuidedMAEHead'"
             )
 
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return features of whole images."""
+        return self.backbone(inputs, None)
+
     def target(self, inputs: Tensor) -> Tensor:
         """Return what the head compares predictions with."""
         return inputs
@@ -413,8 +417,10 @@ class GuidedMAE(MAE):
         self.guidance.check_size(inputs, self.backbone.img_size)
         target = self.target(inputs)
         score, partition = self.guidance.guide(inputs, data_samples)
+        # By place: MMEngine's activation checkpointing takes no keywords.
         latent, mask, ids_restore = self.backbone(inputs, partition)[:3]
-        decoded = self.neck(latent, ids_restore, partition, True)
+        check_learns(self.backbone, latent)
+        decoded = Decoded(*self.neck(latent, ids_restore, partition, True))
         losses = dict(loss=self.head.loss(decoded.pred, target, mask))
         losses |= self.other_losses(target, score, partition, decoded)
         return losses, latent, partition

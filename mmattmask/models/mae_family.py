@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.masking import PatchPartition, gather_tokens
-from mmattmask.models.guidance import Guidance, Part
+from mmattmask.models.guidance import Guidance, Part, check_learns
 from mmattmask.models.mae import (
     GuidedMAE,
     GuidedMAEViT,
@@ -204,6 +204,10 @@ class GuidedMILAN(MILAN):
         self.guidance.check_learns_nothing(host)
         self.guidance.bind(self, backbone.img_size)
 
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return features of whole images."""
+        return self.backbone(inputs, None)
+
     def loss(
         self, inputs: Tensor, data_samples: Sequence[Any] | None, **kwargs: Any
     ) -> dict[str, Tensor]:
@@ -211,5 +215,7 @@ class GuidedMILAN(MILAN):
         features, _ = self.target_generator(inputs)
         self.guidance.check_size(inputs, self.backbone.img_size)
         _, partition = self.guidance.guide(inputs, data_samples)
-        pred = self.neck(*self.backbone(inputs, partition))
+        encoded = self.backbone(inputs, partition)
+        check_learns(self.backbone, encoded[0])
+        pred = self.neck(*encoded)
         return dict(loss=self.head.loss(pred, features))

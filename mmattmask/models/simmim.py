@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.masking import PatchPartition
-from mmattmask.models.guidance import Guidance
+from mmattmask.models.guidance import Guidance, check_learns
 from mmattmask.models.simmim_vit import SimMIMViT
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
@@ -92,6 +92,10 @@ class GuidedSimMIM(SimMIM):
         self.guidance.check_learns_nothing(type(self).__name__)
         self.guidance.bind(self, backbone.img_size)
 
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return features of whole images."""
+        return self.backbone(inputs, None)
+
     def loss(
         self,
         inputs: Tensor,
@@ -133,6 +137,7 @@ class GuidedSimMIM(SimMIM):
     ) -> dict[str, Tensor]:
         """Return the stock loss on masks (B, h, w), of which the backbone is given."""
         latent = self.backbone(inputs, given)
+        check_learns(self.backbone, latent[0])
         return dict(loss=self.head.loss(self.neck(latent[0]), inputs, masks))
 
     def _keeps_masks(

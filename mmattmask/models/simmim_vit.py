@@ -123,7 +123,7 @@ class SimMIMViT(BEiTPretrainViT):
             bias = None if bias is None else _bias_between(bias, ids)
         outs = []
         for i, layer in enumerate(self.layers):
-            x = layer(x, rel_pos_bias=bias)
+            x = layer(x, bias)  # by place, for checkpointing
             if i == self.num_layers - 1 and self.final_norm:
                 x = self.norm1(x)
             if i in self.out_indices:

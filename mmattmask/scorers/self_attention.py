@@ -218,7 +218,7 @@ def read_cls_attention(
     if forward is None:
 
         def forward(images: Tensor) -> object:
-            return vit(images, mask=None)  # mask=False would mask: MAEViT tests None
+            return vit(images, None)
 
     read = read_block(vit, block, lambda: forward(images))
     with torch.autocast(images.device.type, enabled=False):
