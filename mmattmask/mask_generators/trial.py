@@ -32,7 +32,15 @@ def check_policy(policy: BaseMaskGenerator, grid: tuple[int, int]) -> None:
         try:
             for progress in (0.0, 1.0) if policy.uses_progress else (0.0,):
                 _try(policy, score, rng, progress, grid)
-        except (TypeError, RuntimeError, IndexError, AttributeError) as error:
+        except (
+            TypeError,
+            RuntimeError,
+            LookupError,
+            AttributeError,
+            ValueError,
+        ) as error:
+            if isinstance(error, ValueError) and name in str(error):
+                raise
             raise ValueError(
                 f'{name} cannot partition {grid[0]} x {grid[1]} patches: {error}'
             ) from error
