@@ -15,7 +15,6 @@ from mmengine.logging import print_log
 from mmpretrain.utils import register_all_modules
 from torch import nn
 
-from mmattmask.cli.launch import start_cpu_processes
 from mmattmask.evaluation.eval_data import (
     LabelledImages,
     Transforms,
@@ -29,6 +28,8 @@ from mmattmask.evaluation.frozen_backbone import (
     named_backbone,
     normalisation_of,
 )
+from mmattmask.files import write_text
+from mmattmask.launching import start_cpu_processes
 
 DEFAULT_SIZE = (224, 224)
 
@@ -163,9 +164,9 @@ class Evaluation:
         folder = Path(self.args.out or self.work_dir)
         folder.mkdir(parents=True, exist_ok=True)
         settings = dict(vars(self.args), weights=self.matched, size=self.size)
-        write(folder / f'{name}.md', text)
+        write_text(folder / f'{name}.md', text)
         written = json.dumps(dict(settings=settings, **content), indent=2)
-        write(folder / f'{name}.json', written + '\n')
+        write_text(folder / f'{name}.json', written + '\n')
         return f'{text}\nwritten to {folder}\n'
 
 
@@ -267,13 +268,6 @@ def datasets_of(
             'val_dataloader'
         )
     return tuple(loader.dataset.to_dict() for loader in loaders)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file in one go."""
-    temporary = path.with_name(f'{path.name}.tmp')
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -17,6 +17,7 @@ from mmpretrain.utils import register_all_modules
 from PIL import Image
 from torch import Tensor
 
+from mmattmask.cli.selection_report import SelectionReport
 from mmattmask.datasets.foreground import (
     AnnotatedImage,
     patch_mask,
@@ -25,9 +26,8 @@ from mmattmask.datasets.foreground import (
     read_mask_folder,
 )
 from mmattmask.datasets.foreground_coco import read_coco
-from mmattmask.engine.progress_report import report_progress
 from mmattmask.evaluation.head_selection import AVERAGES, read_maps
-from mmattmask.evaluation.selection_report import SelectionReport
+from mmattmask.progress_report import report_progress
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
 from mmattmask.scorers.self_attention import ATTENTIONS, patch_size_of
 

@@ -8,11 +8,10 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.fileio import dump
 
-from mmattmask.cli.launch import (
-    add_common_arguments,
+from mmattmask.cli.arguments import add_common_arguments, merge_common_arguments
+from mmattmask.launching import (
     build_runner,
     drop_amp_without_accelerator,
-    merge_common_arguments,
     set_loader_defaults,
 )
 

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
-from mmattmask.cli.launch import (
-    add_common_arguments,
+from mmattmask.cli.arguments import add_common_arguments, merge_common_arguments
+from mmattmask.launching import (
     build_runner,
     drop_amp_without_accelerator,
-    merge_common_arguments,
     set_loader_defaults,
     use_amp,
 )

@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmattmask.cli.launch import drop_amp_without_accelerator, set_loader_defaults
 from mmattmask.comparison.files import go_on
 from mmattmask.evaluation.eval_data import (
     check_same_classes,
@@ -27,6 +26,7 @@ from mmattmask.evaluation.linear_probe import (
     ProbeSettings,
     fixed_features,
 )
+from mmattmask.launching import drop_amp_without_accelerator, set_loader_defaults
 from mmattmask.scorers.self_attention import image_size_of
 
 HELD_OUT = 10  # one training image in so many chooses the probe's learning rate

@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmattmask.cli.frozen import write
+from mmattmask.files import write_text
 
 CONFIG, JOB, ROW, LOCK = 'config.py', 'job.json', 'row.json', 'lock'
 POINTER = 'last_checkpoint'  # MMEngine's
@@ -17,7 +17,7 @@ POINTER = 'last_checkpoint'  # MMEngine's
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is there whole or not at all."""
-    write(path, json.dumps(content, indent=2) + '\n')
+    write_text(path, json.dumps(content, indent=2) + '\n')
 
 
 @contextmanager

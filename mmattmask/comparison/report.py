@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmattmask.cli.frozen import write
 from mmattmask.comparison.files import CONFIG, write_json
 from mmattmask.comparison.plan import Comparison
 from mmattmask.comparison.progress_curves import (
@@ -23,6 +22,7 @@ from mmattmask.comparison.table import (
     measures_of,
     summaries,
 )
+from mmattmask.files import write_text
 from mmattmask.reporting import Page, curves, save_figure
 
 HELD_EQUAL = dict(
@@ -72,11 +72,11 @@ def write_results(study: Study) -> str:
     if not rows:
         return f'no run has finished yet: {state}'
     write_json(folder / 'runs.json', rows)
-    write(folder / 'runs.csv', as_csv(rows))
+    write_text(folder / 'runs.csv', as_csv(rows))
     found = summaries(rows, study.comparison.baseline)
     measures = measures_of(rows)
     text = as_markdown(found, measures)
-    write(folder / 'table.md', text)
+    write_text(folder / 'table.md', text)
     figures = draw_curves(study, rows)
     page = as_page(study, rows, found, figures, state)
     page.write(folder / 'report.html')

@@ -5,7 +5,7 @@ from inspect import signature
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import HOOKS
 
-from mmattmask.cli.launch import name_of
+from mmattmask.launching import name_of
 
 # What schedulers and hooks count in epochs.
 SCHEDULER_KEYS = ('begin', 'end', 'T_max')

@@ -14,7 +14,6 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from mmattmask.cli.launch import drop_amp_without_accelerator, set_loader_defaults
 from mmattmask.comparison.evaluate import Evaluation, evaluate
 from mmattmask.comparison.files import (
     CONFIG,
@@ -26,6 +25,7 @@ from mmattmask.comparison.files import (
     write_json,
 )
 from mmattmask.engine.clock_hook import FILE as CLOCK
+from mmattmask.launching import drop_amp_without_accelerator, set_loader_defaults
 from mmattmask.reporting import machine
 
 

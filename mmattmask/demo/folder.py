@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mmattmask.files import write_text
+
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif')
 TEST_SHARE = 5  # one labelled image in so many is for testing
 MAX_IMAGES = 5000  # more would take longer than a demo should
@@ -93,11 +95,7 @@ def write_annotations(
     for name, _ in samples:
         if len(name.splitlines()) != 1:
             raise ValueError(f'the name of an image has a line break in it: {name!r}')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + '.tmp')
     lines = [
         f'{name} {label}\n' if with_label else f'{name}\n' for name, label in samples
     ]
-    temporary.write_text(''.join(lines), encoding='utf-8')
-    os.replace(temporary, path)
+    write_text(path, ''.join(lines))

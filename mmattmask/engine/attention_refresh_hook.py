@@ -12,13 +12,14 @@ from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
 
 from mmattmask.datasets.concat import bases, fingerprint
+from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.bank_sharing import (
     exchange_rows,
     node_leaders,
     succeeded_everywhere,
 )
 from mmattmask.engine.geometry_recording import record_in_log
-from mmattmask.engine.image_pass import WholeImages, evaluating, image_pass
+from mmattmask.engine.image_pass import evaluating, image_pass
 from mmattmask.engine.schedule import Schedule
 from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.registry import HOOKS

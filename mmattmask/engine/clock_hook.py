@@ -1,7 +1,6 @@
 """The time that training takes, without evaluation and drawing, over all sessions."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 
+from mmattmask.files import write_text
 from mmattmask.registry import HOOKS
 
 # Hooks of observers: what they cost is not the policy's.
@@ -52,9 +52,7 @@ class ClockHook(Hook):
         """Stop, before checkpoints are written."""
         self.seconds.append(now() - self._start - self._paused_for)
         if get_rank() == 0:  # the processes of a run take as long as each other
-            temporary = self.file.with_suffix('.tmp')
-            temporary.write_text(json.dumps(self.seconds))
-            os.replace(temporary, self.file)
+            write_text(self.file, json.dumps(self.seconds))
 
     def _paused(self, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -1,7 +1,6 @@
 """k-NN accuracy of the frozen features while training goes on."""
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,10 +13,12 @@ from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
 from mmattmask.datasets.concat import bases
-from mmattmask.engine.image_pass import WholeImages, evaluating, image_pass
+from mmattmask.datasets.whole_images import WholeImages
+from mmattmask.engine.image_pass import evaluating, image_pass
 from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks, own_places
 from mmattmask.engine.schedule import Schedule
 from mmattmask.evaluation import knn_accuracy
+from mmattmask.files import whole_file
 from mmattmask.registry import HOOKS
 from mmattmask.scorers.ema_teacher import teacher_backbone
 
@@ -269,12 +270,10 @@ def write_row(path: Path, unit: str, now: int, values: dict[str, float]) -> None
                 row for row in csv.DictReader(file) if int(row.get(unit, now)) < now
             ]
     rows.append({unit: now, **{key: f'{value:.3f}' for key, value in values.items()}})
-    temporary = path.with_name(path.name + '.tmp')
-    with temporary.open('w', newline='') as file:
+    with whole_file(path) as temporary, temporary.open('w', newline='') as file:
         writer = csv.DictWriter(file, rows[-1], restval='', extrasaction='ignore')
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(temporary, path)
 
 
 def _build_labelled(name: str, config: dict[str, Any]) -> Any:

@@ -1,6 +1,5 @@
 """Pictures of what guidance does, for the same images during the whole run."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from mmattmask.datasets.concat import bases
-from mmattmask.engine.image_pass import WholeImages, evaluating, normalized
+from mmattmask.datasets.whole_images import WholeImages
+from mmattmask.engine.image_pass import evaluating, normalized
 from mmattmask.engine.schedule import Schedule
+from mmattmask.files import whole_file
 from mmattmask.masking import PatchPartition
 from mmattmask.models import GuidedMAE, GuidedMILAN, GuidedSimMIM
 from mmattmask.models.guidance import attention_maps
@@ -262,7 +263,5 @@ class MaskStripHook(Hook):
         note = strips[0].partition_note
         Image.fromarray(draw_row(strips, title, note)).save(folder / f'{now:08d}.png')
         rows = [np.asarray(Image.open(path)) for path in sorted(folder.glob(ROWS))]
-        target = folder.with_suffix('.png')
-        temporary = target.with_suffix('.tmp.png')
-        Image.fromarray(draw_sheet(rows, strips)).save(temporary)
-        os.replace(temporary, target)
+        with whole_file(folder.with_suffix('.png')) as temporary:
+            Image.fromarray(draw_sheet(rows, strips)).save(temporary)

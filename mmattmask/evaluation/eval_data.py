@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmattmask.datasets.concat import bases, fingerprint
-from mmattmask.engine.image_pass import WholeImages
+from mmattmask.datasets.whole_images import WholeImages
 
 Transforms = list[dict[str, Any]]
 # Images smaller than this lose nothing to the centre crop.

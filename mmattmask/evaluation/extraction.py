@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmattmask.engine.progress_report import report_progress
 from mmattmask.evaluation.eval_data import LabelledImages
 from mmattmask.evaluation.features import FrozenFeatures, Kind
+from mmattmask.files import whole_file
+from mmattmask.progress_report import report_progress
 
 CACHE_FORMAT = 1
 CHUNK_ROWS = 16384
@@ -138,10 +138,8 @@ def identity(model: FrozenFeatures, images: LabelledImages, kind: Kind) -> str:
 
 def _save(path: Path, features: Tensor) -> None:
     """Write features so that no reader ever finds half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    save_file({'features': features.contiguous()}, temporary)
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        save_file({'features': features.contiguous()}, temporary)
 
 
 def _from_first(path: Path) -> Tensor:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +18,12 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from mmattmask.engine.progress_report import report_progress
 from mmattmask.evaluation.eval_data import LabelledImages, RandomViews
 from mmattmask.evaluation.extraction import check_readable
 from mmattmask.evaluation.features import FrozenFeatures
 from mmattmask.evaluation.linear import LinearSweep, cosine, scaled
+from mmattmask.files import whole_file
+from mmattmask.progress_report import report_progress
 
 # This process's share of every batch of an epoch -> their features and labels
 Batches = Callable[[int, list[Tensor]], Iterator[tuple[Tensor, Tensor]]]
@@ -215,11 +215,9 @@ class LinearProbe:
         """Write the state so that no reader ever finds half a file."""
         if get_rank() != 0:
             return
-        self.state.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.state.with_name(f'{self.state.name}.tmp')
         content = dict(sweep=self.sweep.state_dict(), history=self.history)
-        torch.save(content, temporary)
-        os.replace(temporary, self.state)
+        with whole_file(self.state) as temporary:
+            torch.save(content, temporary)
 
     def load(self) -> None:
         """Go on from the first process's state, if there is one."""

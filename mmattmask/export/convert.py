@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 from mmattmask.export.hugging_face import vit_config
 from mmattmask.export.sources import KINDS, read_source
 from mmattmask.export.targets import TARGETS, to_target
+from mmattmask.files import whole_file
 from mmattmask.version import __version__
 
 PICKLES = ('.pth', '.pt')
@@ -122,12 +123,14 @@ def convert_checkpoint(
             heads = config['num_attention_heads']
             notes.append(f'{heads} heads, as usual for this width, see --num-heads')
     elif out.suffix == SAFETENSORS:
-        _write(out, lambda file: _save_safetensors(file, weights, metadata))
+        with whole_file(out) as file:
+            _save_safetensors(file, weights, metadata)
     else:
         content = weights
         if TARGETS[to].container:
             content = {TARGETS[to].container: weights, 'meta': metadata}
-        _write(out, lambda file: torch.save(content, file))
+        with whole_file(out) as file:
+            torch.save(content, file)
     if key is None and source.networks:
         notes.append(f'networks in the file are {", ".join(source.networks)}: --key')
     left_out = {**source.left_out, **dropped}
@@ -172,16 +175,6 @@ def _save_safetensors(
         ) from error
     # readers of this format ask for the first entry
     save_file(weights, path, metadata={'format': 'pt', **metadata})
-
-
-def _write(out: Path, save: Callable[[Path], None]) -> None:
-    """Write a file beside its place, then move it there."""
-    temporary = out.with_name(f'.{out.name}.{os.getpid()}.tmp')
-    try:
-        save(temporary)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_folder(

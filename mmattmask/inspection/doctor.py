@@ -117,7 +117,7 @@ def can_resume() -> None:
 def can_use_amp() -> None:
     """See that MMEngine's wrapper takes this machine's device."""
     device = import_module('mmengine.device').get_device()
-    if device in import_module('mmattmask.cli.launch').DEVICES_WITHOUT_AMP:
+    if device in import_module('mmattmask.launching').DEVICES_WITHOUT_AMP:
         raise RuntimeError(f'not on {device}; training runs in full precision')
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from mmattmask.cli.launch import AMP_WRAPPERS, DEVICES_WITHOUT_AMP, name_of
 from mmattmask.datasets.recording import check_pipeline, record_transforms
 from mmattmask.inspection.plan import Plan
 from mmattmask.inspection.timeline import batch_sizes
 from mmattmask.inspection.tokens import patch_budget
+from mmattmask.launching import AMP_WRAPPERS, DEVICES_WITHOUT_AMP, name_of
 from mmattmask.models import IBOT, GuidedSimMIM
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.scorers.ema_teacher import teachers_of

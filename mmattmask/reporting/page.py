@@ -4,11 +4,11 @@ Styles and pictures are inside the file, nothing is loaded from elsewhere (the p
 own content security policy forbids it), and there are no scripts.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from mmattmask.files import write_text
 from mmattmask.reporting.pictures import Image, Picture
 from mmattmask.reporting.style import STYLE
 from mmattmask.reporting.table import Cell, render_table
@@ -153,15 +153,8 @@ class Page:
         Returns:
             The path.
         """
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-        try:
-            temporary.write_text(self.html(), encoding='utf-8')
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return path
+        write_text(path, self.html())
+        return Path(path)
 
     def _contents(self) -> str:
         if len(self._sections) < MIN_CONTENTS:

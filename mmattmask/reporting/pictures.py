@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import io
-import os
 import re
 from html import escape
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
+
+from mmattmask.files import whole_file
 
 Image = str | Path | bytes | Figure | np.ndarray
 
@@ -124,13 +125,8 @@ def save_figure(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
     paths = []
     for form in ('svg', 'png'):
         path = Path(f'{stem}.{form}')
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-        try:
+        with whole_file(path) as temporary:
             temporary.write_bytes(figure_bytes(figure, form))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
         paths.append(path)
     return paths[0], paths[1]
 

@@ -14,7 +14,8 @@ import torch
 from mmengine.registry import DATASETS
 from mmpretrain.utils import get_ori_model
 
-from mmattmask.engine.image_pass import WholeImages, evaluating
+from mmattmask.datasets.whole_images import WholeImages
+from mmattmask.engine.image_pass import evaluating
 from mmattmask.engine.knn_hook import KNNHook, pool_tokens, write_row
 from mmattmask.evaluation import knn_accuracy, nearest_neighbours
 

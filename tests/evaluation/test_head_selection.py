@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.registry import MODELS
 
+from mmattmask.cli.selection_report import SelectionReport
 from mmattmask.evaluation.head_selection import centre_map, head_recall, read_maps
-from mmattmask.evaluation.selection_report import SelectionReport
 from mmattmask.masking import min_max
 from mmattmask.scorers.frozen_teacher import ATTENTIONS
 from mmattmask.visualization.heat_map import draw_heat_maps

@@ -1,13 +1,10 @@
-"""What training and testing share: arguments, loader defaults, the runner."""
+"""What every run shares: loader defaults, mixed precision, processes, the runner."""
 
-import argparse
 import logging
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
@@ -22,52 +19,6 @@ AMP_WRAPPERS = {
     'mmattmask.PerTensorClipOptimWrapper': 'mmattmask.PerTensorClipAmpOptimWrapper',
 }
 AMP_ONLY_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that MMPretrain's train.py and test.py share."""
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--work-dir',
-        help='where logs and results go (default: work_dirs/<name of the config>)',
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='use automatic mixed precision'
-    )
-    parser.add_argument(
-        '--no-pin-memory',
-        action='store_true',
-        help='do not pin the memory of loaded batches',
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override the config, for example train_cfg.max_epochs=10; lists as '
-        'key="[a,b]" with the quotes and without spaces',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what starts the processes of a distributed run',
-    )
-    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
-    )
-
-
-def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
-    """Write the shared arguments into the config, except ``--cfg-options``."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg.launcher = args.launcher
-    # Command line, then config, then the config's file name.
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
 
 
 def set_loader_defaults(

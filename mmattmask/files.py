@@ -1,0 +1,32 @@
+"""Files that appear whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yield a name of this process's own to write to; it then becomes ``path``.
+
+    The folder is made if missing. If the block fails, what was written is removed and
+    a former file stays.
+
+    Args:
+        path: The final name; the temporary one has the same ending.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8; see :func:`whole_file`."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')
