@@ -36,8 +36,8 @@ def attention_variants(case):
 def build(case, dtype, prefix='weights', **positions):
     """The official model of a case, with its weights under our names."""
     sizes = case.config
-    ratios = dict(mask_ratio=sizes['mask_ratio'])
-    ratios.update(throw_ratio=sizes.get('throw_ratio', 0.0))
+    throw_ratio = sizes.get('throw_ratio', 0.0)
+    ratios = dict(mask_ratio=sizes['mask_ratio'], throw_ratio=throw_ratio)
     backbone = backbone_config(
         img_size=sizes['img_size'],
         patch_size=sizes['patch_size'],
