@@ -1,7 +1,5 @@
 """Fixtures: golden values, data, and models small enough for one core."""
 
-import dataclasses
-import json
 import os
 from pathlib import Path
 
@@ -11,13 +9,13 @@ import torch
 from hypothesis import settings
 from mmengine.registry import MODELS
 
+from .golden import BUNDLED, VARIABLE, GoldenCase, load
+
 # The same examples everywhere; no time limit on a busy machine; nothing left on disk.
 settings.register_profile(
     'mmattmask', deadline=None, max_examples=25, derandomize=True, database=None
 )
 settings.load_profile('mmattmask')
-
-BUNDLED_GOLDEN = Path(__file__).parent / 'data' / 'golden'
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -46,7 +44,7 @@ def folder_of(variable: str, content: str) -> Path:
 @pytest.fixture(scope='session')
 def golden_folder() -> Path:
     """All golden cases in full."""
-    return folder_of('MMATTMASK_GOLDEN', 'golden values')
+    return folder_of(VARIABLE, 'golden values')
 
 
 @pytest.fixture(scope='session')
@@ -55,71 +53,27 @@ def data_folder() -> Path:
     return folder_of('MMATTMASK_DATA', 'datasets')
 
 
-@dataclasses.dataclass(frozen=True)
-class GoldenCase:
-    """Numbers of an official implementation, see ``tests/data/golden/README.md``."""
+def loader(folder: Path):
+    def load_or_skip(name: str) -> GoldenCase:
+        if folder != BUNDLED and not (folder / f'{name}.json').is_file():
+            pytest.skip(f'{folder} does not have {name}')
+        return load(folder, name)
 
-    meta: dict
-    arrays: dict[str, np.ndarray]
-
-    @property
-    def config(self) -> dict:
-        return self.meta['config']
-
-    def __getitem__(self, key: str) -> torch.Tensor:
-        array = self.arrays[key]
-        if array.dtype.kind == 'i':
-            array = array.astype(np.int64)
-        return torch.from_numpy(array)
-
-    def state_dict(
-        self, prefix: str = 'weights', names: dict[str, str] | None = None
-    ) -> dict[str, torch.Tensor]:
-        """Weights under the names of MMPretrain, by default of the case's own map."""
-        return {
-            new: self[f'{prefix}/{old}']
-            for old, new in (names or self.meta['param_map']).items()
-            if new and f'{prefix}/{old}' in self.arrays
-        }
-
-    def assert_close(self, value: torch.Tensor, key: str, part=lambda x: x) -> None:
-        """Compare with ``key``, or a part of it, at the tolerance stated for it."""
-        golden = part(self[key])
-        step = self.meta.get('reduced', {}).get('pred_step', 1)
-        if key.endswith('/pred'):
-            value = value[..., ::step]
-        if key.startswith('f64/'):
-            tolerance = dict(rtol=1e-6, atol=1e-9)
-            assert value.dtype == golden.dtype == torch.float64, key
-        else:
-            stated = self.meta['tolerance']
-            stated = stated.get('per_key', stated)[key]
-            tolerance = dict(rtol=stated['rtol'], atol=stated['atol'])
-        torch.testing.assert_close(
-            value.detach(),
-            golden.to(value.dtype),
-            **tolerance,
-            msg=lambda message: f'{key}: {message}',
-        )
+    return load_or_skip
 
 
 @pytest.fixture(scope='session', params=['bundled', 'full'])
 def golden(request):
     """Loader of a golden case by name, from the repository and from the folder."""
     if request.param == 'full':
-        folder = request.getfixturevalue('golden_folder')
-    else:
-        folder = BUNDLED_GOLDEN
-    cases: dict[str, GoldenCase] = {}
+        return loader(request.getfixturevalue('golden_folder'))
+    return loader(BUNDLED)
 
-    def load(name: str) -> GoldenCase:
-        if name not in cases:
-            meta = json.loads((folder / f'{name}.json').read_text())
-            with np.load(folder / f'{name}.npz', allow_pickle=False) as file:
-                cases[name] = GoldenCase(meta, {key: file[key] for key in file.files})
-        return cases[name]
 
-    return load
+@pytest.fixture(scope='session')
+def full_golden(golden_folder):
+    """Loader of cases that are too large to be bundled."""
+    return loader(golden_folder)
 
 
 def mae_config(

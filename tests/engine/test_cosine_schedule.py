@@ -19,14 +19,14 @@ def cosine(start, end, count):
     return end + (start - end) * (1 + np.cos(np.pi * np.arange(count) / count)) / 2
 
 
-def run_schedules(cfgs, epochs, epoch_length, warmup_epochs, lr):
+def run_schedules(cfgs, epochs, epoch_length, warmup_epochs, lr, weight_decay=0.04):
     """Return the values of lr and weight decay of each iteration, both groups."""
     wrapper = build_optim_wrapper(
         nn.Linear(2, 2),
         dict(
             type='OptimWrapper',
             constructor='mmattmask.DecayGroupsOptimWrapperConstructor',
-            optimizer=dict(type='AdamW', lr=lr, weight_decay=0.04),
+            optimizer=dict(type='AdamW', lr=lr, weight_decay=weight_decay),
         ),
     )
     ends = (warmup_epochs, epochs, epochs)
@@ -49,13 +49,15 @@ def run_schedules(cfgs, epochs, epoch_length, warmup_epochs, lr):
 def test_stock_schedulers_give_the_official_values(golden, tmp_path):
     case = golden('ibot_schedules')
     config = case.config
-    lr = config['lr'] * config['global_batch'] / 256
+    cfgs = recipe(tmp_path).param_scheduler
+    cfgs[1].eta_min, cfgs[2].eta_min = config['min_lr'], config['wd_end']
     values = run_schedules(
-        recipe(tmp_path).param_scheduler,
+        cfgs,
         config['epochs'],
         config['iters'],
         config['warmup_epochs'],
-        lr,
+        config['lr'] * config['global_batch'] / 256,
+        config['wd'],
     )
     # far below the case's tolerance, which is one of float32
     close = dict(rtol=1e-12, atol=1e-15)
@@ -80,9 +82,11 @@ def test_a_run_shorter_than_its_warmup_is_refused(tmp_path):
 
 
 def test_momentum_of_the_teacher_is_the_official_one(golden):
-    expected = golden('ibot_schedules').arrays['out/momentum']
-    ours = [1 - cosine_momentum(step, 60, 0.004, 0.0) for step in range(60)]
-    np.testing.assert_allclose(ours, expected, rtol=1e-12)
+    case = golden('ibot_schedules')
+    count = case.config['epochs'] * case.config['iters']
+    start = 1 - case.config['momentum']
+    ours = [1 - cosine_momentum(step, count, start, 0.0) for step in range(count)]
+    np.testing.assert_allclose(ours, case.arrays['out/momentum'], rtol=1e-12)
 
 
 @HOOKS.register_module()

@@ -27,16 +27,18 @@ OFFICIAL_NAMES = {
 class Student(nn.Module):
     """A vision transformer and iBOT's head, whose last layer may be shared."""
 
-    def __init__(self, train_norm=True):
+    def __init__(self, train_norm=True, depth=3, head_layers=3):
         super().__init__()
-        arch = dict(embed_dims=12, num_layers=3, num_heads=2, feedforward_channels=24)
+        arch = dict(
+            embed_dims=12, num_layers=depth, num_heads=2, feedforward_channels=24
+        )
         self.backbone = VisionTransformer(arch, img_size=16, patch_size=8)
         self.backbone.mask_token = nn.Parameter(torch.zeros(1, 1, 12))
         self.head = nn.Module()
-        self.head.mlp = nn.Sequential(
-            nn.Linear(12, 8), nn.GELU(), nn.Linear(8, 8), nn.GELU(), nn.Linear(8, 4)
-        )
-        self.head.last_layer = weight_norm(nn.Linear(4, 9, bias=False))
+        self.head.mlp = nn.Sequential(nn.Linear(12, 8))
+        for _ in range(head_layers - 1):
+            self.head.mlp.extend([nn.GELU(), nn.Linear(8, 8)])
+        self.head.last_layer = weight_norm(nn.Linear(8, 9, bias=False))
         self.head.last_layer2 = self.head.last_layer
         norm = self.head.last_layer.parametrizations.weight.original0
         norm.requires_grad = train_norm
@@ -77,9 +79,13 @@ def test_named_tensors_fall_into_the_official_groups(golden):
 
 def test_a_student_falls_into_the_official_groups(golden):
     case = golden('ibot_optim_rules')
-    model = Student()
-    groups = build(model).optimizer.param_groups
     keys = ('out/vit_decayed', 'out/vit_not_decayed')
+    names = [name.split('.') for name in case.arrays[keys[0]]]
+    model = Student(
+        depth=len({name[2] for name in names if name[1] == 'blocks'}),
+        head_layers=len({name[2] for name in names if name[1] == 'mlp'}),
+    )
+    groups = build(model).optimizer.param_groups
     for group, key in zip(groups, keys, strict=True):
         assert {official(n) for n in names_of(model, group)} == set(case.arrays[key])
     assert [group['weight_decay'] for group in groups] == [0.04, 0.0]

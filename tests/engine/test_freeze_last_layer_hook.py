@@ -7,6 +7,7 @@ from mmengine.registry import HOOKS
 
 from mmattmask.engine import FreezeLastLayerHook, PerTensorClipOptimWrapper
 
+from ..golden import each
 from .toy_run import assert_equal_weights, train, weights
 from .toy_student import EPOCH, recipe
 
@@ -46,7 +47,7 @@ def trained(work_dir, epochs=1, pattern='last_layer', **changes):
     )
 
 
-@pytest.mark.parametrize('epoch', [0, 1])
+@each('ibot_optim_rules', lambda case: case.config['epochs'], 'epoch')
 def test_the_official_parameters_are_frozen(golden, epoch):
     case = golden('ibot_optim_rules')
     names = list(case.arrays['out/grad_order'])

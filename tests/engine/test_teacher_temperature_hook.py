@@ -9,6 +9,8 @@ from torch import nn
 from mmattmask.engine import TeacherTemperatureHook
 from mmattmask.models import IBOT
 
+from ..golden import each
+
 LENGTH = 5  # iterations of an epoch
 
 
@@ -40,7 +42,9 @@ def values(hook, epochs):
     return found[::LENGTH]
 
 
-@pytest.mark.parametrize('start', [0, 2])
+@each(
+    'ibot_schedules', lambda case: map(int, case.under('out/temp_cls_start')), 'start'
+)
 def test_epochs_have_the_official_temperatures(golden, start):
     case = golden('ibot_schedules')
     temps = case.config['temps']

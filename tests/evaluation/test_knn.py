@@ -1,7 +1,5 @@
 """Weighted k-NN: official numbers, chunks, ties, bad input."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -10,39 +8,25 @@ import torch.nn.functional as F
 from mmattmask.evaluation import knn, knn_accuracy, nearest_neighbours, vote
 
 
-@pytest.fixture(scope='module')
-def case(golden_folder):
-    meta = json.loads((golden_folder / 'knn.json').read_text())
-    with np.load(golden_folder / 'knn.npz', allow_pickle=False) as file:
-        return meta, {key: torch.from_numpy(file[key]) for key in file.files}
-
-
-def assert_close(meta, arrays, key, value):
-    tolerance = meta['tolerance']['per_key'][key]
-    torch.testing.assert_close(
-        value, arrays[key], rtol=tolerance['rtol'], atol=tolerance['atol']
-    )
-
-
-def test_equals_the_official_code(case):
-    meta, arrays = case
-    temperature, ks = meta['config']['T'], meta['config']['ks']
+def test_equals_the_official_code(full_golden):
+    case = full_golden('knn')
+    temperature, ks = case.config['T'], case.config['ks']
     similarity, rows = nearest_neighbours(
-        arrays['in/test_features'], arrays['in/train_features'], max(ks)
+        case['in/test_features'], case['in/train_features'], max(ks)
     )
-    assert torch.equal(rows, arrays['ref/topk_index'])
-    assert_close(meta, arrays, 'ref/topk_similarity', similarity)
-    labels, target = arrays['in/train_labels'][rows], arrays['in/test_labels']
+    assert torch.equal(rows, case['ref/topk_index'])
+    case.assert_close(similarity, 'ref/topk_similarity')
+    labels, target = case['in/train_labels'][rows], case['in/test_labels']
     results = knn_accuracy(similarity, labels, target, ks, temperature)
     for k in ks:
         shares = vote(
-            similarity[:, :k], labels[:, :k], meta['config']['classes'], temperature
+            similarity[:, :k], labels[:, :k], case.config['classes'], temperature
         )
-        assert torch.equal(shares.argmax(1), arrays[f'out/k{k}/prediction'])
+        assert torch.equal(shares.argmax(1), case[f'out/k{k}/prediction'])
         votes = (similarity[:, :k] / temperature).exp().sum(1, keepdim=True)
-        assert_close(meta, arrays, f'out/k{k}/scores', shares * votes)
-        assert results[k].top1 == pytest.approx(float(arrays[f'out/k{k}/top1']))
-        low, high = arrays[f'out/k{k}/top5_bounds'].tolist()
+        case.assert_close(shares * votes, f'out/k{k}/scores')
+        assert results[k].top1 == pytest.approx(float(case[f'out/k{k}/top1']))
+        low, high = case[f'out/k{k}/top5_bounds'].tolist()
         assert low - 1e-4 <= results[k].top5 <= high + 1e-4
 
 

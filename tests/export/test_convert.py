@@ -11,6 +11,7 @@ from mmattmask.downstream import ViTDet
 from mmattmask.export import convert_checkpoint
 from mmattmask.export.pretrained import load_pretrained
 
+from ..golden import each
 from .tiny_vits import (
     ARCH,
     CONVVIT,
@@ -287,20 +288,23 @@ def test_names_of_the_vitdet_project(tmp_path):
     assert names == expected | {'pos_embed'}
 
 
-@pytest.mark.parametrize('variant', ['rpb', 'ape'])
+def simmim_variants(case):
+    names = case.config['variants']
+    return [name for name in names if f'out/{name}/z_unmasked' in case]
+
+
+@each('simmim', simmim_variants)
 def test_official_simmim_computes_its_features_here(tmp_path, golden, variant):
     case = golden('simmim')
-    if f'out/{variant}/z_unmasked' not in case.arrays:
-        pytest.skip('in the full case only')
-    start = f'weights_{variant}/'
-    names = [name for name in case.arrays if name.startswith(start)]
-    state = {name.removeprefix(start): case[name] for name in names}
+    keys = case.under(f'weights_{variant}/')
+    state = {name: case[key] for name, key in keys.items()}
     torch.save({'model': state}, tmp_path / 'x.pth')
     report = convert_checkpoint(tmp_path / 'x.pth', 'mmpretrain', tmp_path / 'o.pth')
     assert report.kind == 'simmim'
     assert report.left_out == {'decoder': 2, 'mask token': 1}
     sizes = case.config
     dims = sizes['embed_dim']
+    shared_bias, absolute = sizes['variants'][variant]
     target = simmim_vit(
         arch=dict(
             embed_dims=dims,
@@ -309,9 +313,10 @@ def test_official_simmim_computes_its_features_here(tmp_path, golden, variant):
             feedforward_channels=4 * dims,
         ),
         img_size=sizes['img_size'],
+        patch_size=sizes['patch_size'],
         final_norm=True,
-        use_abs_pos_emb=variant == 'ape',
-        use_shared_rel_pos_bias=variant == 'rpb',
+        use_abs_pos_emb=absolute,
+        use_shared_rel_pos_bias=shared_bias,
         out_type='featmap',
     )
     converted = load(tmp_path / 'o.pth')['state_dict']

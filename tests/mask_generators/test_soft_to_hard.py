@@ -10,6 +10,8 @@ from mmattmask.mask_generators import SoftToHardMaskGenerator
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import partition_patches, shuffle_soft_to_hard
 
+from ..golden import each
+
 
 def counts(generator, num_patches, progress):
     """Return what the generator asks for: hard, soft and all masked patches."""
@@ -27,7 +29,7 @@ def counts(generator, num_patches, progress):
     return budget.num_masked, asked['hard'], asked['soft']
 
 
-@pytest.mark.parametrize('num_patches', [196, 36])
+@each('gpa_masking', lambda case: case.config['L'], 'num_patches')
 def test_golden_masks(golden, num_patches):
     case = golden('gpa_masking')
     size = f'L{num_patches}'

@@ -1,8 +1,8 @@
 """Masks cut from a ranking, and hints: AttMask's own masks, counts and laws."""
 
 import doctest
+from itertools import product
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,13 +15,16 @@ from mmattmask.masking import (
     reveal_hints,
 )
 
-L = [196, 36]
+from ..golden import each
 
 
-@pytest.mark.parametrize('num_patches', L)
-@pytest.mark.parametrize('call', range(9))
-def test_masks_are_the_released_codes(golden, num_patches, call):
-    case = golden('attmask_masks')
+def sizes_and_calls(case):
+    return product(case.config['L'], range(len(case.config['calls'])))
+
+
+@each('attmask_masks', sizes_and_calls, 'size_and_call')
+def test_masks_are_the_released_codes(golden, size_and_call):
+    case, (num_patches, call) = golden('attmask_masks'), size_and_call
     mode, mask_prob, mask_ratio, show_ratio, show_max = case.config['calls'][call]
     draws, out = f'draw/L{num_patches}/call{call}', f'out/L{num_patches}/call{call}'
     score = case[f'in/L{num_patches}/attention']

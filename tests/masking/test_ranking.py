@@ -111,8 +111,8 @@ def test_sampled_ranking_follows_the_law_of_drawing_without_replacement(golden):
     for i, score in enumerate(case['in/map'].flatten(1)):
         place = place_of(draw(score, draws, seed=i))
         for j, (mask_ratio, throw_ratio) in enumerate(case.config['splits']):
-            masked = int(16 * mask_ratio)
-            hidden = int(16 * (mask_ratio + throw_ratio))
+            masked = int(score.numel() * mask_ratio)
+            hidden = int(score.numel() * (mask_ratio + throw_ratio))
             sets = [place < masked, (place >= masked) & (place < hidden)]
             sets.append(place >= hidden)
             for k, member in enumerate(sets):

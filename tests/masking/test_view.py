@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mmattmask.masking import view_score
 
+from ..golden import each
+
 GRIDS = [(14, 14), (2, 5), (14, 9), (7, 3), (1, 1)]
 
 
@@ -176,7 +178,7 @@ def test_any_float_type(dtype, mode):
     torch.testing.assert_close(score.double(), exact, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize('layout', ['mae', 'simmim', 'tiny'])
+@each('amt_weights', lambda case: case.config['layouts'], 'layout')
 def test_crops_equal_the_golden_values(golden, layout):
     case = golden('amt_weights')
     size, patch_size = case.config['layouts'][layout]

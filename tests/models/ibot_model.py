@@ -1,16 +1,10 @@
 """iBOT models small enough for one core, and masks that a test decides on."""
 
-import json
-
-import numpy as np
-import pytest
 import torch
 from mmengine.registry import MODELS
 
 from mmattmask.export import from_official_ibot
 from mmattmask.mask_generators import BaseMaskGenerator
-
-from ..conftest import GoldenCase
 
 
 class GivenMasks(BaseMaskGenerator):
@@ -100,7 +94,7 @@ def official_model(case, mask_generator, dtype, teacher='weights_teacher', **cha
         'teacher': weights(case, teacher),
     }
     content['teacher'].pop('backbone.masked_embed', None)
-    if 'in/center' in case.arrays:
+    if 'in/center' in case:
         content['ibot_loss'] = dict(
             center=case['in/center'], center2=case['in/center2']
         )
@@ -115,24 +109,22 @@ def official_model(case, mask_generator, dtype, teacher='weights_teacher', **cha
 
 def weights(case, prefix):
     """The weights of a golden case under their official names."""
-    prefix += '/'
-    keys = [key for key in case.arrays if key.startswith(prefix)]
-    return {key.removeprefix(prefix): case[key] for key in keys}
+    return {name: case[key] for name, key in case.under(f'{prefix}/').items()}
+
+
+def loss_options(temps):
+    """Weights and momenta of the loss, as far as a case has them."""
+    names = dict(
+        lambda1='cls_weight',
+        lambda2='patch_weight',
+        student_temp='student_temp',
+        center_momentum='center_momentum',
+        center_momentum2='patch_center_momentum',
+    )
+    return {ours: temps[name] for name, ours in names.items() if name in temps}
 
 
 def crops(case, dtype, folder='in'):
     """All crops of a golden case, global ones first."""
     both = (*case[f'{folder}/global'], *case[f'{folder}/local'])
     return [view.to(dtype) for view in both]
-
-
-@pytest.fixture(scope='session')
-def full_golden(golden_folder):
-    """Loader of cases that are too large to be bundled."""
-
-    def load(name):
-        meta = json.loads((golden_folder / f'{name}.json').read_text())
-        with np.load(golden_folder / f'{name}.npz', allow_pickle=False) as file:
-            return GoldenCase(meta, {key: file[key] for key in file.files})
-
-    return load

@@ -1,4 +1,4 @@
-"""Four training steps of the official iBOT, with our optimizer wrapper and teacher."""
+"""Training steps of the official iBOT, with our optimizer wrapper and teacher."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from mmattmask.export import to_official_ibot
 from .ibot_model import (
     GivenMasks,
     crops,
-    full_golden,  # noqa: F401  a fixture
+    loss_options,
     official_model,
 )
 from .test_ibot_golden import set_temperatures
@@ -39,14 +39,15 @@ def norms_of(state, names):
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-def test_training_steps_equal_official_ibot(full_golden, dtype):  # noqa: F811
+def test_training_steps_equal_official_ibot(full_golden, dtype):
     case = full_golden('ibot_train_steps')
     sizes = case.config
     kind = 'f64' if dtype == torch.float64 else 'out'
     steps = iter(range(sizes['iters'] * len(sizes['run_epochs'])))
     mask = case['in/it0/masks'].flatten(0, 1)
     generator = GivenMasks(lambda score: mask)
-    model = official_model(case, generator, dtype, teacher='weights_student')
+    options = loss_options(sizes['temps'])
+    model = official_model(case, generator, dtype, teacher='weights_student', **options)
     wrapper = optim_wrapper(model, sizes)
     frozen = [value for name, value in model.named_parameters() if 'last_layer' in name]
     names = {net: case.arrays[f'out/{net}_names'].tolist() for net in NETS}
@@ -79,10 +80,8 @@ def test_training_steps_equal_official_ibot(full_golden, dtype):  # noqa: F811
             state = {k.removeprefix('module.'): w for k, w in official[net].items()}
             norms = norms_of(state, names[net])
             case.assert_close(norms, f'{kind}/{net}_norms', at)
-    finals = [key for key in case.arrays if key.startswith(f'{kind}/final_')]
-    assert len(finals) == {'out': 12, 'f64': 6}[kind]
-    for key in finals:
-        _, net, name = key.split('/')
-        prefix = 'module.' if net == 'final_student' else ''
-        value = official[net.removeprefix('final_')][prefix + name]
-        case.assert_close(value, key)
+    for net, prefix in (('student', 'module.'), ('teacher', '')):
+        finals = case.under(f'{kind}/final_{net}/')
+        assert finals
+        for name, key in finals.items():
+            case.assert_close(official[net][prefix + name], key)

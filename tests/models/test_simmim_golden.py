@@ -8,18 +8,36 @@ from mmpretrain.structures import DataSample
 from mmattmask.masking import PatchBudget
 from mmattmask.scorers.self_attention import read_cls_attention
 
+from ..golden import each
 from .simmim_config import ABSOLUTE, AMT, backbone_config, simmim_config
 
 DTYPES = [torch.float32, torch.float64]
 CACHED = dict(type='mmattmask.CachedAttention')
-VARIANTS = {'rpb': {}, 'ape': ABSOLUTE}
-# Differs from AMT: the released block leaves out gamma_1, as if it were 1.
-RELEASED = ['amt_released_gamma', 'random_released']
+WARM_UP = 40  # epochs of random masks in the released code of AMT
+
+
+def simmim_variants(case):
+    return [name for name in case.config['variants'] if f'out/{name}/loss' in case]
+
+
+def amt_variants(case):
+    epochs = {name: epoch for name, (_, epoch) in case.config['variants'].items()}
+    return [name for name, epoch in epochs.items() if epoch > WARM_UP]
+
+
+def random_variants(case):
+    return [name for name in case.config['variants'] if name not in amt_variants(case)]
+
+
+def attention_variants(case):
+    return [name for name in case.config['variants'] if f'out/{name}/cls_row' in case]
 
 
 def build(case, dtype, prefix='weights', **positions):
     """The official model of a case, with its weights under our names."""
     sizes = case.config
+    throw_ratio = sizes.get('throw_ratio', 0.0)
+    ratios = dict(mask_ratio=sizes['mask_ratio'], throw_ratio=throw_ratio)
     backbone = backbone_config(
         img_size=sizes['img_size'],
         patch_size=sizes['patch_size'],
@@ -33,7 +51,7 @@ def build(case, dtype, prefix='weights', **positions):
         backbone,
         cell_size=sizes['mask_patch_size'],
         scorer=CACHED,
-        mask_generator={**AMT, 'ranking': 'top'},
+        mask_generator={**AMT, **ratios, 'ranking': 'top'},
     )
     model = MODELS.build(config)
     model.load_state_dict(case.state_dict(prefix), strict=True)
@@ -67,11 +85,10 @@ def check_step(model, case, variant, dtype, samples, frozen=None) -> torch.Tenso
     unused = torch.tensor([frozen is not None and frozen in name for name in ordered])
     assert torch.equal(golden == -1, unused)
     case.assert_close(norms.where(~unused, -1.0), f'{kind}/{variant}/grad_norms')
-    prefix = f'{kind}/{variant}/grad/'
-    keys = [key for key in case.arrays if key.startswith(prefix)]
-    assert len(keys) >= 3
-    for key in keys:
-        case.assert_close(gradients[names[key.removeprefix(prefix)]], key)
+    keys = case.under(f'{kind}/{variant}/grad/')
+    assert keys
+    for name, key in keys.items():
+        case.assert_close(gradients[names[name]], key)
     return seen['features'], seen['mask']
 
 
@@ -80,12 +97,12 @@ def samples_with(masks) -> list[DataSample]:
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
-@pytest.mark.parametrize('variant', VARIANTS)
+@each('simmim', simmim_variants)
 def test_masks_of_the_pipeline_equal_official_simmim(golden, variant, dtype):
     case = golden('simmim')
-    if f'out/{variant}/loss' not in case.arrays:
-        pytest.skip('in the full case only')
-    model = build(case, dtype, f'weights_{variant}', **VARIANTS[variant])
+    shared_bias, absolute = case.config['variants'][variant]
+    positions = dict(use_abs_pos_emb=absolute, use_shared_rel_pos_bias=shared_bias)
+    model = build(case, dtype, f'weights_{variant}', **positions)
     images, samples = case['in/imgs'].to(dtype), samples_with(case['out/mask'])
     features, _ = check_step(model, case, variant, dtype, samples)
     with torch.no_grad():
@@ -95,7 +112,7 @@ def test_masks_of_the_pipeline_equal_official_simmim(golden, variant, dtype):
     if dtype == torch.float32:
         case.assert_close(features, f'out/{variant}/z')
         case.assert_close(unmasked, f'out/{variant}/z_unmasked')
-        if f'out/{variant}/x_rec' in case.arrays:
+        if f'out/{variant}/x_rec' in case:
             case.assert_close(model.neck(features), f'out/{variant}/x_rec')
 
 
@@ -121,17 +138,15 @@ def patches(images, side):
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
-@pytest.mark.parametrize('variant', ['amt_fixed_gamma', 'amt_released_gamma'])
+@each('amt_simmim', amt_variants)
 def test_masking_and_throwing_equal_official_amt(golden, variant, dtype):
     """The loss is that of the compacted images up to SimMIM's 1e-5 in the number of
     masked pixels, 1e-9 of it here."""
     case = golden('amt_simmim')
     model = build(case, dtype, **ABSOLUTE)
     guide(model, case)
-    if variant in RELEASED:
-        leave_out_gamma_1(model)
-    samples = [DataSample(), DataSample()]
-    frozen = 'gamma_1' if variant in RELEASED else None
+    frozen = leave_out_gamma_1(model, case, variant)
+    samples = [DataSample() for _ in case['in/imgs']]
     features, masks = check_step(model, case, variant, dtype, samples, frozen)
 
     flag = case['out/flag_amt']
@@ -141,40 +156,48 @@ def test_masking_and_throwing_equal_official_amt(golden, variant, dtype):
     if dtype == torch.float32:
         side = case.config['patch_size']
         rows = kept_rows(features, flag)
-        if f'out/{variant}/z' in case.arrays:
+        if f'out/{variant}/z' in case:
             case.assert_close(
                 rows,
                 f'out/{variant}/z',
                 lambda z: z.flatten(2).transpose(1, 2),
             )
-        if f'out/{variant}/pred_patches' in case.arrays:
+        if f'out/{variant}/pred_patches' in case:
             pred = kept_rows(patches(model.neck(features), side), flag)
             case.assert_close(pred, f'out/{variant}/pred_patches')
 
 
 @pytest.mark.parametrize('dtype', DTYPES)
-def test_random_epochs_equal_official_amt(golden, dtype):
-    case, variant = golden('amt_simmim'), 'random_released'
+@each('amt_simmim', random_variants)
+def test_random_epochs_equal_official_amt(golden, variant, dtype):
+    case = golden('amt_simmim')
     model = build(case, dtype, **ABSOLUTE)
-    leave_out_gamma_1(model)
+    frozen = leave_out_gamma_1(model, case, variant)
     samples = samples_with(case['out/flag_random'])
-    features, _ = check_step(model, case, variant, dtype, samples, 'gamma_1')
-    if dtype == torch.float32 and f'out/{variant}/z' in case.arrays:
+    features, _ = check_step(model, case, variant, dtype, samples, frozen)
+    if dtype == torch.float32 and f'out/{variant}/z' in case:
         case.assert_close(features, f'out/{variant}/z')
 
 
-def leave_out_gamma_1(model) -> None:
+def leave_out_gamma_1(model, case, variant) -> str | None:
+    """Differs from AMT: the released block leaves out gamma_1, as if it were 1.
+
+    Return the name of what gets no gradient then; a variant may have it repaired (G).
+    """
+    code, _ = case.config['variants'][variant]
+    if 'G' in code:
+        return None
     with torch.no_grad():
         for layer in model.backbone.layers:
             layer.gamma_1.fill_(1)
+    return 'gamma_1'
 
 
-@pytest.mark.parametrize('variant', ['amt_fixed_gamma', 'random_released'])
+@each('amt_simmim', attention_variants)
 def test_attention_of_whole_images_equals_official_amt(golden, variant):
     case = golden('amt_simmim')
     model = build(case, torch.float32, **ABSOLUTE)
-    if variant in RELEASED:
-        leave_out_gamma_1(model)
+    leave_out_gamma_1(model, case, variant)
     with torch.no_grad():
         attention = read_cls_attention(model.backbone, case['in/imgs'])
     case.assert_close(attention, f'out/{variant}/cls_row', lambda row: row[..., 1:])

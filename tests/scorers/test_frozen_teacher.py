@@ -2,7 +2,6 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
@@ -47,24 +46,26 @@ def data_root(tmp_path_factory):
     return write_images(tmp_path_factory.mktemp('images'))
 
 
-def test_golden_maps(golden_folder, tmp_path):
-    with np.load(golden_folder / 'gpa_map.npz', allow_pickle=False) as file:
-        arrays = {name: torch.from_numpy(file[name]) for name in file.files}
+def test_golden_maps(full_golden, tmp_path):
+    case = full_golden('gpa_map')
     path = tmp_path / 'teacher.pth'
-    official = {
-        name.removeprefix('weights/'): value
-        for name, value in arrays.items()
-        if name.startswith('weights/')
-    }
+    official = {name: case[key] for name, key in case.under('weights/').items()}
     torch.save({'model': official}, path)
-    arch = dict(embed_dims=48, num_layers=4, num_heads=3, feedforward_channels=192)
-    for block, head in ((0, 1), (2, 0), (2, 2), (3, 1)):
+    sizes = case.config
+    arch = dict(
+        embed_dims=sizes['t_dim'],
+        num_layers=sizes['t_depth'],
+        num_heads=sizes['t_heads'],
+        feedforward_channels=4 * sizes['t_dim'],
+    )
+    side, patch_size = sizes['img_size'], sizes['patch_size']
+    for block, head in sizes['pairs']:
         scorer = MODELS.build(
-            teacher_config(str(path), arch, 48, 8, block=block, head=head)
+            teacher_config(str(path), arch, side, patch_size, block=block, head=head)
         )
-        score = scorer.double()(arrays['in/imgs'].double(), [], (6, 6), 8)
-        expected = arrays[f'f64/b{block}h{head}/map']
-        torch.testing.assert_close(score, expected, rtol=1e-6, atol=1e-9)
+        images = case['in/imgs'].double()
+        score = scorer.double()(images, [], case.grid(), patch_size)
+        case.assert_close(score, f'f64/b{block}h{head}/map')
 
 
 @pytest.mark.parametrize('attention', ['received', 'received_paper', 'received_probs'])

@@ -60,7 +60,7 @@ def test_attention_of_whole_images_equals_official_amt(golden, cls, dtype):
     images = case['in/imgs'].to(dtype)
     attention = read_cls_attention(backbone.to(dtype), images)
     maps = {
-        mode: reduce_heads(attention, mode).unflatten(1, (14, 14))
+        mode: reduce_heads(attention, mode).unflatten(1, case.grid())
         for mode in ('mean', 'mean_minmax', 'minmax_mean')
     }
     case.assert_close(attention, 'out/cls_row', lambda row: row[:, :, 1:])
@@ -79,15 +79,22 @@ def test_attention_of_another_grid_and_head_count_equals_official(golden):
         MAEViT, sizes['embed_dim'], sizes['num_heads'], sizes['depth'],
         img_size=sizes['img_size'], patch_size=sizes['patch_size'],
     )  # fmt: skip
-    # the case's own map of names ends at its first model's two blocks
-    names = golden('amt_mae').meta['param_map']
+    # the case's own map of names is that of its first model, of another depth
+    names = {
+        old.replace('blocks.0.', f'blocks.{block}.'): new
+        and new.replace('backbone.layers.0.', f'backbone.layers.{block}.')
+        for old, new in case.meta['param_map'].items()
+        for block in range(sizes['depth'])
+    }
     load(backbone, case.state_dict('weights_small', names))
     attention = read_cls_attention(backbone, case['in/small_imgs'])
     case.assert_close(
         attention, 'out/small_attention', lambda matrix: matrix[:, :, 0, 1:]
     )
     case.assert_close(reduce_heads(attention, 'mean'), 'ref/small_head_mean')
-    released = reduce_heads(attention, 'minmax_mean').unflatten(1, (6, 6))
+    released = reduce_heads(attention, 'minmax_mean').unflatten(
+        1, case.grid(sizes=sizes)
+    )
     case.assert_close(released, 'ref/small_map')
 
 
