@@ -112,9 +112,9 @@ print({name: round(value.item(), 3) for name, value in losses.items()})
 # ## View, its score, who is masked
 
 # %%
-grid = model.policy_grid((112, 112))
-score = model.score(data['inputs'], data['data_samples'])
-sets = membership(model.decide(score, data['inputs']), grid)
+grid = model.guidance.policy_grid((112, 112))
+score = model.guidance.score(data['inputs'], data['data_samples'])
+sets = membership(model.guidance.decide(score, data['inputs']), grid)
 views = [view.permute(1, 2, 0).numpy()[..., ::-1] for view in batch['inputs']]  # RGB
 figure, axes = plt.subplots(3, len(views), figsize=(8, 6))
 for column, view in enumerate(views):

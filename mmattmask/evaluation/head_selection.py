@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mmattmask.masking.attention import full_precision
 from mmattmask.scorers.self_attention import (
     ATTENTIONS,
     Attention,
@@ -174,7 +175,7 @@ def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
         heads = blocks[len(maps)].attn.num_heads
         query, key, _ = output.unflatten(-1, (3, heads, -1)).unbind(2)
         read = BlockAttention(query.transpose(1, 2), key.transpose(1, 2))
-        with torch.autocast(output.device.type, enabled=False):
+        with full_precision(output):
             maps.append(attention_to_patches(read, prefix, attention))
 
     for number in range(len(blocks)):

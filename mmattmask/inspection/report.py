@@ -140,6 +140,8 @@ def cost_rows(plan: Plan, budget: Any) -> Rows:
         f'{found.flops / 1e9:.2f} G forward per view, {found.relative:.2f} of the '
         "stock host's random masks"
     )
+    if found.scorer_flops:
+        text += f'; {found.scorer_flops / 1e9:.2f} G of it for the score'
     return [*rows, ('FLOPs', text)]
 
 

@@ -2,20 +2,24 @@
 
 FLOPs of a block of N tokens: 2 N P + 4 N² D, where P counts the weights of its linear
 layers and D is the width of its queries. Norms, activations, biases and the loss are
-left out; so are teachers, auxiliary heads and the backward pass.
+left out; so are auxiliary heads and the backward pass. What a scorer runs on every view
+is counted by torch.
 """
 
 from dataclasses import dataclass
 
+import torch
 from mmpretrain.models import MAEViT
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedMAEDecoder, SimMIMViT
 from mmattmask.models.data_preprocessor import MaskRewriter
-from mmattmask.models.guidance import Guidance
+from mmattmask.models.guidance import Guidance, guidance_of
 from mmattmask.models.ibot import IBOT
+from mmattmask.scorers.self_attention import image_size_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Cost:
         encoder_tokens: Tokens in the encoder's blocks, CLS included.
         decoder_tokens: Tokens in the decoder's blocks; None without such a decoder.
         flops: A multiplication and an addition are two.
+        scorer_flops: Of them, what the scorer runs on every view.
         stock_flops: The same with the stock host's random masks.
     """
 
@@ -33,6 +38,7 @@ class Cost:
     decoder_tokens: int | None
     flops: int
     stock_flops: int
+    scorer_flops: int = 0
 
     @property
     def relative(self) -> float:
@@ -92,12 +98,33 @@ def cost(model: nn.Module, budget: PatchBudget | None) -> Cost | None:
         for tokens in (seen, stock_seen)
     )
     decoder = model.neck if isinstance(model.neck, GuidedMAEDecoder) else None
+    scored = scorer_flops(model)
+    now += scored
     if decoder is None:
-        return Cost(prefix + seen, None, now, stock)
+        return Cost(prefix + seen, None, now, stock, scored)
     decoded = prefix + budget.num_visible + budget.num_masked
     now += decoder_flops(decoder, prefix + seen, decoded)
     stock += decoder_flops(decoder, prefix + stock_seen, prefix + length)
-    return Cost(prefix + seen, decoded, now, stock)
+    return Cost(prefix + seen, decoded, now, stock, scored)
+
+
+def scorer_flops(model: nn.Module) -> int:
+    """Return the FLOPs of scoring one view, 0 where maps are looked up.
+
+    Args:
+        model: The algorithm, on the meta device; elsewhere the scorer is run.
+    """
+    guidance = guidance_of(model)
+    scorer = None if guidance is None else guidance.scorer
+    if scorer is None or scorer.cached or scorer.reads_geometry:
+        return 0
+    backbone = model.backbone
+    weight = backbone.patch_embed.projection.weight
+    size = image_size_of(backbone)
+    view = weight.new_empty(1, weight.shape[1], *size)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        scorer(view, None, guidance.policy_grid(size), guidance.cell_size)
+    return int(counter.get_total_flops())
 
 
 def computes_all_patches(model: nn.Module) -> bool:

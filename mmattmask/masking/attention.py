@@ -1,5 +1,6 @@
 """From queries and keys to how much each patch is attended."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -12,6 +13,13 @@ HEAD_REDUCTIONS: tuple[HeadReduction, ...] = ('mean_minmax', 'minmax_mean', 'mea
 def at_least_float32(x: Tensor) -> Tensor:
     """Return ``x`` in its own float type, or in float32 if that is narrower."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Return a context without autocast on the device of ``x``; 'meta' knows none."""
+    if x.is_meta:
+        return nullcontext()
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def cls_attention(

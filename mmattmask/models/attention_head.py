@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, relative_order_loss, z_score
-from mmattmask.masking.attention import at_least_float32
+from mmattmask.masking.attention import at_least_float32, full_precision
 from mmattmask.models.mae import Decoded, GuidedMAEDecoder
 from mmattmask.registry import MODELS
 from mmattmask.scorers.score_decoder import ScoreDecoder, zero_weighted
@@ -178,7 +178,7 @@ class AttentionHead(BaseModule):
         # standardised over the whole view, whatever the loss counts, as released
         target = score if self.variant.relative else z_score(score)
         compare = relative_order_loss if self.variant.relative else F.mse_loss
-        with torch.autocast(pred.device.type, enabled=False):
+        with full_precision(pred):
             return compare(pred.gather(1, ids), target.gather(1, ids))
 
 

@@ -3,7 +3,6 @@
 from itertools import pairwise
 from typing import Any
 
-import torch
 from mmcv.cnn import build_activation_layer
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from mmattmask.masking.attention import at_least_float32
+from mmattmask.masking.attention import at_least_float32, full_precision
 from mmattmask.registry import MODELS
 
 
@@ -109,7 +108,7 @@ class IBOTHead(BaseModule):
         Returns:
             (K,), at least float32.
         """
-        with torch.autocast(z.device.type, enabled=False):
+        with full_precision(z):
             mean = at_least_float32(z).mean(dim=(0, 1))
             return F.linear(mean, at_least_float32(self._patch_layer.weight))
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
+from mmattmask.masking.attention import full_precision
 from mmattmask.masking.view import CROP_MODES, CropMode
 from mmattmask.scorers.bank import AttentionBank, Storage
 from mmattmask.scorers.base import Scorer
@@ -100,7 +101,7 @@ class CachedMaps(Scorer):
         ids = np.array([idx for (idx,) in read_metainfo(data_samples, 'sample_idx')])
         crop_box, image_size, flip = view_geometry(data_samples, device)
         maps = torch.from_numpy(self.bank.maps(ids)).to(device, non_blocking=True)
-        with torch.autocast(device.type, enabled=False):
+        with full_precision(inputs):
             return view_score(
                 maps,
                 crop_box,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
 from mmattmask.masking import min_max
+from mmattmask.masking.attention import full_precision
 from mmattmask.masking.view import CropMode, resample
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Storage
@@ -150,7 +151,7 @@ class FrozenTeacher(CachedMaps):
         teacher = self.teacher
         read = read_block(teacher, self.block, lambda: teacher(images), stop=True)
         prefix = num_prefix_tokens_of(teacher)
-        with torch.autocast(images.device.type, enabled=False):
+        with full_precision(images):
             scores = attention_to_patches(read, prefix, self.attention)
             # Differs from GPA: a constant map becomes zeros, not NaN.
             if self.head is not None:

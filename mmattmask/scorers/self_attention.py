@@ -8,6 +8,7 @@ from mmpretrain.models.utils import BEiTAttention
 from torch import Tensor, nn
 
 from mmattmask.masking import cls_attention, received_attention
+from mmattmask.masking.attention import full_precision
 
 Attention = Literal['received', 'received_paper', 'received_probs', 'cls']
 ATTENTIONS: tuple[Attention, ...] = (
@@ -221,7 +222,7 @@ def read_cls_attention(
             return vit(images, None)
 
     read = read_block(vit, block, lambda: forward(images))
-    with torch.autocast(images.device.type, enabled=False):
+    with full_precision(images):
         return cls_attention(
             read.query, read.key, num_prefix_tokens_of(vit), bias=read.cls_bias
         )

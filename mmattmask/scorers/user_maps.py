@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mmattmask.geometry import view_geometry
 from mmattmask.masking import view_score
+from mmattmask.masking.attention import full_precision
 from mmattmask.registry import MODELS
 from mmattmask.scorers.base import Scorer
 from mmattmask.scorers.map_files import open_maps
@@ -98,7 +99,7 @@ class UserMaps(Scorer):
         for rows, maps in self._by_size(keys):
             index = torch.tensor(rows).to(device, non_blocking=True)
             places.append(index)
-            with torch.autocast(device.type, enabled=False):
+            with full_precision(inputs):
                 score = view_score(
                     torch.from_numpy(maps).to(device, non_blocking=True),
                     crop_box[index],

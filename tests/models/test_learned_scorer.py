@@ -1,0 +1,113 @@
+"""A scorer that learns: what reaches it, and where it is refused."""
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+from torch import nn
+
+from mmattmask.masking import PatchBudget
+from mmattmask.scorers import CachedMaps, Scorer
+
+AMT = dict(type='mmattmask.AMTMaskGenerator', mask_ratio=0.45, throw_ratio=0.40)
+
+
+@MODELS.register_module(force=True)
+class Sampler(Scorer):
+    """One linear layer on the host's patch embedding, trained on its errors."""
+
+    def bind(self, host):
+        object.__setattr__(self, 'embed', host.backbone.patch_embed)
+        self.weigh = nn.Linear(host.backbone.embed_dims, 1)
+        self.seen = []
+
+    def forward(self, inputs, data_samples, grid, cell_size):
+        return self.weigh(self.embed(inputs)[0]).squeeze(2).softmax(dim=1)
+
+    def loss(self, score, partition, error, progress, tokens):
+        self.seen.append((score, partition, error, progress, tokens))
+        surprise = (score.log() * error * partition.mask).sum() / partition.mask.sum()
+        return dict(loss_sampling=-1e-2 * surprise)
+
+
+@pytest.fixture
+def model(guided_mae):
+    return guided_mae(scorer=dict(type='Sampler'), mask_generator=AMT)
+
+
+def test_it_gets_scores_with_graph_and_errors_without(model):
+    images = torch.randn(3, 3, 48, 48)
+    losses = model(images, None, mode='loss')
+    assert set(losses) == {'loss', 'loss_sampling'}
+    ((score, partition, error, progress, tokens),) = model.guidance.scorer.seen
+    assert score.requires_grad
+    assert not error.requires_grad
+    assert partition.budget == PatchBudget(6, 16, 14)
+    assert tokens.shape[:2] == (3, 1 + 22)
+    assert progress == 0
+    # the host's loss is the mean of the errors of the masked patches
+    mean = error.gather(1, partition.ids_mask).mean()
+    torch.testing.assert_close(losses['loss'].detach(), mean)
+
+
+def test_one_backward_pass_trains_both(model):
+    losses = model(torch.randn(3, 3, 48, 48), None, mode='loss')
+    losses['loss'].backward(retain_graph=True)
+    assert model.guidance.scorer.weigh.weight.grad is None
+    losses['loss_sampling'].backward()
+    assert model.guidance.scorer.weigh.weight.grad.any()
+    names = dict(model.named_parameters())
+    assert 'guidance.scorer.weigh.weight' in names
+    assert len({id(value) for value in names.values()}) == len(names)
+    assert not any('scorer.embed' in name for name in model.state_dict())
+
+
+def test_it_learns_to_score_what_is_hard(model):
+    """Hard patches stay hard here: their score falls or rises as its loss says."""
+    images = torch.randn(8, 3, 48, 48)
+    images[:, :, :8] = 0  # the upper row is easy
+    optimizer = torch.optim.Adam(model.guidance.scorer.parameters(), lr=0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(images, None, mode='loss')['loss_sampling'].backward()
+        optimizer.step()
+    score = model.guidance.score(images, None)
+    assert score[:, 6:].mean() > 1.2 * score[:, :6].mean()
+
+
+def test_no_gradient_flows_from_scores_of_a_scorer_that_does_not_learn(guided_mae):
+    class Still(Sampler):
+        loss = Scorer.loss
+
+    model = guided_mae(scorer=Still(), mask_generator=AMT)
+    assert not model.guidance.score(torch.randn(1, 3, 48, 48), None).requires_grad
+    assert set(model(torch.randn(1, 3, 48, 48), None, mode='loss')) == {'loss'}
+
+
+def test_cached_maps_cannot_learn(guided_mae):
+    class Both(CachedMaps):
+        loss = Sampler.loss
+
+        def measure(self, model, images):
+            return images.new_zeros(len(images), 36)
+
+    with pytest.raises(ValueError, match=r'Both learns from the error.*cached=True'):
+        guided_mae(scorer=Both(), mask_generator=AMT)
+
+
+@pytest.mark.parametrize('cell_size', [16, 24])
+def test_policies_decide_on_cells(guided_mae, cell_size):
+    generator = dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.5)
+    model = guided_mae(mask_generator=generator, cell_size=cell_size)
+    images = torch.randn(4, 3, 48, 48)
+    score, partition = model.guidance.guide(images, None)
+    side = cell_size // 8
+    mask = partition.mask.view(4, 6 // side, side, 6 // side, side)
+    assert (mask.amax((2, 4)) == mask.amin((2, 4))).all()
+    assert score is None
+    model(images, None, mode='loss')['loss'].backward()
+
+
+@pytest.mark.parametrize('cell_size', [12, 4, -8])
+def test_cells_that_do_not_fit_are_refused(guided_mae, cell_size):
+    with pytest.raises(ValueError, match=rf'cell_size \({cell_size} px\).*\(8 px\)'):
+        guided_mae(cell_size=cell_size)
