@@ -15,11 +15,11 @@ model = dict(
     scorer=dict(type='mmattmask.CachedAttention'),
     mask_generator=dict(type='mmattmask.AMTMaskGenerator'),
 )
-# stock MFF's crops, not by torchvision: these can record where a view lies
+# stock MFF's crops are torchvision's: these can record where a view lies
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='ResizeEdge', scale=224, backend='pillow'),
-    dict(type='RandomCrop', crop_size=224, padding=4, padding_mode='reflect'),
+    dict(type='mmattmask.RandomCrop', crop_size=224, padding=4, padding_mode='reflect'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
