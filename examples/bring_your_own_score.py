@@ -73,13 +73,9 @@ batch = default_collate([load(path) for path in paths])
 # %%
 config = dict(
     type='mmattmask.GuidedMAE',
-    backbone=dict(
-        type='mmattmask.GuidedMAEViT', arch='deit-tiny', img_size=112, patch_size=8
-    ),
+    backbone=dict(type='MAEViT', arch='deit-tiny', img_size=112, patch_size=8),
     neck=dict(
-        type='mmattmask.GuidedMAEDecoder',
-        patch_size=8,
-        embed_dim=192,
+        type='MAEPretrainDecoder',
         decoder_embed_dim=96,
         decoder_depth=2,
         decoder_num_heads=3,
@@ -87,7 +83,6 @@ config = dict(
     head=dict(
         type='MAEPretrainHead',
         norm_pix=True,
-        patch_size=8,
         loss=dict(type='PixelReconstructionLoss', criterion='L2'),
     ),
     scorer=dict(type='mmattmask.UserMaps', path=str(folder)),
@@ -112,9 +107,10 @@ print({name: round(value.item(), 3) for name, value in losses.items()})
 # ## View, its score, who is masked
 
 # %%
-grid = model.guidance.policy_grid((112, 112))
-score = model.guidance.score(data['inputs'], data['data_samples'])
-sets = membership(model.guidance.decide(score, data['inputs']), grid)
+guidance = model.guidance
+grid = guidance.policy_grid((112, 112))
+score = guidance.score(data['inputs'], data['data_samples'])
+sets = membership(guidance.decide(score, data['inputs']), grid)
 views = [view.permute(1, 2, 0).numpy()[..., ::-1] for view in batch['inputs']]  # RGB
 figure, axes = plt.subplots(3, len(views), figsize=(8, 6))
 for column, view in enumerate(views):

@@ -1,7 +1,6 @@
 """Parse and build shipped configs without memory, data, weights or a runner."""
 
 import ast
-import re
 from functools import cache, partial
 from pathlib import Path
 from unittest.mock import patch
@@ -14,6 +13,8 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.models.utils.clip_generator_helper import CLIP
 from PIL import Image
+
+from mmattmask.datasets.recording import record_transforms
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(
@@ -58,13 +59,20 @@ def stock_name(name):
             if other.startswith(f'{path.parent}/{word}_') and '_debug' not in other
         ]
         return stock_name(full)
-    source = (ROOT / path).read_text()
-    base = re.search(r'^_base_ = (.+)$', source, re.MULTILINE).group(1)
-    base = ast.literal_eval(base)
+    base, *_ = bases_of(name)  # others are parts, such as a teacher
     if base.startswith('mmpretrain::'):
         return base.removeprefix('mmpretrain::')
     base = (ROOT / path.parent / base).resolve()
     return stock_name(str(base.relative_to(ROOT)))
+
+
+def bases_of(name):
+    """Return what a config names as its bases."""
+    for node in ast.parse((ROOT / name).read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == '_base_':
+            bases = ast.literal_eval(node.value)
+            return [bases] if isinstance(bases, str) else bases
+    return []
 
 
 @cache
@@ -111,12 +119,16 @@ def build_model(cfg):
 
 
 def build_pipeline(cfg):
-    """Build the training pipeline without its dataset's files."""
+    """Build the training pipeline without its dataset's files, as hooks leave it."""
     dataset = cfg.train_dataloader.dataset
     while 'dataset' in dataset:  # a wrapper, which would read them
         dataset = dataset['dataset']
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        return DATASETS.build({**dataset, 'lazy_init': True}).pipeline
+        pipeline = DATASETS.build({**dataset, 'lazy_init': True}).pipeline
+    hooks = [hook['type'] for hook in cfg.get('custom_hooks', [])]
+    if 'mmattmask.AttentionRefreshHook' in hooks:
+        record_transforms(pipeline.transforms)
+    return pipeline
 
 
 def load_batch(cfg, paths):

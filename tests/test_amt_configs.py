@@ -89,22 +89,12 @@ def test_only_the_guided_parts_differ_from_stock(size):
     ours, stock = without_scope(ours.to_dict()), without_scope(stock.to_dict())
     assert {key for key in ours if ours[key] != stock.get(key)} == {
         'model',
-        'train_pipeline',
-        'train_dataloader',
         'custom_hooks',
     }
-    for part in ('backbone', 'neck'):
-        assert ours['model'][part].pop('type').startswith('mmattmask.')
-        stock['model'][part].pop('type')
     for key in ('type', 'scorer', 'mask_generator'):
         ours['model'].pop(key)
     stock['model'].pop('type')
     assert ours['model'] == stock['model']
-    for view, other in zip(
-        ours['train_pipeline'], stock['train_pipeline'], strict=True
-    ):
-        assert view.pop('type').split('.')[-1] == other.pop('type')
-        assert view == other
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 import ast
 import dataclasses
+import io
 import math
 import re
+import statistics
+import tokenize
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +54,11 @@ LEARNING_RATES = {
 # These take views of several sizes, of which the first has the backbone's: the picture
 # of a tokenizer, small crops.
 SEVERAL_SIZES = ('BEiT', 'CAE', 'IBOT')
+# tokens that are not code
+SILENT = {
+    *(tokenize.COMMENT, tokenize.NEWLINE, tokenize.NL),
+    *(tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER),
+}
 
 
 def images_per_step(name):
@@ -77,6 +85,30 @@ def test_says_what_it_is_and_how_to_run_it(name):
     command = re.sub(r'\n +CONFIG\+=', '', docstring)
     assert name in command or 'make ' in command
     assert len(source.splitlines()) < 60 or name not in LISTED
+
+
+def lines_of_code(source):
+    """Return the numbers of the lines that are code: no docstring, no comments."""
+    docstring, *_ = ast.parse(source).body
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    lines = set()
+    for token in tokens:
+        if token.type not in SILENT and token.start[0] > docstring.end_lineno:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return lines
+
+
+def test_configs_are_short_and_edit_no_list_by_index():
+    lengths = []
+    for path in sorted((ROOT / 'configs').rglob('*.py')):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Subscript):
+                place = ast.unparse(node.slice)
+                assert not re.fullmatch(r'[-\d:]+', place), f'{path}: [{place}]'
+        if str(path.relative_to(ROOT)) in CONFIGS:
+            lengths.append(len(lines_of_code(path.read_text())))
+    assert statistics.median(lengths) <= 15
 
 
 @pytest.mark.parametrize('name', PRETRAINING)
@@ -290,5 +322,6 @@ def test_debug_config_trains_two_steps(name, tmp_path):
     assert losses[0] != losses[1]
     assert (work_dir / 'epoch_2.pth').is_file()
     banks = [bank.name for bank in (work_dir / 'attention_bank').glob('*.bank')]
-    begins = [hook.begin for hook in load(name).custom_hooks if 'begin' in hook]
+    hooks = load(name).get('custom_hooks', [])
+    begins = [hook.begin for hook in hooks if 'begin' in hook]
     assert banks == [f'epoch_{begin}.bank' for begin in begins]

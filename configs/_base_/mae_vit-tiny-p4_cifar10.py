@@ -13,7 +13,6 @@ data_preprocessor = dict(
 model = dict(
     type='mmattmask.GuidedMAE',
     backbone=dict(
-        type='mmattmask.GuidedMAEViT',
         arch=dict(
             _delete_=True,
             embed_dims=96,
@@ -25,7 +24,6 @@ model = dict(
         patch_size=4,
     ),
     neck=dict(
-        type='mmattmask.GuidedMAEDecoder',
         patch_size=4,
         embed_dim=96,
         decoder_embed_dim=48,
@@ -41,7 +39,6 @@ train_dataloader = dict(
     batch_size=64,
     num_workers=0,
     persistent_workers=False,
-    collate_fn=dict(_delete_=True, type='default_collate'),
     dataset=dict(
         _delete_=True,
         **images,
@@ -49,14 +46,14 @@ train_dataloader = dict(
         indices=10_000,
         pipeline=[
             dict(
-                type='mmattmask.RandomResizedCrop',
+                type='RandomResizedCrop',
                 scale=32,
                 crop_ratio_range=(0.2, 1.0),
                 backend='pillow',
                 interpolation='bicubic',
             ),
             dict(type='RandomFlip', prob=0.5),
-            dict(type='mmattmask.PackInputs'),
+            dict(type='PackInputs'),
         ],
     ),
 )

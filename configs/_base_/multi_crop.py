@@ -6,12 +6,7 @@ To change numbers take the parts anew, such as AttMask's six small views:
     train_pipeline = [_base_.load, multi_crop, _base_.pack]
     train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-or its other scales:
-
-    large = {**_base_.global_crop, 'crop_ratio_range': (0.32, 1.0)}
-    small = {**_base_.local_crop, 'crop_ratio_range': (0.05, 0.32)}
-    views = [[large, *_base_.look_1], [large, *_base_.look_2], [small, *_base_.look_3]]
-    multi_crop = {**_base_.multi_crop, 'transforms': views}
+or, in place of `multi_crop`, `wide_multi_crop` with the scales of iBOT's ViT-B.
 
 Source: bytedance/ibot main_ibot.py, README's ViT-S/16.
 """
@@ -59,13 +54,18 @@ multi_crop = dict(
         [local_crop, *look_3],
     ],
 )
+# iBOT's scales for ViT-B
+large = {**global_crop, 'crop_ratio_range': (0.32, 1.0)}
+small = {**local_crop, 'crop_ratio_range': (0.05, 0.32)}
+wide_multi_crop = {
+    **multi_crop,
+    'transforms': [[large, *look_1], [large, *look_2], [small, *look_3]],
+}
 pack = dict(type='mmattmask.PackInputs')
 train_pipeline = [load, multi_crop, pack]
 train_dataloader = dict(
     batch_size=64,
     num_workers=10,
     drop_last=True,
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
     dataset=dict(pipeline=train_pipeline),
 )

@@ -28,7 +28,7 @@ model = dict(
 )
 load = dict(type='LoadImageFromFile')
 crop = dict(
-    type='mmattmask.RandomResizedCrop',
+    type='RandomResizedCrop',
     scale=224,
     crop_ratio_range=(0.67, 1.0),
     backend='pillow',
@@ -42,12 +42,8 @@ mask = dict(  # the masks while there is no score
     model_patch_size=16,
     mask_ratio=0.6,
 )
-pack = dict(type='mmattmask.PackInputs')
-train_dataloader = dict(
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
-    dataset=dict(pipeline=[load, crop, flip, mask, pack]),
-)
+pack = dict(type='PackInputs')
+train_dataloader = dict(dataset=dict(pipeline=[load, crop, flip, mask, pack]))
 optim_wrapper = dict(
     optimizer=dict(lr=1e-4 * 2048 / 512),
     paramwise_cfg=dict(

@@ -11,28 +11,12 @@ Metric:   no published number; not run by us.
 _base_ = './amt_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
 
 model = dict(backbone=dict(img_size=448))
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='mmattmask.RandomResizedCrop',
-        scale=448,
-        crop_ratio_range=(0.2, 1.0),
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmattmask.PackInputs'),
-]
+load, crop, flip, pack = _base_.train_pipeline
+train_pipeline = [load, {**crop, 'scale': 448}, flip, pack]
 train_dataloader = dict(batch_size=256, dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(accumulative_counts=2)
 # --auto-scale-lr counts images per step, before accumulation
 auto_scale_lr = dict(base_batch_size=2048)
-custom_hooks = [
-    dict(
-        type='mmattmask.AttentionRefreshHook',
-        begin=40,
-        interval=40,
-        # 14 x 14 maps are enough to guide and four times cheaper than 28 x 28
-        input_size=224,
-    )
-]
+# 14 x 14 maps are enough to guide and four times cheaper than 28 x 28
+refresh = dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)
+custom_hooks = [dict(**refresh, input_size=224)]

@@ -12,13 +12,5 @@ _base_ = './amt_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
 
 # the stock 400-epoch schedule with a cosine that ends at 200
 train_cfg = dict(max_epochs=200)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-4, end=40, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=160,
-        begin=40,
-        end=200,
-        convert_to_iter_based=True,
-    ),
-]
+warmup, cosine = _base_.param_scheduler
+param_scheduler = [warmup, {**cosine, 'T_max': 160, 'end': 200}]

@@ -12,28 +12,9 @@ _base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
 
 model = dict(
     type='mmattmask.GuidedMAE',
-    backbone=dict(type='mmattmask.GuidedMAEViT'),
-    neck=dict(type='mmattmask.GuidedMAEDecoder'),
     scorer=dict(type='mmattmask.CachedAttention'),
     mask_generator=dict(
         type='mmattmask.AMTMaskGenerator', mask_ratio=0.45, throw_ratio=0.40
     ),
-)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='mmattmask.RandomResizedCrop',
-        scale=224,
-        crop_ratio_range=(0.2, 1.0),
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmattmask.PackInputs'),
-]
-train_dataloader = dict(
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
-    dataset=dict(pipeline=train_pipeline),
 )
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]

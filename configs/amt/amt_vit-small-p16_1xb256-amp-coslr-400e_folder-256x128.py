@@ -12,21 +12,8 @@ Metric:   depends on your images; not run by us.
 _base_ = './amt_vit-small-p16_1xb256-amp-coslr-400e_folder.py'
 
 # sizes are (height, width)
-model = dict(
-    backbone=dict(img_size=(256, 128)), head=dict(type='mmattmask.GuidedMAEHead')
-)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='mmattmask.RandomResizedCrop',
-        scale=(256, 128),
-        crop_ratio_range=(0.2, 1.0),
-        # width / height: half the usual 3/4 to 4/3, so that nothing is squashed
-        aspect_ratio_range=(3 / 8, 2 / 3),
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmattmask.PackInputs'),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(backbone=dict(img_size=(256, 128)))
+load, crop, flip, pack = _base_.train_pipeline
+# width / height: half the usual 3/4 to 4/3, so that nothing is squashed
+crop = {**crop, 'scale': (256, 128), 'aspect_ratio_range': (3 / 8, 2 / 3)}
+train_dataloader = dict(dataset=dict(pipeline=[load, crop, flip, pack]))

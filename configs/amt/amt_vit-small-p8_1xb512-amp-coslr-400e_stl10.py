@@ -18,23 +18,9 @@ model = dict(
     neck=dict(patch_size=8),
     head=dict(patch_size=8),
 )
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='mmattmask.RandomResizedCrop',
-        scale=96,
-        crop_ratio_range=(0.2, 1.0),
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmattmask.PackInputs'),
-]
-train_dataloader = dict(
-    batch_size=512,
-    dataset=dict(
-        data_root='data/stl10', data_prefix='unlabeled', pipeline=train_pipeline
-    ),
-)
+load, crop, flip, pack = _base_.train_pipeline
+train_pipeline = [load, {**crop, 'scale': 96}, flip, pack]
+images = dict(data_root='data/stl10', data_prefix='unlabeled')
+train_dataloader = dict(batch_size=512, dataset=dict(**images, pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1.5e-4 * 512 / 256))
 auto_scale_lr = dict(base_batch_size=512)

@@ -13,23 +13,7 @@ Metric:   no published number (the paper only transfers to it); not run by us.
 _base_ = './amt_vit-small-p8_1xb512-amp-coslr-400e_stl10.py'
 
 model = dict(backbone=dict(img_size=64))
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='mmattmask.RandomResizedCrop',
-        scale=64,
-        crop_ratio_range=(0.2, 1.0),
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmattmask.PackInputs'),
-]
-train_dataloader = dict(
-    dataset=dict(
-        data_root='data/tiny-imagenet-200',
-        data_prefix='train',
-        with_label=True,
-        pipeline=train_pipeline,
-    )
-)
+load, crop, flip, pack = _base_.train_pipeline
+train_pipeline = [load, {**crop, 'scale': 64}, flip, pack]
+images = dict(data_root='data/tiny-imagenet-200', data_prefix='train', with_label=True)
+train_dataloader = dict(dataset=dict(**images, pipeline=train_pipeline))

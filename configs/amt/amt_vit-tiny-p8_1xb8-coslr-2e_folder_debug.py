@@ -12,31 +12,13 @@ Hours:    none; about a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = './amt_vit-small-p8_1xb512-amp-coslr-400e_tinyimagenet.py'
+_base_ = '../_base_/mae_vit-tiny-p8_folder_debug.py'
 
 model = dict(
-    backbone=dict(arch='deit-tiny'),
-    neck=dict(
-        embed_dim=192, decoder_embed_dim=96, decoder_depth=2, decoder_num_heads=3
+    type='mmattmask.GuidedMAE',
+    scorer=dict(type='mmattmask.CachedAttention'),
+    mask_generator=dict(
+        type='mmattmask.AMTMaskGenerator', mask_ratio=0.45, throw_ratio=0.40
     ),
 )
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    persistent_workers=False,
-    dataset=dict(data_root='data/folder', data_prefix='', with_label=False),
-)
-optim_wrapper = dict(
-    _delete_=True,
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1.5e-4 * 8 / 256, betas=(0.9, 0.95)),
-)
-auto_scale_lr = dict(base_batch_size=8)
-train_cfg = dict(max_epochs=2)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-4, end=1, convert_to_iter_based=True),
-    dict(type='CosineAnnealingLR', T_max=1, begin=1, end=2, convert_to_iter_based=True),
-]
-default_hooks = dict(logger=dict(interval=1))
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=1, interval=1)]
-resume = False

@@ -15,9 +15,5 @@ _base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
 
 model = dict(
     type='mmattmask.GuidedMAE',
-    backbone=dict(type='mmattmask.GuidedMAEViT'),
-    neck=dict(type='mmattmask.GuidedMAEDecoder'),
     mask_generator=dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.75),
 )
-# without _delete_, mmengine hands the base's scope to default_collate
-train_dataloader = dict(collate_fn=dict(_delete_=True, type='default_collate'))

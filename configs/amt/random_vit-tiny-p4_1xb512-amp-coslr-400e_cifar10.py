@@ -10,12 +10,9 @@ Hours:    under 1 on an A100, estimated from FLOPs (README.md), if the loader ke
 Metric:   no published number; not run by us.
 """
 
-_base_ = './amt_vit-tiny-p4_1xb512-amp-coslr-400e_cifar10.py'
+_base_ = '../_base_/mae_vit-tiny-p4_1xb512-amp-coslr-400e_cifar10.py'
 
 model = dict(
-    scorer=None,
-    mask_generator=dict(
-        _delete_=True, type='mmattmask.RandomMaskGenerator', mask_ratio=0.75
-    ),
+    type='mmattmask.GuidedMAE',
+    mask_generator=dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.75),
 )
-custom_hooks = []

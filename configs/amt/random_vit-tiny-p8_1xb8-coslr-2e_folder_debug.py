@@ -9,12 +9,9 @@ Hours:    none; about a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = './amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = '../_base_/mae_vit-tiny-p8_folder_debug.py'
 
 model = dict(
-    scorer=None,
-    mask_generator=dict(
-        _delete_=True, type='mmattmask.RandomMaskGenerator', mask_ratio=0.75
-    ),
+    type='mmattmask.GuidedMAE',
+    mask_generator=dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.75),
 )
-custom_hooks = []

@@ -11,18 +11,10 @@ Hours:    none; about a minute for 100 images, start included.
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = '../gpa/gpa-cached_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = './gpa_convmae-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='mmattmask.ConvMAEViT',
-        arch=dict(
-            embed_dims=(48, 96, 192), depths=(1, 1, 4), num_heads=3, strides=(2, 2, 2)
-        ),
-        img_size=64,
-    ),
-    scorer=dict(block=11, head=None, attention='cls'),
+    scorer=dict(block=11, head=None, attention='cls', cached=True),
     mask_generator=dict(
         _delete_=True,
         type='mmattmask.AMTMaskGenerator',
@@ -30,3 +22,4 @@ model = dict(
         throw_ratio=0.40,
     ),
 )
+custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=0, interval=None)]

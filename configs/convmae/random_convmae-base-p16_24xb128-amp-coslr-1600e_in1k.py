@@ -9,29 +9,13 @@ Hours:    19, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   ImageNet-1k top-1, linear 70.9, fine-tuned 85.0 (the authors'; not run by us).
 """
 
-_base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
+_base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-1600e_in1k.py'
 
 model = dict(
     type='mmattmask.GuidedMAE',
     backbone=dict(_delete_=True, type='mmattmask.ConvMAEViT'),
-    neck=dict(type='mmattmask.GuidedMAEDecoder'),
     mask_generator=dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.75),
 )
-train_dataloader = dict(
-    batch_size=128,
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
-)
+train_dataloader = dict(batch_size=128)
 optim_wrapper = dict(optimizer=dict(lr=1.5e-4 * 3072 / 256))
 auto_scale_lr = dict(base_batch_size=3072)
-train_cfg = dict(max_epochs=1600)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-4, end=40, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=1560,
-        begin=40,
-        end=1600,
-        convert_to_iter_based=True,
-    ),
-]

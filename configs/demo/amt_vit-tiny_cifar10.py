@@ -18,32 +18,17 @@ data_preprocessor = dict(
 )
 
 data_root = 'work_dirs/demo/cifar10'
-train_pipeline = [
-    dict(
-        type='mmattmask.RandomResizedCrop',
-        scale=32,
-        crop_ratio_range=(0.4, 1.0),
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmattmask.PackInputs'),
-]
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='CIFAR10',
-        data_root=data_root,
-        split='train',
-        pipeline=train_pipeline,
-    )
-)
+images = dict(type='CIFAR10', data_root=data_root)
+load, crop, flip, pack = _base_.train_pipeline
+train_pipeline = [{**crop, 'scale': 32}, flip, pack]
+dataset = dict(_delete_=True, **images, split='train', pipeline=train_pipeline)
+train_dataloader = dict(dataset=dataset)
 custom_hooks = [
     dict(type='mmattmask.AttentionRefreshHook', begin=24, interval=8),
     dict(
         type='mmattmask.KNNHook',
-        memory=dict(type='CIFAR10', data_root=data_root, split='train', indices=5000),
-        query=dict(type='CIFAR10', data_root=data_root, split='test', indices=1000),
+        memory=dict(**images, split='train', indices=5000),
+        query=dict(**images, split='test', indices=1000),
         interval=12,
     ),
     dict(type='mmattmask.MaskStripHook', num_images=8),

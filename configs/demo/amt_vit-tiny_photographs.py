@@ -11,7 +11,6 @@ _base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
 model = dict(
     type='mmattmask.GuidedMAE',
     backbone=dict(
-        type='mmattmask.GuidedMAEViT',
         arch=dict(
             _delete_=True,
             embed_dims=128,
@@ -23,7 +22,6 @@ model = dict(
         patch_size=8,
     ),
     neck=dict(
-        type='mmattmask.GuidedMAEDecoder',
         patch_size=8,
         embed_dim=128,
         decoder_embed_dim=64,
@@ -39,22 +37,12 @@ model = dict(
 )
 
 data_root = 'work_dirs/demo/photographs'
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='mmattmask.RandomResizedCrop',
-        scale=64,
-        crop_ratio_range=(0.4, 1.0),
-        backend='pillow',
-        interpolation='bicubic',
-    ),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmattmask.PackInputs'),
-]
+load, crop, flip, pack = _base_.train_pipeline
+crop = {**crop, 'scale': 64, 'crop_ratio_range': (0.4, 1.0)}
+train_pipeline = [load, crop, flip, pack]
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,
-    collate_fn=dict(_delete_=True, type='default_collate'),
     dataset=dict(
         _delete_=True,
         type='CustomDataset',

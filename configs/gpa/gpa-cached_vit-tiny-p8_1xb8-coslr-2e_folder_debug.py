@@ -11,23 +11,7 @@ Hours:    none; about a minute for 100 images, start included.
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = '../amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = './gpa_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 
-model = dict(
-    scorer=dict(
-        _delete_=True,
-        type='mmattmask.FrozenTeacher',
-        backbone=dict(
-            type='VisionTransformer',
-            arch='deit-tiny',
-            img_size=64,
-            patch_size=8,
-            init_cfg=dict(type='TruncNormal', layer='Linear', std=0.1),
-        ),
-        block=9,
-        head=2,
-        cached=True,
-    ),
-    mask_generator=dict(_delete_=True, type='mmattmask.SoftToHardMaskGenerator'),
-)
+model = dict(scorer=dict(cached=True))
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=0, interval=None)]

@@ -11,20 +11,14 @@ Hours:    8, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   ImageNet-1k fine-tuned top-1 82.73 (the paper's; not run by us).
 """
 
-_base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
+_base_ = [
+    'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py',
+    '../_base_/gpa_teacher.py',
+]
 
 model = dict(
     type='mmattmask.GuidedMAE',
-    backbone=dict(type='mmattmask.GuidedMAEViT'),
-    neck=dict(type='mmattmask.GuidedMAEDecoder'),
-    scorer=dict(
-        type='mmattmask.FrozenTeacher',
-        backbone=dict(type='VisionTransformer', arch='b', patch_size=16),
-        checkpoint='checkpoints/mae_pretrain_vit_base.pth',
-        block=9,
-        head=11,
-        attention='received_paper',
-    ),
+    scorer=_base_.teacher,
     mask_generator=dict(
         type='mmattmask.SoftToHardMaskGenerator',
         mask_ratio=0.75,
@@ -33,16 +27,9 @@ model = dict(
         exclusive=True,
     ),
 )
-# without _delete_, mmengine hands the base's scope to default_collate
-train_dataloader = dict(collate_fn=dict(_delete_=True, type='default_collate'))
 train_cfg = dict(max_epochs=200)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, end=20, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=180,
-        begin=20,
-        end=200,
-        convert_to_iter_based=True,
-    ),
+    # ends with the run, whatever its length
+    dict(type='CosineAnnealingLR', begin=20, convert_to_iter_based=True),
 ]

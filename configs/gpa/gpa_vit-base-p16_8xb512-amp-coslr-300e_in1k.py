@@ -11,13 +11,3 @@ Metric:   ImageNet-1k fine-tuned top-1 83.4, with the attention decoder (the pap
 _base_ = './gpa_vit-base-p16_8xb512-amp-coslr-200e_in1k.py'
 
 train_cfg = dict(max_epochs=300)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-4, end=20, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=280,
-        begin=20,
-        end=300,
-        convert_to_iter_based=True,
-    ),
-]

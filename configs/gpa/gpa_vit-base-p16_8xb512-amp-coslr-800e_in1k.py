@@ -11,13 +11,3 @@ Metric:   ADE20K UperNet 48.9 mIoU, with the attention decoder (the paper's).
 _base_ = './gpa_vit-base-p16_8xb512-amp-coslr-200e_in1k.py'
 
 train_cfg = dict(max_epochs=800)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-4, end=20, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=780,
-        begin=20,
-        end=800,
-        convert_to_iter_based=True,
-    ),
-]

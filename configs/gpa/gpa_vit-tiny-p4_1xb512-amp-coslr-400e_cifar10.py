@@ -11,11 +11,11 @@ Hours:    under 1 on an A100, estimated from FLOPs (README.md), if the loader ke
 Metric:   no published number; not run by us.
 """
 
-_base_ = '../amt/random_vit-tiny-p4_1xb512-amp-coslr-400e_cifar10.py'
+_base_ = '../_base_/mae_vit-tiny-p4_1xb512-amp-coslr-400e_cifar10.py'
 
 model = dict(
+    type='mmattmask.GuidedMAE',
     scorer=dict(
-        _delete_=True,
         type='mmattmask.FrozenTeacher',
         backbone=dict(
             type='VisionTransformer', arch='deit-tiny', img_size=32, patch_size=4
@@ -25,5 +25,5 @@ model = dict(
         block=9,
         head=2,
     ),
-    mask_generator=dict(_delete_=True, type='mmattmask.SoftToHardMaskGenerator'),
+    mask_generator=dict(type='mmattmask.SoftToHardMaskGenerator'),
 )

@@ -11,21 +11,13 @@ Hours:    none; about a minute for 100 images, start included.
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = '../amt/random_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = [
+    '../_base_/mae_vit-tiny-p8_folder_debug.py',
+    '../_base_/gpa_teacher_debug.py',
+]
 
 model = dict(
-    scorer=dict(
-        _delete_=True,
-        type='mmattmask.FrozenTeacher',
-        backbone=dict(
-            type='VisionTransformer',
-            arch='deit-tiny',
-            img_size=64,
-            patch_size=8,
-            init_cfg=dict(type='TruncNormal', layer='Linear', std=0.1),
-        ),
-        block=9,
-        head=2,
-    ),
-    mask_generator=dict(_delete_=True, type='mmattmask.SoftToHardMaskGenerator'),
+    type='mmattmask.GuidedMAE',
+    scorer=_base_.teacher,
+    mask_generator=dict(type='mmattmask.SoftToHardMaskGenerator'),
 )

@@ -21,12 +21,4 @@ data_preprocessor = dict(
     ),
     mask_patch_size=16,
 )
-load, jitter, flip, crop, mask, pack = _base_.train_pipeline
-crop = {**crop, 'type': 'mmattmask.RandomResizedCropAndInterpolationWithTwoPic'}
-pack = dict(type='mmattmask.PackInputs')
-train_dataloader = dict(
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
-    dataset=dict(pipeline=[load, jitter, flip, crop, mask, pack]),
-)
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]

@@ -12,23 +12,17 @@ Hours:    not measured.
 Metric:   none published (Table 10 has a CAE-S, 50 epochs: k-NN 37.4, with GPA 38.5).
 """
 
-_base_ = 'mmpretrain::cae/cae_beit-base-p16_8xb256-amp-coslr-300e_in1k.py'
+_base_ = [
+    'mmpretrain::cae/cae_beit-base-p16_8xb256-amp-coslr-300e_in1k.py',
+    '../_base_/gpa_teacher.py',
+]
 
 data_preprocessor = dict(
     type='mmattmask.GuidedTwoNormDataPreprocessor',
-    scorer=dict(
-        type='mmattmask.FrozenTeacher',
-        backbone=dict(type='VisionTransformer', arch='b', patch_size=16),
-        checkpoint='checkpoints/mae_pretrain_vit_base.pth',
-        block=9,
-        head=11,
-        attention='received_paper',
-    ),
+    scorer=_base_.teacher,
     mask_generator=dict(
         type='mmattmask.SoftToHardMaskGenerator', mask_ratio=75 / 196, exclusive=True
     ),
     mask_patch_size=16,
     num_masked=75,
 )
-# without _delete_, mmengine hands the base's scope to default_collate
-train_dataloader = dict(collate_fn=dict(_delete_=True, type='default_collate'))

@@ -11,25 +11,13 @@ Hours:    none; less than a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = './beit-attmask_beit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = ['../_base_/beit-tiny-p8_folder_debug.py', '../_base_/gpa_teacher_debug.py']
 
 data_preprocessor = dict(
-    scorer=dict(
-        _delete_=True,
-        type='mmattmask.FrozenTeacher',
-        backbone=dict(
-            type='VisionTransformer',
-            arch='deit-tiny',
-            img_size=64,
-            patch_size=8,
-            init_cfg=dict(type='TruncNormal', layer='Linear', std=0.1),
-        ),
-        block=9,
-        head=2,
-    ),
-    mask_generator=dict(
-        _delete_=True, type='mmattmask.SoftToHardMaskGenerator', mask_ratio=24 / 64
-    ),
+    type='mmattmask.GuidedTwoNormDataPreprocessor',
+    scorer=_base_.teacher,
+    mask_generator=dict(type='mmattmask.SoftToHardMaskGenerator', mask_ratio=24 / 64),
+    mask_patch_size=8,
     num_masked=24,
 )
 model = dict(
@@ -49,4 +37,3 @@ model = dict(
     ),
     head=dict(_delete_=True, type='CAEHead', loss=dict(type='CAELoss', lambd=2)),
 )
-custom_hooks = []

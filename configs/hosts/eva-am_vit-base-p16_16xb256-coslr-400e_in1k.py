@@ -15,19 +15,9 @@ _base_ = 'mmpretrain::eva/eva-mae-style_vit-base-p16_16xb256-coslr-400e_in1k.py'
 
 model = dict(
     type='mmattmask.GuidedEVA',
-    backbone=dict(type='mmattmask.GuidedMAEViT'),
-    neck=dict(type='mmattmask.GuidedMAEDecoder'),
     scorer=dict(type='mmattmask.CachedAttention'),
     mask_generator=dict(
         type='mmattmask.AMTMaskGenerator', mask_ratio=0.75, throw_ratio=0.0
     ),
-)
-load, crop, flip, pack = _base_.train_pipeline
-crop = {**crop, 'type': 'mmattmask.RandomResizedCrop'}
-pack = dict(type='mmattmask.PackInputs')
-train_dataloader = dict(
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
-    dataset=dict(pipeline=[load, crop, flip, pack]),
 )
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]

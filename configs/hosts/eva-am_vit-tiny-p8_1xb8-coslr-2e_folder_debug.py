@@ -12,7 +12,7 @@ Hours:    none; less than a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = '../amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = '../_base_/mae_vit-tiny-p8_folder_debug.py'
 
 model = dict(
     type='mmattmask.GuidedEVA',
@@ -31,5 +31,9 @@ model = dict(
         out_type='raw',
         frozen_stages=2,
     ),
-    mask_generator=dict(mask_ratio=0.75, throw_ratio=0.0),
+    scorer=dict(type='mmattmask.CachedAttention'),
+    mask_generator=dict(
+        type='mmattmask.AMTMaskGenerator', mask_ratio=0.75, throw_ratio=0.0
+    ),
 )
+custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=1, interval=1)]

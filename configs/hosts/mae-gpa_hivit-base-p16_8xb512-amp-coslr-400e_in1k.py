@@ -11,21 +11,13 @@ Hours:    not measured.
 Metric:   none published.
 """
 
-_base_ = 'mmpretrain::mae/mae_hivit-base-p16_8xb512-amp-coslr-400e_in1k.py'
+_base_ = [
+    'mmpretrain::mae/mae_hivit-base-p16_8xb512-amp-coslr-400e_in1k.py',
+    '../_base_/gpa_teacher.py',
+]
 
 model = dict(
     type='mmattmask.GuidedMAE',
-    backbone=dict(type='mmattmask.GuidedMAEHiViT'),
-    neck=dict(type='mmattmask.GuidedMAEDecoder'),
-    scorer=dict(
-        type='mmattmask.FrozenTeacher',
-        backbone=dict(type='VisionTransformer', arch='b', patch_size=16),
-        checkpoint='checkpoints/mae_pretrain_vit_base.pth',
-        block=9,
-        head=11,
-        attention='received_paper',
-    ),
+    scorer=_base_.teacher,
     mask_generator=dict(type='mmattmask.SoftToHardMaskGenerator', exclusive=True),
 )
-# without _delete_, mmengine hands the base's scope to default_collate
-train_dataloader = dict(collate_fn=dict(_delete_=True, type='default_collate'))

@@ -16,7 +16,7 @@ _base_ = '../gpa/gpa_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 model = dict(
     backbone=dict(
         _delete_=True,
-        type='mmattmask.GuidedMAEHiViT',
+        type='MAEHiViT',
         arch=dict(embed_dims=192, depths=[1, 1, 4], num_heads=3),
         img_size=64,
         patch_size=16,

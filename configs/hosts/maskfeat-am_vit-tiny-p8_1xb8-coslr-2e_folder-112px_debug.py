@@ -11,7 +11,7 @@ Hours:    none; less than a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = '../amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = '../_base_/folder_debug.py'
 
 data_preprocessor = dict(
     type='mmattmask.GuidedDataPreprocessor',
@@ -22,7 +22,6 @@ data_preprocessor = dict(
     mask_patch_size=8,
 )
 model = dict(
-    _delete_=True,
     type='MaskFeat',
     backbone=dict(
         type='MaskFeatViT',
@@ -36,10 +35,11 @@ model = dict(
     ),
     target_generator=dict(type='HOGGenerator', nbins=9, pool=8, gaussian_window=16),
 )
-load, crop, flip, pack = _base_.train_pipeline
-crop = {**crop, 'scale': 112, 'crop_ratio_range': (0.5, 1.0)}
+crop = {**_base_.crop, 'scale': 112, 'crop_ratio_range': (0.5, 1.0)}
 mask = dict(
     type='BEiTMaskGenerator', input_size=14, num_masking_patches=78, min_num_patches=15
 )
-train_dataloader = dict(dataset=dict(pipeline=[load, crop, flip, mask, pack]))
+train_pipeline = [_base_.load, crop, _base_.flip, mask, _base_.pack]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1.6e-3 * 8 / 2048, betas=(0.9, 0.999)))
+custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=1, interval=1)]

@@ -12,22 +12,16 @@ _base_ = 'mmpretrain::mff/mff_vit-base-p16_8xb512-amp-coslr-300e_in1k.py'
 
 model = dict(
     type='mmattmask.GuidedMFF',
-    backbone=dict(type='mmattmask.GuidedMFFViT'),
-    neck=dict(type='mmattmask.GuidedMAEDecoder'),
     scorer=dict(type='mmattmask.CachedAttention'),
     mask_generator=dict(type='mmattmask.AMTMaskGenerator'),
 )
-# stock MFF's crops, by transforms that record where a view lies
+# stock MFF's crops are torchvision's: these can record where a view lies
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='ResizeEdge', scale=224, backend='pillow'),
     dict(type='mmattmask.RandomCrop', crop_size=224, padding=4, padding_mode='reflect'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='mmattmask.PackInputs'),
+    dict(type='PackInputs'),
 ]
-train_dataloader = dict(
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
-    dataset=dict(pipeline=train_pipeline),
-)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]

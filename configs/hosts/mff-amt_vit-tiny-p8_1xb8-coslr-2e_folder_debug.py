@@ -13,5 +13,5 @@ _base_ = '../amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 
 model = dict(
     type='mmattmask.GuidedMFF',
-    backbone=dict(type='mmattmask.GuidedMFFViT', out_indices=[0, 2, 4, 6, 8, 11]),
+    backbone=dict(type='MFFViT', out_indices=[0, 2, 4, 6, 8, 11]),
 )

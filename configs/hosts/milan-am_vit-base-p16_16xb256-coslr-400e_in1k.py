@@ -16,20 +16,11 @@ _base_ = 'mmpretrain::milan/milan_vit-base-p16_16xb256-amp-coslr-400e_in1k.py'
 
 model = dict(
     type='mmattmask.GuidedMILAN',
-    backbone=dict(type='mmattmask.GuidedMILANViT'),
     neck=dict(embed_dim=768),
     scorer=dict(type='mmattmask.CachedAttention'),
     mask_generator=dict(
         type='mmattmask.AMTMaskGenerator', mask_ratio=0.75, throw_ratio=0.0
     ),
-)
-load, crop, flip, pack = _base_.train_pipeline
-crop = {**crop, 'type': 'mmattmask.RandomResizedCrop'}
-pack = dict(type='mmattmask.PackInputs')
-train_dataloader = dict(
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
-    dataset=dict(pipeline=[load, crop, flip, pack]),
 )
 auto_scale_lr = dict(base_batch_size=4096)  # stock says 2048, its rate is for 4096
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]

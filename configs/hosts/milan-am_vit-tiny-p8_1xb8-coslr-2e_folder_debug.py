@@ -16,6 +16,6 @@ _base_ = './eva-am_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 
 model = dict(
     type='mmattmask.GuidedMILAN',
-    backbone=dict(type='mmattmask.GuidedMILANViT'),
+    backbone=dict(type='MILANViT'),
     neck=dict(type='MILANPretrainDecoder', num_patches=64),
 )

@@ -9,12 +9,12 @@ Hours:    none; about a minute for 100 images, start included.
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = '../amt/random_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = '../_base_/mae_vit-tiny-p8_folder_debug.py'
 
 model = dict(
-    scorer=dict(_delete_=True, type='mmattmask.PredictedLoss'),
+    type='mmattmask.GuidedMAE',
+    scorer=dict(type='mmattmask.PredictedLoss'),
     mask_generator=dict(
-        _delete_=True,
         type='mmattmask.SoftToHardMaskGenerator',
         soft=(0, 0),
         hard=(0, 0.5),

@@ -11,17 +11,13 @@ Hours:    not measured.
 Metric:   k-NN 48.4, iBOT 47.3 (GPA's Table 10; see README.md; not run by us).
 """
 
-_base_ = './ibot_vit-base-p16_16xb64-amp-coslr-400e_in1k.py'
+_base_ = [
+    './ibot_vit-base-p16_16xb64-amp-coslr-400e_in1k.py',
+    '../_base_/gpa_teacher.py',
+]
 
 model = dict(
-    scorer=dict(
-        type='mmattmask.FrozenTeacher',
-        backbone=dict(type='VisionTransformer', arch='b', patch_size=16),
-        checkpoint='checkpoints/mae_pretrain_vit_base.pth',
-        block=9,
-        head=11,
-        attention='received_paper',
-    ),
+    scorer=_base_.teacher,
     mask_generator=dict(
         _delete_=True,
         type='mmattmask.SoftToHardMaskGenerator',

@@ -13,15 +13,8 @@ Metric:   ImageNet-1k k-NN 77.1, linear 79.5 (the authors'; not run by us).
 
 _base_ = './ibot_vit-small-p16_16xb64-amp-coslr-800e_in1k.py'
 
-model = dict(
-    backbone=dict(arch='base'),
-    head=dict(norm_last_layer=True),
-)
-large = {**_base_.global_crop, 'crop_ratio_range': (0.32, 1.0)}
-small = {**_base_.local_crop, 'crop_ratio_range': (0.05, 0.32)}
-views = [[large, *_base_.look_1], [large, *_base_.look_2], [small, *_base_.look_3]]
-multi_crop = {**_base_.multi_crop, 'transforms': views}
-train_pipeline = [_base_.load, multi_crop, _base_.pack]
+model = dict(backbone=dict(arch='base'), head=dict(norm_last_layer=True))
+train_pipeline = [_base_.load, _base_.wide_multi_crop, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 train_cfg = dict(max_epochs=400)
 optim_wrapper = dict(

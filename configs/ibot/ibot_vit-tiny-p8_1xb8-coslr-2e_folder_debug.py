@@ -11,40 +11,4 @@ Hours:    none; about a minute for 100 images, start included.
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = './ibot_vit-small-p8_1xb256-amp-coslr-400e_stl10.py'
-
-model = dict(
-    backbone=dict(arch='deit-tiny', img_size=64),
-    head=dict(out_channels=256, hid_channels=192, bottleneck_channels=64),
-)
-large = {**_base_.large, 'scale': 64}
-small = {**_base_.small, 'scale': 32}
-views = [[large, *_base_.color], [small, *_base_.color]]
-multi_crop = {**_base_.multi_crop, 'num_views': [2, 4], 'transforms': views}
-train_pipeline = [_base_.load, multi_crop, _base_.pack]
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=0,
-    persistent_workers=False,
-    dataset=dict(data_root='data/folder', data_prefix='', pipeline=train_pipeline),
-)
-optim_wrapper = dict(
-    _delete_=True,
-    type='mmattmask.PerTensorClipOptimWrapper',
-    constructor='mmattmask.DecayGroupsOptimWrapperConstructor',
-    clip_grad=dict(max_norm=3.0),
-    optimizer=dict(type='AdamW', lr=5e-4 * 8 / 256, weight_decay=0.04),
-)
-auto_scale_lr = dict(base_batch_size=8)
-train_cfg = dict(max_epochs=2)
-warmup, cosine, weight_decay = _base_.param_scheduler
-# no warm-up: stock cosines cannot go on from one of a single iteration
-param_scheduler = [{**cosine, 'begin': 0}, weight_decay]
-custom_hooks = [
-    _base_.hooks.teacher,
-    {**_base_.hooks.temperature, 'warmup_epochs': 2},
-    _base_.hooks.last_layer,
-    _base_.hooks.finite,
-]
-default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
-resume = False
+_base_ = '../_base_/ibot_vit-tiny-p8_folder_debug.py'

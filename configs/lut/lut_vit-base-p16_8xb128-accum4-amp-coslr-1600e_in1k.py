@@ -18,8 +18,6 @@ _base_ = [
 
 model = dict(
     type='mmattmask.LUT',
-    backbone=dict(type='mmattmask.GuidedMAEViT'),
-    neck=dict(type='mmattmask.GuidedMAEDecoder'),
     mask_generator=dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.75),
 )
 crop = [
@@ -27,20 +25,16 @@ crop = [
     dict(type='mmattmask.RandomCrop', crop_size=224, padding=4, padding_mode='reflect'),
     dict(type='RandomFlip', prob=0.5),
 ]
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='mmattmask.MultiView',
-        num_views=[1, 1],
-        transforms=[crop, [*crop, *_base_.color]],
-    ),
-    dict(type='mmattmask.PackInputs'),
-]
+multi_view = dict(
+    type='mmattmask.MultiView',
+    num_views=[1, 1],
+    transforms=[crop, [*crop, *_base_.color]],
+)
+pack = dict(type='mmattmask.PackInputs')
+train_pipeline = [dict(type='LoadImageFromFile'), multi_view, pack]
 train_dataloader = dict(
     batch_size=128,
     drop_last=True,  # batch norm cannot do with one image
-    # without _delete_, mmengine hands the base's scope to default_collate
-    collate_fn=dict(_delete_=True, type='default_collate'),
     dataset=dict(pipeline=train_pipeline),
 )
 optim_wrapper = dict(

@@ -11,29 +11,12 @@ Hours:    7, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   ImageNet-1k fine-tuned top-1 80.7 (the paper's; not run by us).
 """
 
-_base_ = '../_base_/simmim_vit-base-p16.py'
+_base_ = './simmim-random_vit-base-p16_8xb256-amp-coslr-200e_in1k.py'
 
 model = dict(
-    backbone=dict(use_abs_pos_emb=True, use_shared_rel_pos_bias=False),
     scorer=dict(type='mmattmask.CachedAttention'),
     mask_generator=dict(
-        _delete_=True,
-        type='mmattmask.AMTMaskGenerator',
-        mask_ratio=0.44,
-        throw_ratio=0.26,
-        rounding='up',
+        type='mmattmask.AMTMaskGenerator', mask_ratio=0.44, throw_ratio=0.26
     ),
 )
-train_cfg = dict(max_epochs=200)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=5e-3, end=10, convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=190,
-        eta_min=5e-6 * 2048 / 512,
-        begin=10,
-        end=200,
-        convert_to_iter_based=True,
-    ),
-]
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]

@@ -11,10 +11,9 @@ Hours:    none; less than a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = '../amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = '../_base_/folder_debug.py'
 
 model = dict(
-    _delete_=True,
     type='mmattmask.GuidedSimMIM',
     backbone=dict(
         type='mmattmask.SimMIMViT',
@@ -39,3 +38,4 @@ model = dict(
     cell_size=16,
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-4 * 8 / 512))
+custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=1, interval=1)]

@@ -11,23 +11,17 @@ Hours:    4, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   none published.
 """
 
-_base_ = 'mmpretrain::simmim/simmim_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py'
+_base_ = [
+    'mmpretrain::simmim/simmim_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py',
+    '../_base_/gpa_teacher.py',
+]
 
 data_preprocessor = dict(
     type='mmattmask.GuidedDataPreprocessor',
-    scorer=dict(
-        type='mmattmask.FrozenTeacher',
-        backbone=dict(type='VisionTransformer', arch='b', patch_size=16),
-        checkpoint='checkpoints/mae_pretrain_vit_base.pth',
-        block=9,
-        head=11,
-        attention='received_paper',
-    ),
+    scorer=_base_.teacher,
     mask_generator=dict(
         type='mmattmask.SoftToHardMaskGenerator', mask_ratio=0.6, exclusive=True
     ),
     mask_patch_size=32,
     model_patch_size=4,
 )
-# without _delete_, mmengine hands the base's scope to default_collate
-train_dataloader = dict(collate_fn=dict(_delete_=True, type='default_collate'))

@@ -11,19 +11,17 @@ Hours:    none; less than a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.
 """
 
-_base_ = '../gpa/gpa_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+_base_ = ['../_base_/folder_debug.py', '../_base_/gpa_teacher_debug.py']
 
-scorer = _base_.model.scorer
-teacher = {**scorer.backbone, 'img_size': 128, 'patch_size': 16}
+backbone = {**_base_.teacher.backbone, 'img_size': 128, 'patch_size': 16}
 data_preprocessor = dict(
     type='mmattmask.GuidedDataPreprocessor',
-    scorer={**scorer, 'backbone': teacher},
+    scorer={**_base_.teacher, 'backbone': backbone},
     mask_generator=dict(type='mmattmask.SoftToHardMaskGenerator', mask_ratio=0.6),
     mask_patch_size=32,
     model_patch_size=4,
 )
 model = dict(
-    _delete_=True,
     type='SimMIM',
     backbone=dict(
         type='SimMIMSwinTransformer',
@@ -38,8 +36,8 @@ model = dict(
         loss=dict(type='PixelReconstructionLoss', criterion='L1', channel=3),
     ),
 )
-load, crop, flip, pack = _base_.train_pipeline
-crop = {**crop, 'scale': 128}
+crop = {**_base_.crop, 'scale': 128}
 mask = dict(type='SimMIMMaskGenerator', input_size=128)
-train_dataloader = dict(dataset=dict(pipeline=[load, crop, flip, mask, pack]))
+train_pipeline = [_base_.load, crop, _base_.flip, mask, _base_.pack]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=2e-4 * 8 / 512))

@@ -13,14 +13,9 @@ Metric:   ImageNet-1k fine-tuned top-1 83.8 (the authors'; not run by us).
 _base_ = '../_base_/simmim_vit-base-p16.py'
 
 train_cfg = dict(max_epochs=800)
+# the milestone is counted from `begin`: at epoch 700
+steps = dict(type='MultiStepLR', milestones=[690], begin=10, end=800)
 param_scheduler = [
     dict(type='LinearLR', start_factor=5e-3, end=10, convert_to_iter_based=True),
-    dict(
-        type='MultiStepLR',
-        # counted from `begin`: at epoch 700
-        milestones=[690],
-        begin=10,
-        end=800,
-        convert_to_iter_based=True,
-    ),
+    dict(**steps, convert_to_iter_based=True),
 ]

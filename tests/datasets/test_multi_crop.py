@@ -266,7 +266,7 @@ def test_fragments_use_their_views_on_their_dataset(name, dataset):
     assert loader.dataset.type == dataset
     assert loader.dataset.pipeline == cfg.train_pipeline
     assert cfg.multi_crop in cfg.train_pipeline
-    assert loader.collate_fn == dict(type='default_collate')
+    assert loader.collate_fn.type == 'default_collate'
     # the colours are made for the channels that the dataset loads
     files = dataset != 'CIFAR10'
     converts = [t.get('to_rgb', False) for t in _flat(cfg) if t.type == 'NumpyToPIL']

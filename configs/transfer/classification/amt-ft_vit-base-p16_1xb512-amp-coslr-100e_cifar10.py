@@ -13,19 +13,20 @@ Metric:   top-1 96.5 of MAE and 97.5 of AMT 45/40, 400 epochs (the paper's; not 
     us).
 """
 
-_base_ = ['./amt-ft_vit-base-p16_8xb128-amp-coslr-100e_in1k.py', './_base_/cifar10.py']
+_base_ = './amt-ft_vit-base-p16_8xb128-amp-coslr-100e_in1k.py'
 
-data_preprocessor = dict(num_classes=_base_.num_classes)
-model = dict(head=dict(num_classes=_base_.num_classes))
-train_pipeline = [*_base_.decode, *_base_.train_pipeline[1:]]
-test_pipeline = [*_base_.decode, *_base_.test_pipeline[1:]]
-train_dataloader = dict(
-    batch_size=512,
-    dataset=dict(_delete_=True, **_base_.train_data, pipeline=train_pipeline),
-)
+data_preprocessor = dict(num_classes=10)
+model = dict(head=dict(num_classes=10))
+# arrays come as RGB, image files as BGR
+decode = dict(type='PILToNumpy', to_bgr=True)
+load, *rest = _base_.train_pipeline
+train_pipeline = [decode, *rest]
+load, *rest = _base_.test_pipeline
+test_pipeline = [decode, *rest]
+images = dict(type='CIFAR10', data_root='data/cifar10')
+train_dataloader = dict(batch_size=512, dataset=dict(**images, pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=512,
-    dataset=dict(_delete_=True, **_base_.test_data, pipeline=test_pipeline),
+    batch_size=512, dataset=dict(**images, split='test', pipeline=test_pipeline)
 )
 test_dataloader = val_dataloader
 optim_wrapper = dict(optimizer=dict(lr=5e-4 * 512 / 256))

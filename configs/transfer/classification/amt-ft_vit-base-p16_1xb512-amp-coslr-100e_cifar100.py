@@ -13,20 +13,11 @@ Metric:   top-1 87.4 of MAE and 87.8 of AMT 45/40, 400 epochs (the paper's; not 
     us).
 """
 
-_base_ = ['./amt-ft_vit-base-p16_8xb128-amp-coslr-100e_in1k.py', './_base_/cifar100.py']
+_base_ = './amt-ft_vit-base-p16_1xb512-amp-coslr-100e_cifar10.py'
 
-data_preprocessor = dict(num_classes=_base_.num_classes)
-model = dict(head=dict(num_classes=_base_.num_classes))
-train_pipeline = [*_base_.decode, *_base_.train_pipeline[1:]]
-test_pipeline = [*_base_.decode, *_base_.test_pipeline[1:]]
-train_dataloader = dict(
-    batch_size=512,
-    dataset=dict(_delete_=True, **_base_.train_data, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=512,
-    dataset=dict(_delete_=True, **_base_.test_data, pipeline=test_pipeline),
-)
+data_preprocessor = dict(num_classes=100)
+model = dict(head=dict(num_classes=100))
+images = dict(type='CIFAR100', data_root='data/cifar100')
+train_dataloader = dict(dataset=images)
+val_dataloader = dict(dataset=images)
 test_dataloader = val_dataloader
-optim_wrapper = dict(optimizer=dict(lr=5e-4 * 512 / 256))
-auto_scale_lr = dict(base_batch_size=512)

@@ -13,23 +13,13 @@ Metric:   top-1 74.0 of SimMIM, 75.8 of AMT 44/26, 200 epochs (the paper's; not 
     us).
 """
 
-_base_ = [
-    './amt-simmim-ft_vit-base-p16_8xb256-amp-coslr-100e_in1k.py',
-    './_base_/tiny_imagenet.py',
-]
+_base_ = './amt-simmim-ft_vit-base-p16_8xb256-amp-coslr-100e_in1k.py'
 
-data_preprocessor = dict(num_classes=_base_.num_classes)
-model = dict(head=dict(num_classes=_base_.num_classes))
-train_pipeline = [*_base_.decode, *_base_.train_pipeline[1:]]
-test_pipeline = [*_base_.decode, *_base_.test_pipeline[1:]]
-train_dataloader = dict(
-    batch_size=512,
-    dataset=dict(_delete_=True, **_base_.train_data, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=512,
-    dataset=dict(_delete_=True, **_base_.test_data, pipeline=test_pipeline),
-)
+data_preprocessor = dict(num_classes=200)
+model = dict(head=dict(num_classes=200))
+images = dict(type='mmattmask.TinyImageNet', data_root='data/tiny-imagenet-200')
+train_dataloader = dict(batch_size=512, dataset=images)
+val_dataloader = dict(batch_size=512, dataset=images)
 test_dataloader = val_dataloader
 optim_wrapper = dict(optimizer=dict(lr=1.25e-3 * 512 / 512))
 warmup, cosine = _base_.param_scheduler

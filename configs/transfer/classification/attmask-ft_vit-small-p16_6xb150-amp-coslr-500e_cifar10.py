@@ -13,44 +13,16 @@ Metric:   top-1 98.0 of iBOT and 98.2 of AttMask-High, 100 epochs on 20 % of Ima
     (AttMask's; not run by us).
 """
 
-_base_ = ['./amt-ft_vit-base-p16_8xb128-amp-coslr-100e_in1k.py', './_base_/cifar10.py']
+_base_ = './ibot-ft_vit-base-p16_8xb96-amp-coslr-1000e_cifar10.py'
 
-data_preprocessor = dict(num_classes=_base_.num_classes)
-model = dict(
-    backbone=dict(arch='deit-small'),
-    head=dict(
-        num_classes=_base_.num_classes,
-        in_channels=384,
-        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, _delete_=True),
-    ),
-)
-train_pipeline = [*_base_.decode, *_base_.train_pipeline[1:]]
-test_pipeline = [*_base_.decode, *_base_.test_pipeline[1:]]
-train_dataloader = dict(
-    batch_size=150,
-    drop_last=True,
-    sampler=dict(type='RepeatAugSampler'),
-    dataset=dict(_delete_=True, **_base_.train_data, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=150,
-    dataset=dict(_delete_=True, **_base_.test_data, pipeline=test_pipeline),
-)
+model = dict(backbone=dict(arch='deit-small'), head=dict(in_channels=384))
+train_dataloader = dict(batch_size=150)
+val_dataloader = dict(batch_size=150)
 test_dataloader = val_dataloader
-optim_wrapper = dict(
-    optimizer=dict(lr=7.5e-6 * 900 / 512), paramwise_cfg=dict(layer_decay_rate=1.0)
-)
+lr = 7.5e-6 * 900 / 512
+optim_wrapper = dict(optimizer=dict(lr=lr))
 train_cfg = dict(max_epochs=500)
 warmup, cosine = _base_.param_scheduler
-param_scheduler = [
-    {**warmup, 'start_factor': 1e-6 / (7.5e-6 * 900 / 512)},
-    dict(
-        type='CosineAnnealingLR',
-        T_max=495,
-        eta_min=1e-5,
-        begin=5,
-        end=500,
-        convert_to_iter_based=True,
-    ),
-]
+warmup = {**warmup, 'start_factor': 1e-6 / lr}
+param_scheduler = [warmup, {**cosine, 'T_max': 495, 'end': 500}]
 auto_scale_lr = dict(base_batch_size=900)

@@ -17,6 +17,7 @@ _base_ = './attmask-ft_vit-small-p16_6xb150-amp-coslr-500e_cifar10.py'
 
 data_preprocessor = dict(num_classes=100)
 model = dict(head=dict(num_classes=100))
-train_dataloader = dict(dataset=dict(type='CIFAR100', data_root='data/cifar100'))
-val_dataloader = dict(dataset=dict(type='CIFAR100', data_root='data/cifar100'))
+images = dict(type='CIFAR100', data_root='data/cifar100')
+train_dataloader = dict(dataset=images)
+val_dataloader = dict(dataset=images)
 test_dataloader = val_dataloader

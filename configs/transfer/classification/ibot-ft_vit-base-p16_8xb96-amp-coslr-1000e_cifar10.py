@@ -12,42 +12,24 @@ Hours:    not measured.
 Metric:   not in the sources that we have; not run by us.
 """
 
-_base_ = ['./amt-ft_vit-base-p16_8xb128-amp-coslr-100e_in1k.py', './_base_/cifar10.py']
+_base_ = './amt-ft_vit-base-p16_1xb512-amp-coslr-100e_cifar10.py'
 
-data_preprocessor = dict(num_classes=_base_.num_classes)
 model = dict(
     head=dict(
-        num_classes=_base_.num_classes,
-        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, _delete_=True),
+        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, _delete_=True)
     )
 )
-train_pipeline = [*_base_.decode, *_base_.train_pipeline[1:]]
-test_pipeline = [*_base_.decode, *_base_.test_pipeline[1:]]
-train_dataloader = dict(
-    batch_size=96,
-    drop_last=True,
-    sampler=dict(type='RepeatAugSampler'),
-    dataset=dict(_delete_=True, **_base_.train_data, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=96,
-    dataset=dict(_delete_=True, **_base_.test_data, pipeline=test_pipeline),
-)
+sampler = dict(type='RepeatAugSampler')
+train_dataloader = dict(batch_size=96, drop_last=True, sampler=sampler)
+val_dataloader = dict(batch_size=96)
 test_dataloader = val_dataloader
-optim_wrapper = dict(
-    optimizer=dict(lr=7.5e-6 * 768 / 512), paramwise_cfg=dict(layer_decay_rate=1.0)
-)
+lr = 7.5e-6 * 768 / 512
+optim_wrapper = dict(optimizer=dict(lr=lr), paramwise_cfg=dict(layer_decay_rate=1.0))
 train_cfg = dict(max_epochs=1000)
 warmup, cosine = _base_.param_scheduler
+lowest = dict(eta_min=1e-5, eta_min_ratio=None)  # the same in all layers
 param_scheduler = [
-    {**warmup, 'start_factor': 1e-6 / (7.5e-6 * 768 / 512)},
-    dict(
-        type='CosineAnnealingLR',
-        T_max=995,
-        eta_min=1e-5,
-        begin=5,
-        end=1000,
-        convert_to_iter_based=True,
-    ),
+    {**warmup, 'start_factor': 1e-6 / lr},
+    {**cosine, **lowest, 'T_max': 995, 'end': 1000},
 ]
 auto_scale_lr = dict(base_batch_size=768)

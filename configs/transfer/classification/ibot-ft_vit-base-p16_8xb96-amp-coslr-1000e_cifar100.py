@@ -16,6 +16,7 @@ _base_ = './ibot-ft_vit-base-p16_8xb96-amp-coslr-1000e_cifar10.py'
 
 data_preprocessor = dict(num_classes=100)
 model = dict(head=dict(num_classes=100))
-train_dataloader = dict(dataset=dict(type='CIFAR100', data_root='data/cifar100'))
-val_dataloader = dict(dataset=dict(type='CIFAR100', data_root='data/cifar100'))
+images = dict(type='CIFAR100', data_root='data/cifar100')
+train_dataloader = dict(dataset=images)
+val_dataloader = dict(dataset=images)
 test_dataloader = val_dataloader

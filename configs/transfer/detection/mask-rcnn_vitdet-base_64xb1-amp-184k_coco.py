@@ -15,15 +15,6 @@ _base_ = './_base_/mask-rcnn_vitdet-base_coco.py'
 train_dataloader = dict(batch_size=1)
 max_iters = 184375
 train_cfg = dict(max_iters=max_iters, val_interval=30000)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=250),
-    dict(
-        type='MultiStepLR',
-        begin=0,
-        end=max_iters,
-        by_epoch=False,
-        milestones=[163889, 177546],
-        gamma=0.1,
-    ),
-]
+warmup, steps = _base_.param_scheduler
+param_scheduler = [warmup, {**steps, 'end': max_iters, 'milestones': [163889, 177546]}]
 auto_scale_lr = dict(base_batch_size=64)

@@ -22,16 +22,8 @@ train_dataloader = dict(
 train_cfg = dict(
     _delete_=True, type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=250),
-    dict(
-        type='MultiStepLR',
-        begin=0,
-        end=max_epochs,
-        by_epoch=True,
-        milestones=[8, 11],
-        gamma=0.1,
-    ),
-]
+warmup, steps = _base_.param_scheduler
+steps = {**steps, 'by_epoch': True, 'end': max_epochs, 'milestones': [8, 11]}
+param_scheduler = [warmup, steps]
 default_hooks = dict(checkpoint=dict(by_epoch=True, interval=1))
 log_processor = dict(by_epoch=True)

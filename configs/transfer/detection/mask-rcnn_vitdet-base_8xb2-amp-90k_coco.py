@@ -17,14 +17,5 @@ _base_ = './_base_/mask-rcnn_vitdet-base_coco.py'
 
 max_iters = 90000
 train_cfg = dict(max_iters=max_iters, val_interval=10000)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=250),
-    dict(
-        type='MultiStepLR',
-        begin=0,
-        end=max_iters,
-        by_epoch=False,
-        milestones=[80000, 86667],
-        gamma=0.1,
-    ),
-]
+warmup, steps = _base_.param_scheduler
+param_scheduler = [warmup, {**steps, 'end': max_iters, 'milestones': [80000, 86667]}]

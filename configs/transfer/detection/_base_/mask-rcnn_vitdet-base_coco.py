@@ -34,12 +34,11 @@ model = dict(
 
 # Large-scale jitter. Masks stay polygons: bitmaps of 2048 x 2048 px are slow.
 image_size = (1024, 1024)
-load = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False),
-]
+load = dict(type='LoadImageFromFile')
+objects = dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False)
 train_pipeline = [
-    *load,
+    load,
+    objects,
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True
@@ -56,9 +55,9 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    load[0],
+    load,
     dict(type='Resize', scale=image_size, keep_ratio=True),
-    load[1],
+    objects,
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
@@ -91,4 +90,9 @@ optim_wrapper = dict(
         },
     ),
 )
+# both steps are a config's own
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=250),
+    dict(type='MultiStepLR', begin=0, by_epoch=False, gamma=0.1),
+]
 custom_hooks = [dict(type='mmattmask.Fp16CompressionHook')]

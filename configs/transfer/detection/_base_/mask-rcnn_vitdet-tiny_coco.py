@@ -2,8 +2,9 @@
 # the ViT-Tiny/8 debug configs of pre-training.
 _base_ = './mask-rcnn_vitdet-base_coco.py'
 
-strides = [2, 4, 8, 16, 32]
-extractor = dict(out_channels=32, featmap_strides=strides[:4], finest_scale=28)
+levels = [2, 4, 8, 16]  # whose features a box may have
+strides = [*levels, 32]
+extractor = dict(out_channels=32, featmap_strides=levels, finest_scale=28)
 small = dict(in_channels=32, conv_out_channels=32)
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
@@ -34,12 +35,11 @@ model = dict(
 )
 
 image_size = (128, 128)
-load = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False),
-]
+load = dict(type='LoadImageFromFile')
+objects = dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=False)
 train_pipeline = [
-    *load,
+    load,
+    objects,
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomResize', scale=image_size, ratio_range=(0.1, 2.0), keep_ratio=True
@@ -55,9 +55,9 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    load[0],
+    load,
     dict(type='Resize', scale=image_size, keep_ratio=True),
-    load[1],
+    objects,
     dict(
         type='PackDetInputs',
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),

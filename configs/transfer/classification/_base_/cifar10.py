@@ -1,7 +1,0 @@
-"""CIFAR-10 for pipelines that were written for image files."""
-
-num_classes = 10
-# arrays come as RGB, image files as BGR
-decode = [dict(type='PILToNumpy', to_bgr=True)]
-train_data = dict(type='CIFAR10', data_root='data/cifar10', split='train')
-test_data = dict(type='CIFAR10', data_root='data/cifar10', split='test')
