@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from mmengine.config import Config
@@ -105,6 +106,7 @@ def start_cpu_processes(cfg: Config) -> None:
 
 def build_runner(cfg: Config) -> Runner:
     """Build the runner that the config asks for."""
+    import_module('mmattmask.registry')  # its repairs, for stock configs too
     start_cpu_processes(cfg)
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)

@@ -20,12 +20,14 @@ from mmengine.registry import Registry
 
 from mmattmask.runtime import (
     check_runtime,
+    refuse_code_in_checkpoints,
     register_safe_globals,
     tolerate_scope,
 )
 
 check_runtime()
 register_safe_globals()
+refuse_code_in_checkpoints()
 tolerate_scope()
 
 DATA_SAMPLERS = Registry(

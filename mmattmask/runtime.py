@@ -7,6 +7,7 @@ imports neither when it is imported itself.
 
 from importlib import import_module, metadata
 from importlib.util import find_spec
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -64,6 +65,45 @@ def register_safe_globals() -> None:
     if hasattr(checkpoint, 'get_torch_safe_globals'):
         return
     torch.serialization.add_safe_globals(safe_globals())
+
+
+def refuse_code_in_checkpoints() -> None:
+    """Let no checkpoint that MMEngine reads run code.
+
+    The maintained runtime reads a file that holds more than weights a second time,
+    with everything allowed; this takes the second time away, from ``load_from``,
+    ``--resume FILE`` and ``init_cfg`` alike. The official one reads once, and torch
+    2.6 and newer allow weights only. Calling this again changes nothing.
+    """
+    checkpoint = import_module('mmengine.runner.checkpoint')
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = load_weights_only
+
+
+def load_weights_only(
+    file: Any, map_location: Any = None, weights_only: bool | None = None
+) -> Any:
+    """Read a checkpoint as MMEngine does, without running code from it.
+
+    Args:
+        file: A file or what one reads from.
+        map_location: As for ``torch.load``.
+        weights_only: Not used: always.
+
+    Raises:
+        ValueError: If the file holds other objects.
+    """
+    allowed = import_module('mmengine.runner.checkpoint').get_torch_safe_globals()
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(file, map_location=map_location, weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(
+            f'{file} holds more than weights, and nothing of it was run: '
+            f'{str(error).splitlines()[0]} If you trust it, read it with '
+            'torch.load(FILE, weights_only=False) in a process of your own and save '
+            'dict(state_dict=...) of it'
+        ) from error
 
 
 def tolerate_scope() -> None:

@@ -129,13 +129,16 @@ class RandomCrop(Recording, stock.RandomCrop):
         super().__init__(crop_size, **kwargs)  # padding is ours, see transform
         sides = (padding or 0,) * 4 if not isinstance(padding, Sequence) else padding
         self.border = tuple(sides * 2 if len(sides) == 2 else sides)
+        self.border_mode = self.padding_mode
 
     @classmethod
     def from_stock(cls, transform: stock.RandomCrop) -> 'RandomCrop':
         """Return one with the options of a stock transform."""
         names = ('padding', 'pad_if_needed', 'pad_val', 'padding_mode')
         options = {name: getattr(transform, name) for name in names}
-        return cls(transform.crop_size, **options)
+        own = cls(transform.crop_size, **options)
+        own.border_mode = 'constant'  # as the stock one fills it, whatever it says
+        return own
 
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
         """Draw the crop of the padded image and remember it."""
@@ -152,7 +155,7 @@ class RandomCrop(Recording, stock.RandomCrop):
             results['img'],
             padding=self.border,
             pad_val=self.pad_val,
-            padding_mode=self.padding_mode,
+            padding_mode=self.border_mode,
         )
         results = super().transform(results)
         # what pad_if_needed adds is the same on both sides
