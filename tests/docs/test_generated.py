@@ -9,8 +9,10 @@ import runpy
 import sys
 
 import numpy as np
+import pandas
 import pytest
 from PIL import Image
+from scipy import stats
 
 from tests.config_building import ROOT
 from tests.docs.pages import PAGES
@@ -94,6 +96,33 @@ def test_config_table_is_up_to_date():
 def test_tables_of_the_study_are_those_of_its_rows():
     page = (ROOT / 'docs' / 'study.md').read_text()
     assert page == script('make_study').renewed(page), 'run python docs/make_study.py'
+
+
+@pytest.mark.parametrize(
+    ('budget', 'row'), [('tokens', 'equal tokens'), ('time', 'equal time')]
+)
+def test_pooled_analysis_of_the_study_is_that_of_its_rows(budget, row):
+    """Policy and seed, one residual: F, p and half of Dunnett's interval."""
+    rows = pandas.read_csv(ROOT / 'docs' / 'study' / 'runs.csv')
+    chosen = (rows.budget == budget) | (rows.run == 'random')
+    table = rows[chosen].pivot(index='run', columns='seed', values='knn_mean')
+    values, mean = table.to_numpy(), table.to_numpy().mean()
+    policies, seeds = values.shape
+    effects = values.mean(1), values.mean(0)
+    rest = values - effects[0][:, None] - effects[1] + mean
+    freedom = (policies - 1) * (seeds - 1)
+    variance = (rest**2).sum() / freedom
+    found = seeds * ((effects[0] - mean) ** 2).sum() / (policies - 1) / variance
+    p = stats.f.sf(found, policies - 1, freedom)
+    # Dunnett's quantile for 7 comparisons with one control, by simulation
+    draw = np.random.default_rng(0).standard_normal
+    shared = (draw((100_000, policies - 1)) + draw((100_000, 1))) / 2**0.5
+    scale = np.sqrt(np.random.default_rng(1).chisquare(freedom, 100_000) / freedom)
+    half = np.quantile(np.abs(shared).max(1) / scale, 0.95)
+    half *= (2 * variance / seeds) ** 0.5
+    page = (ROOT / 'docs' / 'study.md').read_text()
+    expected = f'| {row} | {found:.2f} | {f"{p:.3f}"[1:]} | ± {half:.1f}'
+    assert expected in page
 
 
 def test_rows_of_the_study_are_the_same_in_both_files():
