@@ -24,6 +24,10 @@ PACKAGES = ('models', 'scorers', 'mask_generators', 'engine', 'datasets')
 REGISTRY = 'mmattmask.registry'
 TYPE = re.compile(r'mmattmask\.([A-Z]\w*)')
 BASE = re.compile(r"'\.[^']*?(_base_/)?([^/']+\.py)'")  # not those of MMPretrain
+# MMEngine hands the scope of an inherited config to the collate function.
+COLLATE = """def default_collate(batch, _scope_=None):
+    return dataset.default_collate(batch)\n\n
+registry.FUNCTIONS.register_module('default_collate', True, default_collate)\n"""
 COMMAND = re.compile(r'\n\nCommand:.*?(?=""")', re.DOTALL)  # to the docstring's end
 
 
@@ -83,7 +87,7 @@ def code_files(project: str, modules: dict[str, str]) -> Iterator[tuple[str, str
     """Yield path and text of modules, of their packages, and of a registry."""
     imported = {pair for text in modules.values() for pair in imports(text)}
     registry = f'"""``type=\'{project}.X\'`` is a class of this project."""\n\n'
-    registry += 'from mmengine import registry\n\n'
+    registry += 'from mmengine import dataset, registry\n\n\n' + COLLATE
     for name in sorted(name for home, name in imported if home == REGISTRY):
         node = f'{name.lower()!r}, parent=registry.{name}, scope={project!r}'
         registry += f'{name} = registry.Registry({node})\n'

@@ -9,7 +9,8 @@ import mmpretrain
 import pytest
 from mmengine.config import Config
 
-from mmattmask.cli import launch, train
+from mmattmask import launching
+from mmattmask.cli import train
 
 CONFIG = """
 model = dict(type='MAE')
@@ -94,7 +95,7 @@ def test_auto_scale_lr_needs_a_batch_size(config_file):
 def printed(monkeypatch) -> list[tuple[str, int]]:
     lines = []
     monkeypatch.setattr(
-        launch, 'print_log', lambda text, logger, level: lines.append((text, level))
+        launching, 'print_log', lambda text, logger, level: lines.append((text, level))
     )
     return lines
 
@@ -104,7 +105,7 @@ def printed(monkeypatch) -> list[tuple[str, int]]:
 def test_amp_falls_back_with_one_warning(
     config_file, monkeypatch, printed, device, name
 ):
-    monkeypatch.setattr(launch, 'get_device', lambda: device)
+    monkeypatch.setattr(launching, 'get_device', lambda: device)
     options = [f'optim_wrapper.type={name}', 'optim_wrapper.dtype=bfloat16']
     cfg = merged(config_file, '--amp', '--cfg-options', *options)
     assert cfg.optim_wrapper.to_dict() == dict(
@@ -117,7 +118,7 @@ def test_amp_falls_back_with_one_warning(
 
 
 def test_amp_stays_on_an_accelerator(config_file, monkeypatch, printed):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(launching, 'get_device', lambda: 'cuda')
     cfg = merged(config_file, '--amp')
     assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
@@ -125,7 +126,7 @@ def test_amp_stays_on_an_accelerator(config_file, monkeypatch, printed):
 
 
 def test_full_precision_says_nothing(config_file, monkeypatch, printed):
-    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(launching, 'get_device', lambda: 'cpu')
     assert merged(config_file).optim_wrapper.type == 'OptimWrapper'
     assert printed == []
 
@@ -135,7 +136,7 @@ def test_full_precision_says_nothing(config_file, monkeypatch, printed):
 def test_amp_keeps_clipping_each_gradient(
     config_file, monkeypatch, printed, device, kind, configured
 ):
-    monkeypatch.setattr(launch, 'get_device', lambda: device)
+    monkeypatch.setattr(launching, 'get_device', lambda: device)
     name = 'mmattmask.PerTensorClip{}OptimWrapper'
     config_file.write_text(CONFIG.replace('OptimWrapper', name.format(configured)))
     cfg = merged(config_file, '--amp')

@@ -71,7 +71,7 @@ def build(case, config, dtype, monkeypatch, step, **head):
     kind = 'f64' if dtype == torch.float64 else 'out'
     if missing:  # the repository's copy has the encoder's output instead of its weights
         assert all(name.startswith('backbone.') for name in missing)
-        latent = case[f'ref/{step}/latent'].to(dtype)
+        latent = case[f'ref/{step}/latent'].to(dtype).requires_grad_()
         model.backbone.forward = lambda inputs, partition: (
             latent,
             partition.mask,

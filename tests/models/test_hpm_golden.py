@@ -126,7 +126,7 @@ def build(case, config, dtype, monkeypatch, relative=True, **changes):
         assert all(name.startswith(owners) for name in missing)
         kind = 'f64' if dtype == torch.float64 else 'out'
         model.guidance.scorer.predict = lambda images: case[f'{kind}/teacher_loss_pred']
-        latent = case['ref/latent'].to(dtype)
+        latent = case['ref/latent'].to(dtype).requires_grad_()
         model.backbone.forward = lambda inputs, partition: (
             latent,
             partition.mask,

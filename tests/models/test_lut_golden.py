@@ -106,7 +106,7 @@ def test_one_step_equals_official_lut(
         (latent_1, *_), (latent_2, *_) = seen['backbone']
         case.assert_close(latent_1, f'out/{variant}/latent1')
         case.assert_close(latent_2, f'out/{variant}/latent2')
-        case.assert_close(seen['neck'][0].pred, f'out/{variant}/pred')
+        case.assert_close(seen['neck'][0][0], f'out/{variant}/pred')
     (_, mask_1, ids_restore), (_, mask_2, _) = seen['backbone']
     assert torch.equal(mask_1, case[f'out/{variant}/mask1'])
     assert torch.equal(mask_2, case[f'out/{variant}/mask2'])

@@ -66,7 +66,7 @@ def run(model, case, dtype) -> Step:
     loss = model(case['in/imgs'].to(dtype), None, mode='loss')['loss']
     loss.backward()
     gradients = {name: value.grad for name, value in model.named_parameters()}
-    return Step(loss, *seen['backbone'], seen['neck'].pred, gradients)
+    return Step(loss, *seen['backbone'], seen['neck'][0], gradients)
 
 
 def check(step, case, variant, dtype) -> None:

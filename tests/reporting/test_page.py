@@ -167,7 +167,7 @@ def test_written_at_once(tmp_path, monkeypatch):
     def fail(*args):
         raise OSError('no space left')
 
-    monkeypatch.setattr('mmattmask.reporting.page.os.replace', fail)
+    monkeypatch.setattr('mmattmask.files.os.replace', fail)
     with pytest.raises(OSError, match='no space'):
         Page('second').write(path)
     assert [item.name for item in path.parent.iterdir()] == ['report.html']
