@@ -60,7 +60,8 @@ class AttentionRefreshHook(Hook):
             than the newest refresh.
 
     Raises:
-        ValueError: If an option is out of range.
+        ValueError: If an option is out of range; before training, if the schedule
+            never comes, or model or pipeline do not fit.
 
     Source: AMT, section 3 and guijiejie/AMT mae-AMT/main_pretrain.py.
     """
@@ -104,6 +105,8 @@ class AttentionRefreshHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check model, data and schedule; find the bank of a resumed run."""
         self._start = time.perf_counter()
+        self.schedule.check(runner, type(self).__name__)
+        self.schedule.check_begin(runner, type(self).__name__)
         self._model = get_ori_model(runner.model)
         guidance = guidance_of(self._model)
         scorer = None if guidance is None else guidance.scorer

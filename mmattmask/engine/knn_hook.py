@@ -116,6 +116,7 @@ class KNNHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Build both datasets, so that a wrong one is found before training."""
+        self.schedule.check(runner, type(self).__name__)
         model = get_ori_model(runner.model)
         if self.target == 'teacher' and teacher_backbone(model) is None:
             raise ValueError(

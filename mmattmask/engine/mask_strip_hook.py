@@ -99,6 +99,7 @@ class MaskStripHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Check the model and load the images."""
+        self.schedule.check(runner, type(self).__name__)
         self._model = get_ori_model(runner.model)
         if not isinstance(self._model, GuidedMAE | GuidedMILAN | GuidedSimMIM):
             raise ValueError(

@@ -3,13 +3,16 @@
 import dataclasses
 from typing import Any
 
+from mmengine.runner import IterBasedTrainLoop
+
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
     """First after ``begin`` epochs or iterations, then every ``interval`` or never.
 
     Raises:
-        ValueError: If ``begin`` is negative or ``interval`` is not positive.
+        ValueError: If ``begin`` is not a whole number of at least 0 or ``interval`` not
+            one of at least 1.
     """
 
     begin: int
@@ -17,10 +20,40 @@ class Schedule:
     by_epoch: bool = True
 
     def __post_init__(self) -> None:
-        if self.begin < 0 or (self.interval is not None and self.interval < 1):
+        interval = 1 if self.interval is None else self.interval
+        whole = isinstance(self.begin, int) and isinstance(interval, int)
+        if not whole or self.begin < 0 or interval < 1:
             raise ValueError(
-                f'begin ({self.begin}) must be at least 0 and interval '
-                f'({self.interval}) at least 1'
+                f'begin ({self.begin}) must be a whole number of at least 0 and '
+                f'interval ({self.interval}) one of at least 1'
+            )
+
+    def check(self, runner: Any, name: str) -> None:
+        """Raise ValueError if epochs are counted in a loop that has none.
+
+        Args:
+            runner: The runner, before training.
+            name: Of the hook, for the message.
+        """
+        if self.by_epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise ValueError(
+                f'{name} counts epochs, but an IterBasedTrainLoop has none, so '
+                f'it would never act again: set by_epoch=False, and begin '
+                f'({self.begin}) and interval ({self.interval}) in iterations'
+            )
+
+    def check_begin(self, runner: Any, name: str) -> None:
+        """Raise ValueError if the run ends before the schedule begins.
+
+        Args:
+            runner: The runner, before training.
+            name: Of the hook, for the message.
+        """
+        total = runner.max_epochs if self.by_epoch else runner.max_iters
+        if self.begin >= total:
+            raise ValueError(
+                f'{name} begins after {self.begin} {self.unit}s, the run has {total}: '
+                f'it would never act; set begin to less than {total}'
             )
 
     @property

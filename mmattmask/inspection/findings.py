@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from mmattmask.datasets.recording import check_pipeline, record_transforms
+from mmattmask.engine.schedule import Schedule
 from mmattmask.inspection.plan import Plan
 from mmattmask.inspection.timeline import batch_sizes
 from mmattmask.inspection.tokens import patch_budget
@@ -81,6 +82,22 @@ def refresh_too_late(plan: Plan) -> Finding | None:
                 f'the first refresh is before {unit} {schedule.begin}, the run has '
                 f'{total}: masks stay random to the end',
                 f'AttentionRefreshHook: begin={max(total // 5, 1)}',
+            )
+    return None
+
+
+def epochs_without_epochs(plan: Plan) -> Finding | None:
+    """A loop of iterations has no epochs to count."""
+    if plan.total[1] == 'epoch':
+        return None
+    for hook in plan.hooks:
+        schedule = getattr(hook, 'schedule', None)
+        if isinstance(schedule, Schedule) and schedule.by_epoch:
+            return Finding(
+                f'{type(hook).__name__} counts epochs, but an iteration-based loop has '
+                'none: the run stops before its first step',
+                f'{type(hook).__name__}: by_epoch=False, begin and interval in '
+                'iterations',
             )
     return None
 
@@ -280,6 +297,7 @@ FINDINGS: tuple[Callable[[Plan], Finding | None], ...] = (
     lost_geometry,
     cached_without_refresh,
     refresh_too_late,
+    epochs_without_epochs,
     refresh_without_cached,
     still_teacher,
     constant_temperature,

@@ -403,6 +403,9 @@ def test_nan_attention_leaves_the_bank_in_use(tmp_path, data_root):
     [
         (dict(begin=-1), 'begin'),
         (dict(interval=0), 'interval'),
+        (dict(begin=float('nan')), 'begin .nan. must be a whole number'),
+        (dict(begin=1.0), 'begin .1.0. must be a whole number'),
+        (dict(interval=1.5), 'interval .1.5.'),
         (dict(max_keep_banks=0), 'max_keep_banks'),
         (dict(rolling=True, by_epoch=False), 'rolling'),
     ],
@@ -431,6 +434,32 @@ def bad_host(cfg):
     cfg.model.pop('scorer')
 
 
+def late(cfg):
+    cfg.custom_hooks[0].begin = 5
+
+
+def late_iterations(cfg):
+    counted_epochs(cfg)
+    cfg.custom_hooks = [dict(cfg.custom_hooks[0], begin=9, by_epoch=False)]
+
+
+def counted_epochs(cfg):
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=9)
+    cfg.default_hooks.checkpoint.by_epoch = False
+
+
+def counted_epochs_of_strips(cfg):
+    counted_epochs(cfg)
+    cfg.custom_hooks = [dict(type='mmattmask.MaskStripHook')]
+
+
+def counted_epochs_of_features(cfg):
+    counted_epochs(cfg)
+    data = {k: cfg.train_dataloader.dataset[k] for k in ('type', 'data_root')}
+    knn = dict(type='mmattmask.KNNHook', memory=data, query=data)
+    cfg.custom_hooks = [knn]
+
+
 def bad_size(cfg):
     cfg.custom_hooks[0].input_size = (18, 16)
 
@@ -442,6 +471,11 @@ def bad_size(cfg):
         (bad_pack, "drops .*crop_box.*: use type='mmattmask.PackInputs'"),
         (bad_concat, 'mmattmask.ConcatDataset'),
         (bad_host, 'CachedAttention'),
+        (late, 'begins after 5 epochs, the run has 5'),
+        (late_iterations, 'begins after 9 iters, the run has 9'),
+        (counted_epochs, 'AttentionRefreshHook counts epochs.*by_epoch=False'),
+        (counted_epochs_of_strips, 'MaskStripHook counts epochs'),
+        (counted_epochs_of_features, 'KNNHook counts epochs'),
         (bad_size, r'patch size \(4\) does not divide the image size \(18 x 16\)'),
     ],
 )

@@ -13,6 +13,7 @@ from tests.models.ibot_model import ibot_config
 
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='mmattmask.PackInputs')
 NO_HOOKS = dict(custom_hooks=[])
+ITERATIONS = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=9)
 NO_SCORER = {'model.scorer': None}
 AMP = {'optim_wrapper.type': 'AmpOptimWrapper'}
 TEACHER = {
@@ -77,6 +78,12 @@ CASES = {
         'before epoch 2, the run has 2',
         'begin=1',
         {'train_cfg.max_epochs': 3},
+    ),
+    'epochs_without_epochs': (
+        {'train_cfg': ITERATIONS},
+        'AttentionRefreshHook counts epochs',
+        'by_epoch=False',
+        {},
     ),
     'refresh_without_cached': (NO_SCORER, 'no scorer', 'CachedAttention', {}),
     'still_teacher': (
