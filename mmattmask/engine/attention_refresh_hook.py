@@ -280,6 +280,13 @@ class AttentionRefreshHook(Hook):
             for path in newest.parent.glob(f'*{suffix}')
             if ''.join(path.suffixes) == suffix
         ]
-        banks.sort(key=lambda path: path.stat().st_mtime)
+        # by number, not by time stamp: clocks go back
+        banks.sort(key=lambda path: (path == newest, _number(path)))
         for path in banks[: -self.max_keep_banks]:
             path.unlink()
+
+
+def _number(path: Path) -> int:
+    """Return the number of a refresh: 40 of ``epoch_40.bank``."""
+    digits = path.name.partition('.')[0].rpartition('_')[2]
+    return int(digits) if digits.isdecimal() else -1

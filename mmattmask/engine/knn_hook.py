@@ -128,6 +128,7 @@ class KNNHook(Hook):
             name: WholeImages(bases(_build_labelled(name, config)), tuple(size))
             for name, config in (('memory', self.memory), ('query', self.query))
         }
+        _check_classes(self._images['memory'], self._images['query'])
 
     def before_train_epoch(self, runner: Any) -> None:
         """Measure by epoch."""
@@ -275,6 +276,27 @@ def write_row(path: Path, unit: str, now: int, values: dict[str, float]) -> None
         writer = csv.DictWriter(file, rows[-1], restval='', extrasaction='ignore')
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _check_classes(memory: WholeImages, query: WholeImages) -> None:
+    """Raise ValueError if a class number means two classes.
+
+    Folders are numbered as they are listed: one that is missing on one side shifts all
+    that follow.
+    """
+    known = [
+        base.metainfo.get('classes') for base in (*memory.datasets, *query.datasets)
+    ]
+    names = {None if classes is None else tuple(classes) for classes in known}
+    if len(names) < 2 or None in names:
+        return
+    first, *others = names
+    differ = {name for other in others for name in set(first) ^ set(other)}
+    raise ValueError(
+        f'KNNHook compares class numbers, but memory and query have other classes or '
+        f'another order: {sorted({len(each) for each in names})} classes, on one side '
+        f'only: {sorted(map(str, differ))[:10]}. Give both the same classes=[...]'
+    )
 
 
 def _build_labelled(name: str, config: dict[str, Any]) -> Any:

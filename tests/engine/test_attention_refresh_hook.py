@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import random
 import shutil
 from itertools import pairwise
@@ -413,6 +414,21 @@ def test_nan_attention_leaves_the_bank_in_use(tmp_path, data_root):
 def test_bad_options(changes, message):
     with pytest.raises(ValueError, match=message):
         HOOKS.build(dict(dict(type=REFRESH), **changes))
+
+
+@pytest.mark.parametrize('kept', [1, 2, 3])
+def test_the_newest_banks_are_kept_whatever_the_clock_says(tmp_path, kept):
+    hook = HOOKS.build(dict(type=REFRESH, max_keep_banks=kept))
+    names = [f'epoch_{number}.bank' for number in (9, 10, 40, 80)]
+    for age, name in enumerate(names):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))  # the clock goes back
+    (tmp_path / 'epoch_5.node2.bank').touch()
+    hook._prune(tmp_path / names[-1])
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*names[-kept:], 'epoch_5.node2.bank'}
+    hook._prune(tmp_path / names[-kept])  # resumed: an older number is the newest
+    assert (tmp_path / names[-kept]).exists()
 
 
 def bad_crop(cfg):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from mmengine.registry import DATASETS
 from mmpretrain.utils import get_ori_model
+from PIL import Image
 
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import evaluating
@@ -292,6 +293,30 @@ def test_unreadable_images_are_left_out(tmp_path):
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         KNNHook(memory={}, query={}, **options)
+
+
+@pytest.mark.parametrize('kept', ['bcd', 'dcba', 'abcd'])
+def test_class_numbers_must_mean_the_same(tmp_path, data_root, kept):
+    """Without its first folder each class has the number of the one before."""
+    for split, names in (('memory', 'abcd'), ('query', kept)):
+        for name in names:
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            image = np.full((8, 8, 3), ord(name), np.uint8)
+            Image.fromarray(image).save(folder / '0.png')
+    memory, query = (
+        dict(type='CustomDataset', data_root=str(tmp_path / split))
+        for split in ('memory', 'query')
+    )
+    if kept == 'dcba':  # the same folders, in an order of the user's
+        query['metainfo'] = dict(classes=tuple(kept))
+    hook = knn_hook(data_root, memory=memory, query=query)
+    cfg = add(config(tmp_path / 'run', data_root, train_cfg__max_epochs=1), hook)
+    if kept == 'abcd':
+        train(cfg)
+        return
+    with pytest.raises(ValueError, match=r'other classes or another order'):
+        train(cfg)
 
 
 def test_dataset_without_labels_is_refused_before_training(tmp_path, data_root):
