@@ -57,7 +57,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         """
         try:
             return super().transform(results)
-        except (OSError, AssertionError, SyntaxError) as error:  # SyntaxError: PIL, PNG
+        except Exception as error:  # decoders raise what they like, cv2 its own
             path = results['img_path']
             if path not in self._unreadable:
                 print_log(

@@ -13,8 +13,6 @@ from mmpretrain.datasets import PackInputs
 from torch import Tensor
 from torch.utils.data import Dataset
 
-UNREADABLE = (OSError, AssertionError, ValueError, SyntaxError)  # SyntaxError: PIL, PNG
-
 
 class WholeImages(Dataset):
     """The images behind base datasets, squashed to one size without augmentation.
@@ -59,21 +57,29 @@ class WholeImages(Dataset):
         return part, copy.copy(self.datasets[part].get_data_info(index - first))
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int, str]:
-        """Return the uint8 image (3, H, W), its id, its label and what went wrong."""
+        """Return the uint8 image (3, H, W), its id, its label and what went wrong.
+
+        Raises:
+            ValueError: If an image that was read cannot be transformed.
+        """
         part, results = self.info(index)
         label = results.get('gt_label', -1)
         label = int(label) if np.ndim(label) == 0 else -1
         name = results.get('img_path', f'sample {index}')
-        try:
-            for transform in self.transforms[part]:
+        for transform in self.transforms[part]:
+            is_read = 'img' in results
+            try:
                 results = transform(results)
                 if results is None:
                     raise ValueError('the loading transform returned nothing')
-            image = PackInputs.format_input(results['img'])
-        except UNREADABLE as error:
-            zeros = torch.zeros(3, *self.input_size, dtype=torch.uint8)
-            return zeros, index, label, f'{name} ({error})'
-        return image, index, label, ''
+            except Exception as error:  # decoders raise what they like
+                if is_read:
+                    raise ValueError(
+                        f'{type(transform).__name__} does not take {name}: {error}'
+                    ) from error
+                zeros = torch.zeros(3, *self.input_size, dtype=torch.uint8)
+                return zeros, index, label, f'{name} ({error})'
+        return PackInputs.format_input(results['img']), index, label, ''
 
 
 def _loaders(dataset: BaseDataset) -> list[Any]:

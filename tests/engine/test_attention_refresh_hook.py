@@ -11,10 +11,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, TASK_UTILS
+from mmengine.registry import DATASETS, HOOKS, TASK_UTILS, TRANSFORMS
 from mmengine.runner import Runner
 
+from mmattmask.datasets.concat import bases
+from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.mask_generators import AMTMaskGenerator
 from mmattmask.models.guidance import attention_maps
 from mmattmask.scorers import AttentionBank
@@ -360,10 +363,11 @@ def test_log_line(tmp_path, data_root):
         assert part in line
 
 
-def test_unreadable_image_is_named_and_gets_no_attention(tmp_path, data_root):
+@pytest.mark.parametrize('content', [b'not an image', b''])  # the latter: cv2.error
+def test_unreadable_image_is_named_and_gets_no_attention(tmp_path, data_root, content):
     broken = tmp_path / 'images'
     shutil.copytree(data_root, broken)
-    (broken / 'class_1' / '003.png').write_bytes(b'not an image')
+    (broken / 'class_1' / '003.png').write_bytes(content)
     changes = dict(train_cfg__max_epochs=2)
     cfg = toy_config(tmp_path / 'run', broken, **changes)
     cfg.train_dataloader.dataset.pipeline[0].type = 'mmattmask.LoadImageFromFile'
@@ -384,6 +388,23 @@ def test_unreadable_image_is_named_and_gets_no_attention(tmp_path, data_root):
     cfg.custom_hooks[0].max_unreadable = 0
     with pytest.raises(ValueError, match=r'1 images cannot be read.*003\.png'):
         train(cfg)
+
+
+def test_an_image_that_cannot_be_resized_is_not_called_unreadable(data_root):
+    @TRANSFORMS.register_module(force=True)
+    class LoadTwoChannels(BaseTransform):
+        def transform(self, results):
+            return {**results, 'img': np.zeros((24, 30, 2))}
+
+    dataset = DATASETS.build(
+        dict(
+            type='mmpretrain.CustomDataset',
+            data_root=data_root,
+            pipeline=[dict(type='LoadTwoChannels')],
+        )
+    )
+    with pytest.raises(ValueError, match=r'Resize does not take .*class_0.*\.png'):
+        WholeImages(bases(dataset), (16, 16))[0]
 
 
 def test_nan_attention_leaves_the_bank_in_use(tmp_path, data_root):
