@@ -115,6 +115,8 @@ def shrunk(cfg, work_dir, data_root):
 
 def result(cfg, work_dir):
     """Losses as they were logged, the bank's bytes, and the log."""
+    # MMEngine takes two runs of one second for one
+    cfg.experiment_name = f'{work_dir.parent.name}-{work_dir.name}'
     Runner.from_cfg(cfg).train()
     (path,) = work_dir.glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in path.read_text().splitlines()]
