@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.dataset import BaseDataset
+import torch
+from mmengine.dataset import BaseDataset, InfiniteSampler
 
 from mmattmask.datasets.recording import record_views
 
@@ -29,9 +30,17 @@ def record_in_log(runner: Any, datasets: Sequence[BaseDataset]) -> None:
 
 
 def _restart_workers(runner: Any) -> None:
-    """Start workers anew that have the former pipeline (iteration-based loops)."""
+    """Start workers anew that have the former pipeline (iteration-based loops).
+
+    The official runtime starts them when the loop is built. They have drawn indices
+    from the sampler, which begins again; the random stream is left as it was.
+    """
     loader = runner.train_dataloader
     loader._iterator = None
     iterator = getattr(runner.train_loop, 'dataloader_iterator', None)
-    if getattr(iterator, '_iterator', None) is not None:
+    if getattr(iterator, '_iterator', None) is None:
+        return
+    if isinstance(loader.sampler, InfiniteSampler):
+        loader.sampler.indices = loader.sampler._indices_of_rank()
+    with torch.random.fork_rng(devices=[]):
         iterator._iterator = iter(loader)
