@@ -32,13 +32,7 @@ def check_policy(policy: BaseMaskGenerator, grid: tuple[int, int]) -> None:
         try:
             for progress in (0.0, 1.0) if policy.uses_progress else (0.0,):
                 _try(policy, score, rng, progress, grid)
-        except (
-            TypeError,
-            RuntimeError,
-            LookupError,
-            AttributeError,
-            ValueError,
-        ) as error:
+        except Exception as error:  # whatever an own policy stumbles over
             if isinstance(error, ValueError) and name in str(error):
                 raise
             raise ValueError(

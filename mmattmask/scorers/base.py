@@ -118,8 +118,11 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             progress: Share of the training that is done, in [0, 1].
             tokens: The decoder's input with positions, [CLS | patches] in raster order,
                 or [CLS | visible | masked] where patches are thrown: (B, 1 + N, D).
+
+        Raises:
+            ValueError: If the scorer does not learn; hosts ask :attr:`learns` first.
         """
-        raise NotImplementedError
+        raise ValueError(f'{type(self).__name__} has nothing to learn: it has no loss')
 
 
 def check_score(
@@ -155,12 +158,10 @@ def check_score(
         raise ValueError(f'{name} returned scores on {score.device}, not on {device}')
     if score.is_complex():
         raise ValueError(f'{name} must return real scores, got {score.dtype}')
-    if not values or score.is_meta or not score.is_floating_point():
-        negative = values and not score.is_meta and not score.is_floating_point()
-        wrong = (score < 0).any(dim=1) if negative and score.dtype.is_signed else None
-    else:
-        wrong = ~((score >= 0) & (score < torch.inf)).all(dim=1)
-    if wrong is not None and wrong.any():
+    if not values or score.is_meta:
+        return
+    wrong = ~((score >= 0) & (score < torch.inf)).all(dim=1)
+    if wrong.any():
         place = int(wrong.nonzero()[0])
         where = f'view {place} of the batch'
         if data_samples is not None and place < len(data_samples):
