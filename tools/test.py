@@ -1,6 +1,8 @@
-"""Evaluate a checkpoint: python tools/test.py CONFIG CHECKPOINT. See --help."""
+"""Test: python tools/test.py CONFIG CHECKPOINT, the same as mmattmask test."""
 
-from mmattmask.cli.test import main
+import sys
+
+from mmattmask.__main__ import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main(['test', *sys.argv[1:]]))

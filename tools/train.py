@@ -1,6 +1,8 @@
-"""Train a config: python tools/train.py CONFIG. See --help."""
+"""Train a config: python tools/train.py CONFIG, the same as mmattmask train CONFIG."""
 
-from mmattmask.cli.train import main
+import sys
+
+from mmattmask.__main__ import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main(['train', *sys.argv[1:]]))

@@ -75,7 +75,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='mmattmask.EpochSeedHook'),
-    # a quick look for the curves; tools/compare.py measures on all test images
+    # a quick look for the curves; mmattmask compare measures on all test images
     dict(
         type='mmattmask.KNNHook',
         memory=dict(**images, ann_file='train.npz', indices=1500),

@@ -10,7 +10,7 @@ starting from a plain MAE checkpoint of epoch 40, as a script of the authors doe
 
 Command:
     CONFIG=configs/amt/amt-released_vit-base-p16_4xb128-accum8-amp-coslr-400e_in1k.py
-    torchrun --nproc-per-node 4 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 4 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 4 A100 80 GB, batch 4096 by accumulation (the paper: a 4-GPU server).
 Hours:    15, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   none of this config; the paper does not say which crop made its numbers.

@@ -7,7 +7,7 @@ fewer than some 100,000 images start from a model of ImageNet-1k: add
 Command:
     CONFIG=configs/amt/amt_vit-small-p16_1xb256-amp-coslr-400e_folder.py
     OPTIONS=train_dataloader.dataset.data_root=FOLDER
-    python tools/train.py $CONFIG --cfg-options $OPTIONS
+    mmattmask train $CONFIG --cfg-options $OPTIONS
 Hardware: 1 A100; halve batch_size and add --auto-scale-lr for smaller cards.
 Hours:    3 per 100,000 images, estimated from FLOPs (README.md).
 Metric:   depends on your images; not run by us.

@@ -5,7 +5,7 @@ data/stl10/unlabeled.
 
 Command:
     CONFIG=configs/amt/amt_vit-small-p8_1xb512-amp-coslr-400e_stl10.py
-    python tools/train.py $CONFIG
+    mmattmask train $CONFIG
 Hardware: 1 A100; halve batch_size and add --auto-scale-lr for smaller cards.
 Hours:    2, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   no published number (the paper only transfers to STL-10); not run by us.

@@ -4,7 +4,7 @@ Takes the original archive as unpacked: data/tiny-imagenet-200/train/<class>/ima
 
 Command:
     CONFIG=configs/amt/amt_vit-small-p8_1xb512-amp-coslr-400e_tinyimagenet.py
-    python tools/train.py $CONFIG
+    mmattmask train $CONFIG
 Hardware: 1 A100; halve batch_size and add --auto-scale-lr for smaller cards.
 Hours:    1, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   no published number (the paper only transfers to it); not run by us.

@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/amt/amt_vit-tiny-p4_1xb512-amp-coslr-400e_cifar100.py
-    python tools/train.py $CONFIG
+    mmattmask train $CONFIG
 Hardware: 1 GPU of any size. MMPretrain downloads the data.
 Hours:    under 1 on an A100, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   no published number (the paper only transfers to CIFAR-100); not run by us.

@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/amt/random-throw_vit-base-p16_8xb512-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    3, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   Tiny-ImageNet linear top-1 50.8 (the paper's; not run by us).

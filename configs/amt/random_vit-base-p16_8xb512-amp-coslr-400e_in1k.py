@@ -5,7 +5,7 @@ same masks and has the same loss as the config it inherits.
 
 Command:
     CONFIG=configs/amt/random_vit-base-p16_8xb512-amp-coslr-400e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    11, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   ImageNet-1k top-1, linear 56.6, fine-tuned 82.6 (the paper's; not run by us).

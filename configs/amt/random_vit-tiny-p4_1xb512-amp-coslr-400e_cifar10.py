@@ -4,7 +4,7 @@ The same lines make the baseline of every other recipe.
 
 Command:
     CONFIG=configs/amt/random_vit-tiny-p4_1xb512-amp-coslr-400e_cifar10.py
-    python tools/train.py $CONFIG
+    mmattmask train $CONFIG
 Hardware: 1 GPU of any size. MMPretrain downloads the data.
 Hours:    under 1 on an A100, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   no published number; not run by us.

@@ -5,7 +5,7 @@ are masked: the most attended 10 % to 50 %, in half of the large crops.
 
 Command:
     CONFIG=configs/attmask/attmask-high_vit-small-p16_4xb60-amp-coslr-100e_in1k.py
-    torchrun --nproc-per-node 4 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 4 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 4 GPUs, batch 240.
 Hours:    not measured.
 Metric:   ImageNet-1k k-NN 72.5, linear 75.7 (the authors'; not run by us).

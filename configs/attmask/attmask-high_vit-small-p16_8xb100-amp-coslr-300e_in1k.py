@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/attmask/attmask-high_vit-small-p16_8xb100-amp-coslr-300e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 GPUs, batch 800.
 Hours:    not measured.
 Metric:   ImageNet-1k k-NN 75.0, linear 77.5 (the authors'; not run by us).

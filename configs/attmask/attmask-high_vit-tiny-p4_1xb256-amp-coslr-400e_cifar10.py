@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/attmask/attmask-high_vit-tiny-p4_1xb256-amp-coslr-400e_cifar10.py
-    python tools/train.py $CONFIG
+    mmattmask train $CONFIG
 Hardware: 1 GPU of any size. MMPretrain downloads the data.
 Hours:    not measured.
 Metric:   no published number; not run by us at this length (README.md).

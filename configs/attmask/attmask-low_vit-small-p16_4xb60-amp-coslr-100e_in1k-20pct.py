@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/attmask/attmask-low_vit-small-p16_4xb60-amp-coslr-100e_in1k-20pct.py
-    torchrun --nproc-per-node 4 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 4 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 4 GPUs, batch 240.
 Hours:    not measured.
 Metric:   k-NN 44.0, linear 53.4, see README.md (the authors'; not run by us).

@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/attmask/block_vit-small-p16_4xb60-amp-coslr-100e_in1k.py
-    torchrun --nproc-per-node 4 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 4 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 4 GPUs, batch 240.
 Hours:    not measured.
 Metric:   ImageNet-1k k-NN 71.5, linear 74.4 (batch not stated; not run by us).

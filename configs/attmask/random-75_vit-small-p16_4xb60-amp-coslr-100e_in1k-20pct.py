@@ -5,7 +5,7 @@ tells only the ratio.
 
 Command:
     CONFIG=configs/attmask/random-75_vit-small-p16_4xb60-amp-coslr-100e_in1k-20pct.py
-    torchrun --nproc-per-node 4 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 4 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 4 GPUs, batch 240.
 Hours:    not measured.
 Metric:   k-NN 47.3, linear 55.5, see README.md (the authors'; not run by us).

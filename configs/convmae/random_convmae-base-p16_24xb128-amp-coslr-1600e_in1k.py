@@ -3,7 +3,7 @@
 Command, on each of 3 machines:
     CONFIG=configs/convmae/random_convmae-base-p16_24xb128-amp-coslr-1600e_in1k.py
     torchrun --nnodes 3 --nproc-per-node 8 --rdzv-backend c10d \\
-        --rdzv-endpoint $HOST:29500 tools/train.py $CONFIG --launcher pytorch
+        --rdzv-endpoint $HOST:29500 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 24 A100 80 GB.
 Hours:    19, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   ImageNet-1k top-1, linear 70.9, fine-tuned 85.0 (the authors'; not run by us).

@@ -7,7 +7,7 @@ shared or relative.
 
 Command:
     CONFIG=configs/gpa/gpa-feature-released_vit-base-p16_8xb512-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    9, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   none of this config; the paper does not say which settings made its numbers.

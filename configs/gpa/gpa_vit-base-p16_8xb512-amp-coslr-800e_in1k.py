@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/gpa/gpa_vit-base-p16_8xb512-amp-coslr-800e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    32, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   ADE20K UperNet 48.9 mIoU, with the attention decoder (the paper's).

@@ -1,11 +1,11 @@
 """GPA on MAE ViT-Ti/4 on CIFAR-10, the teacher pre-trained on it too, 400 epochs.
 
 First pre-train the teacher (the random baseline of configs/amt), then choose its block
-and head (tools/select_attention.py); 9 and 2 here are only a default.
+and head (mmattmask select); 9 and 2 here are only a default.
 
 Command:
     CONFIG=configs/gpa/gpa_vit-tiny-p4_1xb512-amp-coslr-400e_cifar10.py
-    python tools/train.py $CONFIG
+    mmattmask train $CONFIG
 Hardware: 1 GPU of any size. MMPretrain downloads the data.
 Hours:    under 1 on an A100, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   no published number; not run by us.

@@ -5,7 +5,7 @@ Tokenizer and teacher are random: this shows that the parts work together, nothi
 Command:
     CONFIG=configs/hosts/cae-gpa_beit-tiny-p8_1xb8-coslr-2e_folder_debug.py
     OPTIONS=train_dataloader.dataset.data_root=FOLDER
-    python tools/train.py $CONFIG --cfg-options $OPTIONS
+    mmattmask train $CONFIG --cfg-options $OPTIONS
 Hardware: CPU, 2 cores.
 Hours:    none; less than a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.

@@ -5,7 +5,7 @@ its grid is that of HiViT's last stage. Put its weights in checkpoints/.
 
 Command:
     CONFIG=configs/hosts/mae-gpa_hivit-base-p16_8xb512-amp-coslr-400e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    not measured.
 Metric:   none published.

@@ -5,7 +5,7 @@ own blocks are.
 
 Command:
     CONFIG=configs/hosts/maskfeat-am_vit-base-p16_8xb256-amp-coslr-300e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 2048.
 Hours:    not measured.
 Metric:   none published.

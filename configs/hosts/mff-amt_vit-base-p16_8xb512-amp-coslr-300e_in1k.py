@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/hosts/mff-amt_vit-base-p16_8xb512-amp-coslr-300e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    not measured.
 Metric:   none published.

@@ -6,7 +6,7 @@ CLIP's weights come by the stock URL.
 Command, on each of 2 machines:
     CONFIG=configs/hosts/milan-am_vit-base-p16_16xb256-coslr-400e_in1k.py
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d \\
-        --rdzv-endpoint $HOST:29500 tools/train.py $CONFIG --launcher pytorch
+        --rdzv-endpoint $HOST:29500 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 16 A100 80 GB, batch 4096.
 Hours:    not measured.
 Metric:   none published.

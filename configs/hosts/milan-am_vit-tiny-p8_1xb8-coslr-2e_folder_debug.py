@@ -6,7 +6,7 @@ more.
 Command:
     CONFIG=configs/hosts/milan-am_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
     OPTIONS=train_dataloader.dataset.data_root=FOLDER
-    python tools/train.py $CONFIG --cfg-options $OPTIONS
+    mmattmask train $CONFIG --cfg-options $OPTIONS
 Hardware: CPU, 2 cores.
 Hours:    none; less than a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.

@@ -5,7 +5,7 @@ what the model's EMA teacher expects to reconstruct badly.
 
 Command:
     CONFIG=configs/hpm/hpm_vit-base-p16_8xb512-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096 (the paper's 200-epoch recipe has 2048).
 Hours:    14, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   ImageNet-1k fine-tuned top-1 83.0 (HPM's README; not run by us).

@@ -5,7 +5,7 @@ crop is masked. The paper does not state the ratio.
 
 Command:
     CONFIG=configs/ibot/ibot-gpa_vit-base-p16_16xb64-amp-coslr-100e_in1k.py
-    torchrun --nnodes 2 --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nnodes 2 --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 16 GPUs, batch 1024.
 Hours:    not measured.
 Metric:   k-NN 48.4, iBOT 47.3 (GPA's Table 10; see README.md; not run by us).

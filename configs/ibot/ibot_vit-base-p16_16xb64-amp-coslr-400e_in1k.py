@@ -5,7 +5,7 @@ took it over; README.md says which are sure.
 
 Command:
     CONFIG=configs/ibot/ibot_vit-base-p16_16xb64-amp-coslr-400e_in1k.py
-    torchrun --nnodes 2 --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nnodes 2 --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 16 GPUs, batch 1024.
 Hours:    not measured.
 Metric:   ImageNet-1k k-NN 77.1, linear 79.5 (the authors'; not run by us).

@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/ibot/ibot_vit-small-p16_16xb64-amp-coslr-800e_in1k.py
-    torchrun --nnodes 2 --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nnodes 2 --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 16 GPUs, batch 1024.
 Hours:    not measured.
 Metric:   ImageNet-1k k-NN 75.2, linear 77.9 (the authors'; not run by us).

@@ -4,7 +4,7 @@ For the folder see configs/amt/README.md.
 
 Command:
     CONFIG=configs/ibot/ibot_vit-small-p8_1xb256-amp-coslr-400e_stl10.py
-    python tools/train.py $CONFIG
+    mmattmask train $CONFIG
 Hardware: 1 A100; halve batch_size and add --auto-scale-lr for smaller cards.
 Hours:    not measured.
 Metric:   no published number; not run by us.

@@ -5,7 +5,7 @@ patches of each predict an EMA teacher's feature of the other.
 
 Command:
     CONFIG=configs/lut/lut_vit-base-p16_8xb128-accum4-amp-coslr-1600e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096 by accumulation, as released.
 Hours:    not measured; FLOPs are 2.7 times MAE's (README.md).
 Metric:   ImageNet-1k top-1, fine-tuned 84.2 (the authors'; not run by us).

@@ -2,7 +2,7 @@
 
 Command:
     CONFIG=configs/lut/lut_vit-large-p16_8xb128-accum4-amp-coslr-1600e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096 by accumulation, as released.
 Hours:    not measured.
 Metric:   ImageNet-1k top-1, fine-tuned 86.0 (the authors'; not run by us).

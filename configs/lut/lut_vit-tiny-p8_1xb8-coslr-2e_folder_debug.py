@@ -3,7 +3,7 @@
 Command:
     CONFIG=configs/lut/lut_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
     OPTIONS=train_dataloader.dataset.data_root=FOLDER
-    python tools/train.py $CONFIG --cfg-options $OPTIONS
+    mmattmask train $CONFIG --cfg-options $OPTIONS
 Hardware: CPU, 2 cores.
 Metric:   none; two epochs in float32. A few dozen images are enough.
 """

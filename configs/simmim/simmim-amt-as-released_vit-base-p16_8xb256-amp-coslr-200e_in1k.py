@@ -7,7 +7,7 @@ branch, random streams. The number of GPUs is not known.
 
 Command:
     CONFIG=configs/simmim/simmim-amt-as-released_vit-base-p16_8xb256-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 2048.
 Hours:    7, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   none: the released code cannot have made the paper's numbers.

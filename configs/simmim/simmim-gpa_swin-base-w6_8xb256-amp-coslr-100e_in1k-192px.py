@@ -5,7 +5,7 @@ map is averaged over SimMIM's cells of 32 px. Put its weights in checkpoints/.
 
 Command:
     CONFIG=configs/simmim/simmim-gpa_swin-base-w6_8xb256-amp-coslr-100e_in1k-192px.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 2048.
 Hours:    4, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   none published.

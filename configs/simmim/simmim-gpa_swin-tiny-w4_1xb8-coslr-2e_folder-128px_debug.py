@@ -5,7 +5,7 @@ The teacher is random: this shows that the parts work together, nothing more.
 Command:
     CONFIG=configs/simmim/simmim-gpa_swin-tiny-w4_1xb8-coslr-2e_folder-128px_debug.py
     OPTIONS=train_dataloader.dataset.data_root=FOLDER
-    python tools/train.py $CONFIG --cfg-options $OPTIONS
+    mmattmask train $CONFIG --cfg-options $OPTIONS
 Hardware: CPU, 2 cores.
 Hours:    none; less than a minute for 100 images, start included (measured).
 Metric:   none; nothing is learned in two epochs.

@@ -4,7 +4,7 @@ With one relative position bias for all blocks and no absolute positions.
 
 Command:
     CONFIG=configs/simmim/simmim-random_vit-base-p16_8xb256-amp-steplr-800e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 2048.
 Hours:    40, estimated from FLOPs (README.md), if the loader keeps up.
 Metric:   ImageNet-1k fine-tuned top-1 83.8 (the authors'; not run by us).

@@ -1,7 +1,7 @@
 """AM: attention-driven masks of 75 %, no throwing.
 
 Command:  CONFIG=configs/study/am_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
-          python tools/train.py $CONFIG
+          mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 """
 

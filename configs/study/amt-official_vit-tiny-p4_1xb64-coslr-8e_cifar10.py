@@ -1,7 +1,7 @@
 """AMT 45/40 with the corner crop of the released code.
 
 Command:  CONFIG=configs/study/amt-official_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
-          python tools/train.py $CONFIG
+          mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 """
 

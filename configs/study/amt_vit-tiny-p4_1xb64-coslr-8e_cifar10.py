@@ -1,7 +1,7 @@
 """AMT 45/40, maps cropped like the views.
 
 Command:  CONFIG=configs/study/amt_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
-          python tools/train.py $CONFIG
+          mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 """
 

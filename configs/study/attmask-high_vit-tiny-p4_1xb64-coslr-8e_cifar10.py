@@ -1,7 +1,7 @@
 """AttMask-High: the 75 % most attended patches are masked.
 
 Command:  CONFIG=configs/study/attmask-high_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
-          python tools/train.py $CONFIG
+          mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 """
 

@@ -1,7 +1,7 @@
 """AttMask-Hint: 51 of 64 patches are chosen, the 3 hints among them stay visible: 75 %.
 
 Command:  CONFIG=configs/study/attmask-hint_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
-          python tools/train.py $CONFIG
+          mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 """
 

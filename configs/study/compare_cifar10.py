@@ -1,6 +1,6 @@
 """Eight policies on MAE: one small ViT, a part of CIFAR-10, three seeds.
 
-Command:  python tools/compare.py configs/study/compare_cifar10.py
+Command:  mmattmask compare configs/study/compare_cifar10.py
 Hardware: CPU, 2 cores (docs/study.md has the hours).
 """
 

@@ -3,7 +3,7 @@
 Mean-pooled features, one learning rate for all blocks, 10 epochs on the same images.
 
 Command:  CONFIG=configs/study/finetune_vit-tiny-p4_1xb128-coslr-10e_cifar10.py
-          python tools/train.py $CONFIG \
+          mmattmask train $CONFIG \
               --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: CPU, 1 core.
 """

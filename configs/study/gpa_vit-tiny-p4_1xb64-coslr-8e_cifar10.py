@@ -4,7 +4,7 @@ Its attention is read once for whole images (`cached`), in block 2 of 0 to 3, su
 over the heads.
 
 Command:  CONFIG=configs/study/gpa_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
-          python tools/train.py $CONFIG
+          mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 """
 

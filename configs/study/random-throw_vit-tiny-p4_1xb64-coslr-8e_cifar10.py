@@ -1,7 +1,7 @@
 """Random masks of 45 % and random throwing of 40 %: AMT without attention.
 
 Command:  CONFIG=configs/study/random-throw_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
-          python tools/train.py $CONFIG
+          mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 """
 

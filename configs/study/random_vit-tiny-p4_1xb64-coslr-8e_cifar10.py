@@ -3,7 +3,7 @@
 All other files here differ from this one by their policy alone.
 
 Command:  CONFIG=configs/study/random_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
-          python tools/train.py $CONFIG
+          mmattmask train $CONFIG
 Hardware: CPU, 1 core; the images are $MMATTMASK_DATA/cifar10_full/train.npz.
 """
 

@@ -1,5 +1,1 @@
-"""What tools/ runs: training and testing a config from the command line."""
-
-from mmattmask.runtime import check_runtime
-
-check_runtime()
+"""The commands of ``mmattmask``, one file each: arguments, and one call."""

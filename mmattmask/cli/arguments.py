@@ -1,40 +1,56 @@
-"""The arguments that training and testing share."""
+"""Arguments that several commands share, and how a config is read."""
 
 import argparse
 import os
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+
+from mmattmask.runtime import quietly
+
+CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that MMPretrain's train.py and test.py share."""
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--work-dir',
-        help='where logs and results go (default: work_dirs/<name of the config>)',
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='use automatic mixed precision'
-    )
-    parser.add_argument(
-        '--no-pin-memory',
-        action='store_true',
-        help='do not pin the memory of loaded batches',
-    )
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``, with which everything in a config can be changed."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='override the config, for example train_cfg.max_epochs=10; lists as '
+        help='override the config, such as train_cfg.max_epochs=10; lists as '
         'key="[a,b]" with the quotes and without spaces',
     )
+
+
+def add_work_dir(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of logs and results."""
+    parser.add_argument(
+        '--work-dir', help='logs and results; if not given work_dirs/<config>'
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add the device."""
+    parser.add_argument('--device', default=get_device(), help='of the network')
+
+
+def add_amp(parser: argparse.ArgumentParser) -> None:
+    """Add mixed precision."""
+    parser.add_argument('--amp', action='store_true', help='compute in mixed precision')
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of distributed runs."""
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='what starts the processes of a distributed run',
+        help='what starts the processes',
     )
     # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
     parser.add_argument(
@@ -42,12 +58,72 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def merge_common_arguments(cfg: Config, args: argparse.Namespace) -> None:
-    """Write the shared arguments into the config, except ``--cfg-options``."""
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add what MMPretrain's train.py and test.py share."""
+    parser.add_argument('config', help='a file, or mmattmask::<a shipped one>')
+    add_work_dir(parser)
+    add_amp(parser)
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='do not pin the memory of loaded batches',
+    )
+    add_cfg_options(parser)
+    add_launcher(parser)
+
+
+def merge_run(cfg: Config, args: argparse.Namespace) -> None:
+    """Write the arguments of :func:`add_run` into the config, but ``--cfg-options``."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
     # Command line, then config, then the config's file name.
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    if args.work_dir is not None or cfg.get('work_dir') is None:
+        cfg.work_dir = work_dir_of(args)
+
+
+def work_dir_of(args: argparse.Namespace) -> str:
+    """Return the work dir that was asked for, or the one of the config's name."""
+    return args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
+
+
+def is_config(name: str) -> bool:
+    """Tell a config file from the name of a backbone."""
+    return name.endswith(CONFIG_SUFFIXES)
+
+
+def read_config(name: str, options: dict[str, Any] | None = None) -> Config:
+    """Read a config file.
+
+    Args:
+        name: A path, or ``package::path`` of a config that an installed OpenMMLab
+            package ships, as in ``_base_``.
+        options: What ``--cfg-options`` say.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    with quietly():  # it may import packages
+        cfg = Config.fromfile(config_file(name))
+    cfg.merge_from_dict(options or {})
+    return cfg
+
+
+def config_file(name: str) -> str:
+    """Return the path of a config, see :func:`read_config`."""
+    package, separator, path = name.partition('::')
+    if not separator:
+        return name
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(f'{name}: there is no package {package} here')
+    file = Path(spec.origin).parent / '.mim' / 'configs' / path
+    if not file.is_file():
+        raise FileNotFoundError(f'{name}: there is no file {file}')
+    return str(file)
+
+
+def as_pair(size: Sequence[int]) -> tuple[int, int]:
+    """Return height and width of one or two numbers."""
+    if len(size) not in (1, 2):
+        raise ValueError(f'a size is one or two numbers, got {tuple(size)}')
+    return int(size[0]), int(size[-1])

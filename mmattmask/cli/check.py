@@ -2,10 +2,8 @@
 
 import argparse
 import warnings
-from collections.abc import Sequence
 
-from mmengine.config import Config, DictAction
-
+from mmattmask.cli.arguments import add_cfg_options, read_config
 from mmattmask.inspection.findings import findings
 from mmattmask.inspection.plan import UnreadableError, read_plan
 from mmattmask.inspection.report import report
@@ -13,38 +11,26 @@ from mmattmask.inspection.report import report
 SOUND, PROBLEMS, UNREADABLE = 0, 1, 2
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        prog='python -m mmattmask check',
-        description='Say what a pre-training config will do, without data or a GPU. '
-        'The exit code is 0 for a sound config, 1 for problems, 2 for a file that '
-        'cannot be read.',
-    )
-    parser.add_argument('config', help='config file')
+DESCRIPTION = """Say what a pre-training config will do, without data or a GPU.
+The exit code is 0 for a sound config, 1 for problems, 2 for what cannot be read."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask check``."""
+    parser.add_argument('config', help='a file, or mmattmask::<a shipped one>')
     parser.add_argument(
         '--gpus',
         type=int,
-        help='GPUs of the run (default: those in the name of the config, such as '
-        '_8xb512-, or as many as the learning rate is for)',
+        help='of the run; if not given those in the name of the config, such as '
+        '_8xb512-, or as many as the learning rate is for',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override the config, as for tools/train.py',
-    )
-    return parser.parse_args(argv)
+    add_cfg_options(parser)
 
 
-def main(argv: Sequence[str] | None = None) -> tuple[str, int]:
-    """Return what ``python -m mmattmask check`` prints, and its exit code."""
-    args = parse_args(argv)
+def run(args: argparse.Namespace) -> tuple[str, int]:
+    """Return the report, and the exit code."""
     try:
-        cfg = Config.fromfile(args.config)
-        if args.cfg_options is not None:
-            cfg.merge_from_dict(args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
     except Exception as error:  # whatever a config, which is Python, may raise
         kind = type(error).__name__
         return f'error: {args.config} cannot be read: {kind}: {error}', UNREADABLE

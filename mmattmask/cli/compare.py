@@ -4,32 +4,31 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 
+from mmattmask.cli.arguments import add_cfg_options, config_file
 from mmattmask.comparison.evaluate import Evaluation, check_data
 from mmattmask.comparison.plan import BUDGETS, read_comparison
 from mmattmask.comparison.pool import Pool
 from mmattmask.comparison.report import write_results
 from mmattmask.comparison.study import Study
 
+DESCRIPTION = """Pre-train with several mask policies, at equal encoder tokens and at
+equal time, evaluate, and write one table with intervals. Run it again to go on after
+an interruption."""
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description='Pre-train with several mask policies, at equal encoder tokens and '
-        'at equal time, evaluate, and write one table with intervals. Run it again to '
-        'go on after an interruption.'
-    )
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask compare``."""
     parser.add_argument(
         'comparison', help='a file such as configs/study/compare_cifar10.py'
     )
     parser.add_argument(
-        '--work-dir', help='default: work_dirs/<name of the comparison>'
+        '--work-dir', help='if not given work_dirs/<name of the comparison>'
     )
     parser.add_argument('--runs', nargs='+', metavar='NAME', help='only these')
     parser.add_argument('--seeds', nargs='+', type=int, help="instead of the file's")
@@ -41,23 +40,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='+',
         metavar='GPU',
         help="one run at a time on each: numbers of the machine's GPUs (as for "
-        'CUDA_VISIBLE_DEVICES), or cpu several times '
-        '(default: all GPUs, or as many CPU processes as --threads leaves room for)',
+        'CUDA_VISIBLE_DEVICES), or cpu several times; if not given all GPUs, or as '
+        'many CPU processes as --threads leaves room for',
     )
     parser.add_argument(
-        '--threads', type=int, default=1, help='of each process on the CPU (1)'
+        '--threads', type=int, default=1, help='of each process on the CPU'
     )
     parser.add_argument(
         '--report-only', action='store_true', help='write the table of what is there'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help="override the comparison's file, such as epochs=400",
-    )
-    return parser.parse_args(argv)
+    add_cfg_options(parser)
 
 
 def default_devices(threads: int) -> list[str]:
@@ -79,25 +71,25 @@ def ending_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def main(argv: Sequence[str] | None = None) -> str:
-    """Run ``tools/compare.py``; return what it prints last."""
-    args = parse_args(argv)
-    try:
-        comparison = read_comparison(
-            args.comparison, args.cfg_options, args.runs, args.seeds, args.budgets
-        )
-        work_dir = Path(args.work_dir or Path('work_dirs') / comparison.name)
-        study = Study(comparison, work_dir)
-        study.check_finished()
-        failures: list[str] = []
-        if study.to_do() and not args.report_only:
-            check_data(Evaluation(**comparison.evaluation))
-            pool = Pool(args.devices or default_devices(args.threads), args.threads)
-            with ending_on_sigterm():
-                failures = pool.work(study.to_do(), study)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+def run(args: argparse.Namespace) -> tuple[str, int]:
+    """Compare; return what to print, and 1 if a run failed."""
+    comparison = read_comparison(
+        config_file(args.comparison),
+        args.cfg_options,
+        args.runs,
+        args.seeds,
+        args.budgets,
+    )
+    work_dir = Path(args.work_dir or Path('work_dirs') / comparison.name)
+    study = Study(comparison, work_dir)
+    study.check_finished()
+    failures: list[str] = []
+    if study.to_do() and not args.report_only:
+        check_data(Evaluation(**comparison.evaluation))
+        pool = Pool(args.devices or default_devices(args.threads), args.threads)
+        with ending_on_sigterm():
+            failures = pool.work(study.to_do(), study)
     text = write_results(study)
     if failures:
-        sys.exit('\n'.join([text, f'{len(failures)} runs failed:', *failures]))
-    return text
+        text = '\n'.join([text, f'{len(failures)} runs failed:', *failures])
+    return text, 1 if failures else 0

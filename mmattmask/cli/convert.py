@@ -1,24 +1,20 @@
 """Convert a checkpoint's encoder for another project."""
 
 import argparse
-import sys
-from collections.abc import Sequence
 
 from mmattmask.export.convert import convert_checkpoint
 from mmattmask.export.sources import KINDS, read_source
 from mmattmask.export.targets import TARGETS
 
+DESCRIPTION = """Convert the encoder of a checkpoint, of any kind below, for another
+project. Nothing in the file is executed."""
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask convert``."""
     targets = '\n'.join(f'  {name:15}{t.what}' for name, t in TARGETS.items())
     kinds = '\n'.join(f'  {name:15}{what}' for name, what in KINDS.items())
-    parser = argparse.ArgumentParser(
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Convert the encoder of a checkpoint, of any kind below, for '
-        'another project.\nNothing in the file is executed.',
-        epilog=f'targets of --to:\n{targets}\n\nkinds that are read:\n{kinds}',
-    )
+    parser.epilog = f'targets of --to:\n{targets}\n\nkinds that are read:\n{kinds}'
     parser.add_argument('checkpoint', help='a file, or the folder of a ViTModel')
     parser.add_argument('--to', choices=TARGETS, metavar='TARGET')
     parser.add_argument(
@@ -42,29 +38,23 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--force', action='store_true', help='write over --out')
     parser.add_argument('--list', action='store_true', help='only tell what is there')
-    args = parser.parse_args(argv)
-    if not args.list and (args.to is None or args.out is None):
-        parser.error('give --to and --out, or --list')
-    return args
 
 
-def main(argv: Sequence[str] | None = None) -> str:
-    """Run ``tools/convert_checkpoint.py``; return what it prints."""
-    args = parse_args(argv)
-    try:
-        if args.list:
-            facts = read_source(args.checkpoint, args.key).facts()
-            return ''.join(f'{name}: {value}\n' for name, value in facts.items())
-        report = convert_checkpoint(
-            args.checkpoint,
-            args.to,
-            args.out,
-            key=args.key,
-            prefix=args.prefix,
-            num_heads=args.num_heads,
-            grid=None if args.grid is None else tuple(args.grid),
-            force=args.force,
-        )
-    except (ValueError, OSError, ImportError) as error:
-        sys.exit(f'error: {error}')
+def run(args: argparse.Namespace) -> str:
+    """Convert, or tell what is there; return what to print."""
+    if args.list:
+        facts = read_source(args.checkpoint, args.key).facts()
+        return ''.join(f'{name}: {value}\n' for name, value in facts.items())
+    if args.to is None or args.out is None:
+        raise ValueError('give --to and --out, or --list')
+    report = convert_checkpoint(
+        args.checkpoint,
+        args.to,
+        args.out,
+        key=args.key,
+        prefix=args.prefix,
+        num_heads=args.num_heads,
+        grid=None if args.grid is None else tuple(args.grid),
+        force=args.force,
+    )
     return str(report)

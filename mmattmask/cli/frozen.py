@@ -8,13 +8,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
-from mmengine.device import get_device
+from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
 from mmpretrain.utils import register_all_modules
 from torch import nn
 
+from mmattmask.cli.arguments import (
+    add_amp,
+    add_cfg_options,
+    add_device,
+    add_launcher,
+    add_work_dir,
+    as_pair,
+    is_config,
+    read_config,
+    work_dir_of,
+)
 from mmattmask.evaluation.eval_data import (
     LabelledImages,
     Transforms,
@@ -44,8 +54,8 @@ def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--key',
-        help='which network of the checkpoint: teacher, student, state_dict (default: '
-        "the only one, or the teacher of iBOT's and AttMask's full files)",
+        help='which network of the checkpoint: teacher, student, state_dict; if not '
+        "given the only one, or the teacher of iBOT's and AttMask's full files",
     )
     data = parser.add_argument_group(
         "labelled images: one of these, or the config's train_dataloader and "
@@ -67,52 +77,27 @@ def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs='+',
         metavar='PX',
-        help="side, or height and width, of the images (default: the backbone's)",
+        help="side, or height and width, of the images; if not given the backbone's",
     )
     parser.add_argument(
         '--resize',
         type=int,
         metavar='PX',
-        help='shorter side before the centre crop (default: 256/224 of --size, and '
-        '--size itself below 128)',
+        help='shorter side before the centre crop; if not given 256/224 of --size, and '
+        '--size itself below 128',
     )
     parser.add_argument(
-        '--num-workers', type=int, default=4, help='loader processes per process (4)'
+        '--num-workers', type=int, default=4, help='loader processes per process'
     )
+    add_work_dir(parser)
     parser.add_argument(
-        '--cache', help='folder for features (default: features/ in the work dir)'
+        '--cache', help='folder of features; if not given features/ in the work dir'
     )
-    parser.add_argument('--out', help='folder of the report (default: the work dir)')
-    parser.add_argument(
-        '--work-dir',
-        help='where features and results go (default: work_dirs/<name of the config>)',
-    )
-    parser.add_argument(
-        '--amp', action='store_true', help='run the backbone in mixed precision'
-    )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override the config, such as val_dataloader.dataset.data_root=DIR',
-    )
-    parser.add_argument('--device', default=get_device())
-    add_launcher_arguments(parser)
-
-
-def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of distributed runs, as tools/test.py has them."""
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what starts the processes of a distributed run',
-    )
-    # torch.distributed.launch passes it; torchrun sets LOCAL_RANK instead.
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
-    )
+    parser.add_argument('--out', help='folder of the report; if not given the work dir')
+    add_amp(parser)
+    add_cfg_options(parser)
+    add_device(parser)
+    add_launcher(parser)
 
 
 @dataclasses.dataclass
@@ -179,7 +164,11 @@ def evaluation(args: argparse.Namespace) -> Evaluation:
     """
     start_processes(args)
     register_all_modules(init_default_scope=True)
-    cfg = read_config(args)
+    cfg = None
+    if is_config(args.config):
+        cfg = read_config(args.config, args.cfg_options)
+    elif args.cfg_options:
+        raise ValueError(f'--cfg-options need a config file, got {args.config}')
     if cfg is None:
         size = tuple(args.size or DEFAULT_SIZE)
         backbone = named_backbone(args.config, as_pair(size))
@@ -202,7 +191,7 @@ def evaluation(args: argparse.Namespace) -> Evaluation:
         size,
         lambda transforms: labelled_images(train, transforms, size, args.subset),
         labelled_images(val, whole_view(size, args.resize), size),
-        Path(args.work_dir or Path('work_dirs') / Path(args.config).stem),
+        Path(work_dir_of(args)),
         args,
     )
 
@@ -215,24 +204,6 @@ def start_processes(args: argparse.Namespace) -> None:
     start_cpu_processes(Config(dict(launcher=args.launcher)))
     if not is_distributed():
         init_dist(args.launcher)
-
-
-def read_config(args: argparse.Namespace) -> Config | None:
-    """Read the config file, or return None for the name of a backbone."""
-    if not args.config.endswith(('.py', '.json', '.yaml', '.yml')):
-        if args.cfg_options:
-            raise ValueError(f'--cfg-options need a config file, got {args.config}')
-        return None
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
-    return cfg
-
-
-def as_pair(size: Sequence[int]) -> tuple[int, int]:
-    """Return height and width of one or two numbers."""
-    if len(size) not in (1, 2):
-        raise ValueError(f'--size takes one or two numbers, got {tuple(size)}')
-    return int(size[0]), int(size[-1])
 
 
 def datasets_of(
@@ -268,9 +239,3 @@ def datasets_of(
             'val_dataloader'
         )
     return tuple(loader.dataset.to_dict() for loader in loaders)
-
-
-def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [columns, ['---'] * len(columns), *rows]
-    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)

@@ -1,25 +1,25 @@
 """Evaluate a checkpoint: the flags of MMPretrain's tools/test.py."""
 
 import argparse
-from collections.abc import Sequence
 from copy import deepcopy
 
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 from mmengine.fileio import dump
 
-from mmattmask.cli.arguments import add_common_arguments, merge_common_arguments
+from mmattmask.cli.arguments import add_run, merge_run, read_config
 from mmattmask.launching import (
     build_runner,
     drop_amp_without_accelerator,
     set_loader_defaults,
 )
 
+DESCRIPTION = "Evaluate a config's checkpoint."
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Test a model')
-    add_common_arguments(parser)
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask test``."""
+    add_run(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='file for the results')
     parser.add_argument(
@@ -43,10 +43,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='test-time augmentation: tta_model and tta_pipeline of the config, or '
         'the average over the image and its mirror image',
     )
-    args = parser.parse_args(argv)
-    if args.out_item is not None and args.out is None:
-        parser.error('--out-item needs --out')
-    return args
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
@@ -58,7 +54,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     Raises:
         ValueError: If pictures are asked of a config without VisualizationHook.
     """
-    merge_common_arguments(cfg, args)
+    merge_run(cfg, args)
     cfg.load_from = args.checkpoint
     if args.amp:
         cfg.test_cfg.fp16 = True
@@ -104,10 +100,11 @@ def add_test_time_augmentation(cfg: Config) -> None:
     dataset.pipeline = cfg.tta_pipeline
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run ``tools/test.py``."""
-    args = parse_args(argv)
-    runner = build_runner(merge_args(Config.fromfile(args.config), args))
+def run(args: argparse.Namespace) -> None:
+    """Test."""
+    if args.out_item is not None and args.out is None:
+        raise ValueError('--out-item needs --out')
+    runner = build_runner(merge_args(read_config(args.config), args))
     if args.out and args.out_item != 'metrics':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     metrics = runner.test()

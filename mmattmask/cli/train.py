@@ -1,11 +1,10 @@
 """Train a config: the flags of MMPretrain's tools/train.py, also without a GPU."""
 
 import argparse
-from collections.abc import Sequence
 
 from mmengine.config import Config
 
-from mmattmask.cli.arguments import add_common_arguments, merge_common_arguments
+from mmattmask.cli.arguments import add_run, merge_run, read_config
 from mmattmask.launching import (
     build_runner,
     drop_amp_without_accelerator,
@@ -14,12 +13,12 @@ from mmattmask.launching import (
 )
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+DESCRIPTION = 'Pre-train or fine-tune a config.'
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description='Train a model')
-    add_common_arguments(parser)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask train``."""
+    add_run(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -40,7 +39,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='start the loader workers anew each epoch',
     )
-    return parser.parse_args(argv)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
@@ -53,7 +51,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         ValueError: If ``--auto-scale-lr`` is asked of a config that does not name
             the batch size its learning rate belongs to.
     """
-    merge_common_arguments(cfg, args)
+    merge_run(cfg, args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:
@@ -86,7 +84,6 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run ``tools/train.py``."""
-    args = parse_args(argv)
-    build_runner(merge_args(Config.fromfile(args.config), args)).train()
+def run(args: argparse.Namespace) -> None:
+    """Train."""
+    build_runner(merge_args(read_config(args.config), args)).train()

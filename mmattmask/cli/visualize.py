@@ -1,18 +1,15 @@
 """Look at attention, rankings, partitions and reconstructions of images."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
-from mmengine.device import get_device
 from mmpretrain.utils import register_all_modules
 from PIL import Image, ImageOps
 
-from mmattmask.cli.frozen import as_pair
+from mmattmask.cli.arguments import add_cfg_options, add_device, as_pair
 from mmattmask.datasets.foreground import IMAGE_SUFFIXES
 from mmattmask.demo.photographs import find_photographs
 from mmattmask.scorers.self_attention import ATTENTIONS
@@ -29,12 +26,12 @@ from mmattmask.visualization.sitter import load_sitter
 WEIGHT_SUFFIXES = ('.pth', '.pt', '.bin', '.ckpt', '.safetensors')
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description='Draw what a model makes of images: attention per head and block, '
-        'ranking, what several policies mask, reconstruction'
-    )
+DESCRIPTION = """Draw what a model makes of images: attention per head and block,
+ranking, what several policies mask, reconstruction."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask visualize``."""
     parser.add_argument(
         'config', nargs='?', help='config, or the name of a ViT such as vit-base-p16'
     )
@@ -53,14 +50,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='DIR',
         help='instead: a GIF of the strips in the work dir of a run',
     )
-    parser.add_argument('--out', default='work_dirs/visualize', help='%(default)s')
-    parser.add_argument(
-        '--max-images', type=int, default=8, help='the first so many (%(default)s)'
-    )
+    parser.add_argument('--out', default='work_dirs/visualize', help='folder')
+    parser.add_argument('--max-images', type=int, default=8, help='the first so many')
     parser.add_argument(
         '--squash',
         action='store_true',
-        help='squash images, as the attention refresh does (default: crop the centre)',
+        help='squash images, as the attention refresh does; else the centre is cropped',
     )
     parser.add_argument(
         '--score',
@@ -68,7 +63,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default='host',
         help='what policies decide on: what the config says, or attention of --block',
     )
-    parser.add_argument('--block', type=int, default=-1, help='the last (-1)')
+    parser.add_argument('--block', type=int, default=-1, help='-1 is the last')
     parser.add_argument(
         '--attention',
         choices=[name for name in ATTENTIONS if name != 'cls'],
@@ -79,42 +74,34 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--mask-ratio',
         type=float,
         default=0.75,
-        help='of all policies side by side but AMT (0.75)',
+        help='of all policies side by side but AMT',
     )
     parser.add_argument(
         '--progress',
         type=float,
         default=1.0,
-        help="share of the training that is done, for the config's own policy (1)",
+        help="share of the training that is done, for the config's own policy",
     )
     parser.add_argument('--seed', type=int, default=0, help='of the masks')
     parser.add_argument('--key', help='which network of the checkpoint, say teacher')
     parser.add_argument(
         '--size', type=int, nargs='+', metavar='PX', help='for the name of a ViT'
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE'
-    )
-    parser.add_argument('--device', default=get_device())
-    args = parser.parse_args(argv)
+    add_cfg_options(parser)
+    add_device(parser)
+
+
+def run(args: argparse.Namespace) -> str:
+    """Draw; return what to print."""
     if args.strips is None and args.config is None:
-        parser.error('give a config, or --strips')
-    return args
-
-
-def main(argv: Sequence[str] | None = None) -> str:
-    """Run ``tools/visualize.py``; return what it prints."""
-    args = parse_args(argv)
+        raise ValueError('give a config, or --strips')
     register_all_modules(init_default_scope=True)
     out = Path(args.out)
-    try:
-        if args.strips is not None:
-            frames = strip_frames(args.strips)
-            path = write_gif(frames, out / 'strips.gif')
-            return f'{len(frames)} drawings in {path}'
-        return draw(args, out)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+    if args.strips is not None:
+        frames = strip_frames(args.strips)
+        path = write_gif(frames, out / 'strips.gif')
+        return f'{len(frames)} drawings in {path}'
+    return draw(args, out)
 
 
 def draw(args: argparse.Namespace, out: Path) -> str:

@@ -1,13 +1,12 @@
-"""Say what this installation can do: ``python -m mmattmask doctor``.
+"""Say what this installation can do: ``mmattmask doctor``.
 
 Nothing is imported before it is tried, so that this runs where nothing else does.
 """
 
-import argparse
 import io
 import platform
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from importlib import import_module, metadata
 from pathlib import Path
@@ -190,13 +189,8 @@ def abilities() -> list[Ability]:
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> tuple[str, int]:
-    """Return what ``python -m mmattmask doctor`` prints, and its exit code."""
-    argparse.ArgumentParser(
-        prog='python -m mmattmask doctor',
-        description='Say what this installation can do. The exit code is 1 if '
-        'pre-training does not work, else 0.',
-    ).parse_args(argv)
+def diagnose() -> tuple[str, int]:
+    """Return what ``mmattmask doctor`` prints, and its exit code."""
     found = abilities()
     rows = versions()
     width = max(map(len, [*rows, *PROBES]))

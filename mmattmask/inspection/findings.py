@@ -271,7 +271,7 @@ def amp_without_accelerator(plan: Plan) -> Finding | None:
         return None
     return Finding(
         f'{kind} needs an accelerator and this machine has {plan.device}',
-        'nothing with tools/train.py, which trains in full precision here; elsewhere '
+        'nothing with mmattmask train, which trains in full precision here; elsewhere '
         "optim_wrapper.type='OptimWrapper'",
         'note',
     )

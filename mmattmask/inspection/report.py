@@ -1,4 +1,4 @@
-"""The plain-text report of ``python -m mmattmask check``."""
+"""The plain-text report of ``mmattmask check``."""
 
 from collections.abc import Sequence
 from typing import Any

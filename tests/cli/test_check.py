@@ -1,4 +1,4 @@
-"""``python -m mmattmask check``: report and exit code for shipped and broken files."""
+"""``mmattmask check``: report and exit code for shipped and broken files."""
 
 import re
 from pathlib import Path

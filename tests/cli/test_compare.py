@@ -1,4 +1,4 @@
-"""Arguments of tools/compare.py; tests/comparison runs it."""
+"""Arguments of mmattmask compare; tests/comparison runs it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""tools/convert_checkpoint.py as a user runs it, in this process."""
+"""mmattmask convert as a user runs it, in this process."""
 
 import pytest
 import torch

@@ -1,15 +1,15 @@
-"""tools/eval_knn.py as a user runs it, in this process."""
+"""mmattmask knn as a user runs it, in this process."""
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from mmattmask.cli.eval_knn import main
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from PIL import Image
 
-from mmattmask.cli.eval_knn import main
 from mmattmask.evaluation import knn_accuracy, nearest_neighbours
 from mmattmask.evaluation.features import FrozenFeatures
 

@@ -1,4 +1,4 @@
-"""tools/eval_linear.py: in this process, killed and resumed, and on two ranks."""
+"""mmattmask linear: in this process, killed and resumed, and on two ranks."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from mmattmask.cli.eval_linear import choices, main
+
 from mmattmask.evaluation.linear import LinearSweep
 from mmattmask.evaluation.linear_probe import ProbeHistory
 

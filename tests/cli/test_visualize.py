@@ -1,4 +1,4 @@
-"""tools/visualize.py as a user runs it."""
+"""mmattmask visualize as a user runs it."""
 
 import runpy
 import sys

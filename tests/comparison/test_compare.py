@@ -1,4 +1,4 @@
-"""tools/compare.py as a user drives it: to the report, killed, resumed."""
+"""mmattmask compare as a user drives it: to the report, killed, resumed."""
 
 import csv
 import json

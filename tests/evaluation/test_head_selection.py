@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mmattmask.cli.selection_report import SelectionReport
 from mmengine.registry import MODELS
 
-from mmattmask.cli.selection_report import SelectionReport
 from mmattmask.evaluation.head_selection import centre_map, head_recall, read_maps
 from mmattmask.masking import min_max
 from mmattmask.scorers.frozen_teacher import ATTENTIONS

@@ -1,4 +1,4 @@
-"""tools/select_attention.py as a user runs it."""
+"""mmattmask select as a user runs it."""
 
 import csv
 import json
@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmattmask.cli.select_attention import normalise, parse_args, teacher_config
 from mmengine.registry import MODELS
 from PIL import Image
-
-from mmattmask.cli.select_attention import normalise, parse_args, teacher_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """

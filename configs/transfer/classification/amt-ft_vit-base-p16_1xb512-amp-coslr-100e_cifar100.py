@@ -5,7 +5,7 @@ The paper gives no rates for it: those of ImageNet-1k, and a batch of ours.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=amt-ft_vit-base-p16_1xb512-amp-coslr-100e_cifar100.py
-    python tools/train.py $CONFIG \
+    mmattmask train $CONFIG \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 1 GPU, batch 512. MMPretrain downloads the data.
 Hours:    not measured.

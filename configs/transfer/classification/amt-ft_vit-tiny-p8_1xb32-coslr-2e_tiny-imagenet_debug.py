@@ -5,7 +5,7 @@ From random weights, on a folder laid out as Tiny-ImageNet; a few images will do
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=amt-ft_vit-tiny-p8_1xb32-coslr-2e_tiny-imagenet_debug.py
-    python tools/train.py $CONFIG --cfg-options \
+    mmattmask train $CONFIG --cfg-options \
         train_dataloader.dataset.data_root=FOLDER \
         val_dataloader.dataset.data_root=FOLDER
 Hardware: CPU, 1 core.

@@ -5,7 +5,7 @@ The batch is ours: 16384 images would be few steps, and the paper gives none.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=amt-linear_vit-base-p16_1xb128-amp-coslr-90e_stl10.py
-    python tools/train.py $CONFIG \
+    mmattmask train $CONFIG \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 1 GPU, batch 128. mmattmask downloads the data.
 Hours:    not measured.

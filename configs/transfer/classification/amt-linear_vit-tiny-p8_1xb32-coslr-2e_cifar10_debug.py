@@ -5,7 +5,7 @@ Random features of 32 px. FOLDER has train/<class>/ and test/<class>/.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=amt-linear_vit-tiny-p8_1xb32-coslr-2e_cifar10_debug.py
-    python tools/train.py $CONFIG --cfg-options \
+    mmattmask train $CONFIG --cfg-options \
         train_dataloader.dataset.data_root=FOLDER \
         val_dataloader.dataset.data_root=FOLDER
 Hardware: CPU, 1 core.

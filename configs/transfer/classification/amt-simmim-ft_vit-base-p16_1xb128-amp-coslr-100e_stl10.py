@@ -5,7 +5,7 @@ The paper gives no rates for it: those of ImageNet-1k, and a batch of ours.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=amt-simmim-ft_vit-base-p16_1xb128-amp-coslr-100e_stl10.py
-    python tools/train.py $CONFIG \
+    mmattmask train $CONFIG \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 1 GPU, batch 128. mmattmask downloads the data.
 Hours:    not measured.

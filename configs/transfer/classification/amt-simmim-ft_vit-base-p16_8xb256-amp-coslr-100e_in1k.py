@@ -5,7 +5,7 @@ Absolute positions, as it was pre-trained (configs/simmim/simmim-amt_*).
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=amt-simmim-ft_vit-base-p16_8xb256-amp-coslr-100e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 2048 (AMT does not give it).
 Hours:    not measured.

@@ -5,7 +5,7 @@ DeiT's recipe: no layer decay; an epoch is three views of a third of the images.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=attmask-ft_vit-small-p16_6xb150-amp-coslr-500e_cifar100.py
-    torchrun --nproc-per-node 6 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 6 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 6 GPUs, batch 900. MMPretrain downloads the data.
 Hours:    not measured.

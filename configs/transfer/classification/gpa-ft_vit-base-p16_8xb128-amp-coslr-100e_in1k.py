@@ -5,7 +5,7 @@ MAE's, with a layer decay of 0.8.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=gpa-ft_vit-base-p16_8xb128-amp-coslr-100e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 1024 (HPM: 384).
 Hours:    not measured.

@@ -6,7 +6,7 @@ the paper nor the code gives the batch, 4096 is ours. Not comparable with mae-li
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=gpa-linear_vit-base-p16_8xb512-amp-coslr-90e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 4096.
 Hours:    not measured.

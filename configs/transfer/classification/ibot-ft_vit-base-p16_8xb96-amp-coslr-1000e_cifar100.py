@@ -5,7 +5,7 @@ DeiT's recipe: no layer decay; an epoch is three views of a third of the images.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=ibot-ft_vit-base-p16_8xb96-amp-coslr-1000e_cifar100.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 768. MMPretrain downloads the data.
 Hours:    not measured.

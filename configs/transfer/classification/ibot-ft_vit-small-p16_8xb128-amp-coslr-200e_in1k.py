@@ -5,7 +5,7 @@ iBOT sweeps the learning rate; 4e-3 is its code's default.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=ibot-ft_vit-small-p16_8xb128-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 1024.
 Hours:    not measured.

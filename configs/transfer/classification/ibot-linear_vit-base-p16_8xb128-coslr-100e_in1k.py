@@ -1,12 +1,12 @@
 """Linear probe of ViT-B/16 on ImageNet-1k: iBOT's protocol with one learning rate.
 
 CLS and the mean of the patches. 0.001 is the code's default, not the best:
-tools/eval_linear.py finds that.
+mmattmask linear finds that.
 
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=ibot-linear_vit-base-p16_8xb128-coslr-100e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 1024.
 Hours:    not measured.

@@ -1,12 +1,12 @@
 """Linear probe of ViT-S/16 on ImageNet-1k: iBOT's protocol with one learning rate.
 
 CLS of the last four blocks, in float32, AttMask's learning rate. iBOT reports the best
-of 45 rates: tools/eval_linear.py trains them all at once.
+of 45 rates: mmattmask linear trains them all at once.
 
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=ibot-linear_vit-small-p16_2xb1024-coslr-100e_in1k.py
-    torchrun --nproc-per-node 2 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 2 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 2 GPUs, batch 2048.
 Hours:    not measured.

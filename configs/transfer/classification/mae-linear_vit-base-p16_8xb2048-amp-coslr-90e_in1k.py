@@ -5,7 +5,7 @@ The CLS token, batch normalisation without parameters, one linear layer, LARS.
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=mae-linear_vit-base-p16_8xb2048-amp-coslr-90e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 16384; smaller ones need --auto-scale-lr and a smaller
     batch_size.

@@ -5,7 +5,7 @@ computed again in the backward pass (`with_cp`), so this is slow, not large.
 
 Command:
     CONFIG=configs/transfer/detection/mask-rcnn_vit-base_8xb2-amp-90k_coco.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, 2 images each.
 Hours:    not measured.

@@ -5,7 +5,7 @@ the rate drops after 8 and 11 epochs as in MMDetection's 1x.
 
 Command:
     CONFIG=configs/transfer/detection/mask-rcnn_vitdet-base_8xb2-amp-12e_coco.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, 2 images each.
 Hours:    15 for A100, estimated from the 0.314 s per image of detectron2; not measured.

@@ -5,7 +5,7 @@ train2017/ and val2017/. README.md says how to start from a debug pre-training.
 
 Command:
     CONFIG=configs/transfer/detection/mask-rcnn_vitdet-tiny_1xb2-6i_coco_debug.py
-    python tools/train.py $CONFIG
+    mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 Hours:    none; half a minute for 32 validation images, start included (measured).
 Metric:   none; nothing is learned in 6 iterations.

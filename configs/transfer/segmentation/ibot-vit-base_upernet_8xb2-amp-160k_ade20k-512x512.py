@@ -6,7 +6,7 @@ of iBOT's command; its config file alone has 7e-4.
 Command:
     CONFIG=configs/transfer/segmentation/
     CONFIG+=ibot-vit-base_upernet_8xb2-amp-160k_ade20k-512x512.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 16.
 Hours:    not measured.

@@ -3,7 +3,7 @@
 Command:
     CONFIG=configs/transfer/segmentation/
     CONFIG+=ibot-vit-small_upernet_4xb4-amp-160k_ade20k-512x512.py
-    torchrun --nproc-per-node 4 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 4 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 4 GPUs, batch 16.
 Hours:    not measured.

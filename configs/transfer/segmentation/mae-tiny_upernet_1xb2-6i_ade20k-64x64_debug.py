@@ -5,7 +5,7 @@ Six iterations from random weights, then mIoU. FOLDER is laid out as ADE20K.
 Command:
     CONFIG=configs/transfer/segmentation/
     CONFIG+=mae-tiny_upernet_1xb2-6i_ade20k-64x64_debug.py
-    python tools/train.py $CONFIG --cfg-options \
+    mmattmask train $CONFIG --cfg-options \
         train_dataloader.dataset.data_root=FOLDER \
         val_dataloader.dataset.data_root=FOLDER
 Hardware: CPU, 1 core.

@@ -6,7 +6,7 @@ scales, for images of any size.
 Command:
     CONFIG=configs/transfer/segmentation/
     CONFIG+=vit-base_upernet_8xb2-amp-160k_ade20k-512x512.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch \
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 8 GPUs, batch 16.
 Hours:    not measured.

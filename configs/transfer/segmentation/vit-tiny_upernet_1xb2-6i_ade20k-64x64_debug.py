@@ -3,7 +3,7 @@
 Command:
     CONFIG=configs/transfer/segmentation/
     CONFIG+=vit-tiny_upernet_1xb2-6i_ade20k-64x64_debug.py
-    python tools/train.py $CONFIG --cfg-options \
+    mmattmask train $CONFIG --cfg-options \
         train_dataloader.dataset.data_root=FOLDER \
         val_dataloader.dataset.data_root=FOLDER
 Hardware: CPU, 1 core.

@@ -2,42 +2,35 @@
 
 import argparse
 import dataclasses
-import sys
-from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from mmengine.dist import get_rank
 from torch import Tensor
 
-from mmattmask.cli.frozen import (
-    Evaluation,
-    add_frozen_arguments,
-    evaluation,
-    markdown_table,
-)
+from mmattmask.cli.frozen import Evaluation, add_frozen_arguments, evaluation
 from mmattmask.evaluation.extraction import extract_features
 from mmattmask.evaluation.features import KINDS, knn_kind
 from mmattmask.evaluation.few_shot import FewShotResult, few_shot_accuracy
 from mmattmask.evaluation.knn import knn_accuracy, nearest_neighbours
 
-COLUMNS = ('features', 'training images', 'k', 'top-1', 'top-5')
+DESCRIPTION = """k-NN accuracy of frozen features, against all training images and
+against a few of each class."""
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description='k-NN accuracy of frozen features, against all training images '
-        'and against a few of each class'
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask knn``."""
     add_frozen_arguments(parser)
     parser.add_argument(
         '--features',
         nargs='+',
         choices=KINDS,
-        help='default: cls, and mean without a CLS token',
+        help='if not given cls, and mean without a CLS token',
     )
-    parser.add_argument('--k', type=int, nargs='+', default=[10, 20, 100, 200])
-    parser.add_argument('--temperature', type=float, default=0.07)
+    parser.add_argument(
+        '--k', type=int, nargs='+', default=[10, 20, 100, 200], help='neighbours'
+    )
+    parser.add_argument('--temperature', type=float, default=0.07, help='of the votes')
     parser.add_argument(
         '--shots',
         type=int,
@@ -49,18 +42,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--draws', type=int, default=5, help='of the images of --shots')
     parser.add_argument('--seed', type=int, default=0, help='of the first draw')
     parser.add_argument(
-        '--batch-size', type=int, default=128, help='images per step and process (128)'
+        '--batch-size', type=int, default=128, help='images per step and process'
     )
-    return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> str:
-    """Run ``tools/eval_knn.py``; return what it prints, nothing on other ranks."""
-    args = parse_args(argv)
-    try:
-        return measure(evaluation(args))
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+def run(args: argparse.Namespace) -> str:
+    """Measure; return what to print, nothing on other ranks."""
+    return measure(evaluation(args))
 
 
 def measure(run: Evaluation) -> str:
@@ -81,7 +69,7 @@ def measure(run: Evaluation) -> str:
     text = (
         f'k-NN of {args.checkpoint}: {len(target)} images against {len(labels)}, '
         f'temperature {args.temperature:g}, accuracy in %; {run.matched}\n\n'
-        f'{markdown_table(COLUMNS, rows)}'
+        f'{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}\n'
     )
     return run.report('knn', text, dict(results=results))
 
@@ -121,13 +109,18 @@ def few_shot_record(shots: int, k: int, result: FewShotResult) -> dict[str, Any]
     return record
 
 
-def table_row(kind: str, record: dict[str, Any], draws: int) -> list[str]:
+def table_row(kind: str, record: dict[str, Any], draws: int) -> dict[str, Any]:
     """Return the cells of one record."""
     shots = record['shots']
-    images = 'all' if shots is None else f'{shots} per class, {draws} draws'
-    cells = []
-    for measure in ('top1', 'top5'):
+    row = {
+        'features': kind,
+        'training images': 'all'
+        if shots is None
+        else f'{shots} per class, {draws} draws',
+        'k': record['k'],
+    }
+    for measure, name in dict(top1='top-1', top5='top-5').items():
         std = record.get(f'{measure}_std')
         spread = '' if std is None else f' ± {std:.2f}'
-        cells.append(f'{record[measure]:.2f}{spread}')
-    return [kind, images, str(record['k']), *cells]
+        row[name] = f'{record[measure]:.2f}{spread}'
+    return row

@@ -3,19 +3,14 @@
 import argparse
 import hashlib
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from mmengine.dist import get_rank
 from torch import Tensor
 
-from mmattmask.cli.frozen import (
-    Evaluation,
-    add_frozen_arguments,
-    evaluation,
-    markdown_table,
-)
+from mmattmask.cli.frozen import Evaluation, add_frozen_arguments, evaluation
 from mmattmask.evaluation.eval_data import random_view
 from mmattmask.evaluation.extraction import extract_features, identity
 from mmattmask.evaluation.features import KINDS, linear_kind
@@ -28,53 +23,41 @@ from mmattmask.evaluation.linear_probe import (
     fresh_features,
 )
 
-COLUMNS = ('chosen by', 'features', 'lr', 'epoch', 'top-1', 'top-5')
+DESCRIPTION = 'Linear classification of frozen features, as iBOT and DINO do.'
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description='Linear classification of frozen features, as iBOT and DINO do'
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask linear``."""
     add_frozen_arguments(parser)
     parser.add_argument(
         '--features',
         choices=KINDS,
-        help='default: last4 below the width of ViT-B, cls_mean from there on, and '
+        help='if not given last4 below the width of ViT-B, cls_mean from there on, and '
         'mean without a CLS token',
     )
     parser.add_argument(
         '--lr',
         type=float,
         nargs='+',
-        default=list(SWEEP),
-        help='for a batch of 256; grows with the batch (default: the sweep of 45 from '
-        '1e-4 to 9, all trained at once)',
+        help='for a batch of 256; grows with the batch; if not given the sweep of 45 '
+        'from 1e-4 to 9, all trained at once',
     )
-    parser.add_argument('--epochs', type=int, default=100)
-    parser.add_argument(
-        '--batch-size', type=int, default=1024, help='of all processes (1024)'
-    )
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--epochs', type=int, default=100, help='of training')
+    parser.add_argument('--batch-size', type=int, default=1024, help='of all processes')
+    parser.add_argument('--seed', type=int, default=0, help='of order and crops')
     parser.add_argument(
         '--cached-features',
         action='store_true',
         help='make the features once, without augmentation: minutes instead of hours, '
         'and a lower accuracy',
     )
-    return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> str:
-    """Run ``tools/eval_linear.py``; return what it prints, nothing on other ranks."""
-    args = parse_args(argv)
-    try:
-        settings = ProbeSettings(
-            tuple(args.lr), args.epochs, args.batch_size, args.seed
-        )
-        return measure(evaluation(args), settings)
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+def run(args: argparse.Namespace) -> str:
+    """Measure; return what to print, nothing on other ranks."""
+    lrs = tuple(args.lr or SWEEP)
+    settings = ProbeSettings(lrs, args.epochs, args.batch_size, args.seed)
+    return measure(evaluation(args), settings)
 
 
 def measure(run: Evaluation, settings: ProbeSettings) -> str:
@@ -120,14 +103,14 @@ def report(
     """Write table and numbers; return what to print."""
     records = choices(history, settings.lrs)
     table = [
-        [
-            record['chosen_by'],
-            kind,
-            f'{record["lr"]:g}',
-            f'{record["epoch"]}/{settings.epochs}',
-            f'{record["top1"]:.2f}',
-            f'{record["top5"]:.2f}',
-        ]
+        {
+            'chosen by': record['chosen_by'],
+            'features': kind,
+            'lr': f'{record["lr"]:g}',
+            'epoch': f'{record["epoch"]}/{settings.epochs}',
+            'top-1': f'{record["top1"]:.2f}',
+            'top-5': f'{record["top5"]:.2f}',
+        }
         for record in records
     ]
     views = 'one view each' if run.args.cached_features else 'random crops and flips'
@@ -135,7 +118,7 @@ def report(
         f'Linear probe of {run.args.checkpoint}: {num_images} training images '
         f'({views}), {len(target)} validation images, batch {settings.batch_size} '
         f'(lr x {settings.batch_size / 256:g}), accuracy in %; {run.matched}\n\n'
-        f'{markdown_table(COLUMNS, table)}'
+        f'{pd.DataFrame(table).to_markdown(index=False, disable_numparse=True)}\n'
     )
     loss = history.loss.tolist()
     content = dict(

@@ -2,22 +2,18 @@
 
 import argparse
 import inspect
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
-from mmengine.device import get_device
 from mmpretrain.models import MAEViT, VisionTransformer
 from mmpretrain.registry import MODELS
 from mmpretrain.utils import register_all_modules
 from PIL import Image
 from torch import Tensor
 
-from mmattmask.cli.selection_report import SelectionReport
+from mmattmask.cli.arguments import add_device, read_config
 from mmattmask.datasets.foreground import (
     AnnotatedImage,
     patch_mask,
@@ -28,6 +24,7 @@ from mmattmask.datasets.foreground import (
 from mmattmask.datasets.foreground_coco import read_coco
 from mmattmask.evaluation.head_selection import AVERAGES, read_maps
 from mmattmask.progress_report import report_progress
+from mmattmask.reporting.head_recall import SelectionReport
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
 from mmattmask.scorers.self_attention import ATTENTIONS, patch_size_of
 
@@ -36,12 +33,12 @@ IMAGENET = dict(
 )
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        description="Choose the block and head of a ViT for GPA's FrozenTeacher: the "
-        'one whose most attended patches recall the annotated foreground best'
-    )
+DESCRIPTION = """Choose the block and head of a ViT for GPA's FrozenTeacher: the one
+whose most attended patches recall the annotated foreground best."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask select``."""
     parser.add_argument(
         'checkpoint', nargs='?', help='weights; none if model.backbone loads its own'
     )
@@ -70,11 +67,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--max-images', type=int, help='draw this many images')
     parser.add_argument('--seed', type=int, default=0, help='of --max-images')
     parser.add_argument(
-        '--coverage', type=float, default=0.5, help='annotated share of a patch (0.5)'
+        '--coverage', type=float, default=0.5, help='annotated share of a patch'
     )
-    parser.add_argument('--attention', choices=ATTENTIONS, default='received')
     parser.add_argument(
-        '--ratio', type=float, default=0.75, help='second k, of all patches (0.75)'
+        '--attention', choices=ATTENTIONS, default='received', help='what is read'
+    )
+    parser.add_argument(
+        '--ratio', type=float, default=0.75, help='second k, of all patches'
     )
     parser.add_argument(
         '--average', choices=AVERAGES, default='macro', help='over images, decides'
@@ -86,20 +85,24 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar=('BLOCK', 'HEAD'),
         help="print another choice's recall too; HEAD may be all",
     )
-    parser.add_argument('--batch-size', type=int, default=16)
-    parser.add_argument('--device', default=get_device())
-    parser.add_argument('--work-dir', default='work_dirs/select_attention')
-    args = parser.parse_args(argv)
+    parser.add_argument('--batch-size', type=int, default=16, help='images per step')
+    add_device(parser)
+    parser.add_argument(
+        '--work-dir', default='work_dirs/select', help='where the report goes'
+    )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse arguments that do not fit each other."""
     kinds = [args.index, args.masks, args.coco, args.labels]
     if sum(kind is not None for kind in kinds) != 1:
-        parser.error('give one of --index, --masks, --coco and --labels')
+        raise ValueError('give one of --index, --masks, --coco and --labels')
     if args.index is None and args.images is None:
-        parser.error('--masks, --coco and --labels need --images')
+        raise ValueError('--masks, --coco and --labels need --images')
     if any('=' not in item for item in args.where):
-        parser.error(f'--where needs COLUMN=VALUE, got {" ".join(args.where)}')
+        raise ValueError(f'--where needs COLUMN=VALUE, got {" ".join(args.where)}')
     if args.compare and args.compare[0] is None:
-        parser.error('--compare takes one block at a time, got all')
-    return args
+        raise ValueError('--compare takes one block at a time, got all')
 
 
 def number_or_all(text: str) -> int | None:
@@ -142,7 +145,7 @@ def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             patch_size=args.patch_size,
         )
         return backbone, IMAGENET
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     model = cfg.get('model', {})
     if 'backbone' not in model:
         raise ValueError(f'{args.config} has no model.backbone')
@@ -206,20 +209,17 @@ def measure(
     return torch.cat(maps), torch.from_numpy(np.stack(masks)), grid
 
 
-def main(argv: Sequence[str] | None = None) -> str:
-    """Run ``tools/select_attention.py``; return what it prints."""
-    args = parse_args(argv)
+def run(args: argparse.Namespace) -> str:
+    """Choose; return what to print."""
+    check(args)
     register_all_modules(init_default_scope=True)
-    try:
-        backbone, how = teacher_config(args)
-        report = SelectionReport.from_maps(
-            *measure(args, backbone, how), args.ratio, args.average
-        )
-        lines = [report.text()]
-        if args.compare:
-            lines.append(report.describe(*args.compare))
-    except (ValueError, FileNotFoundError) as error:
-        sys.exit(f'error: {error}')
+    backbone, how = teacher_config(args)
+    report = SelectionReport.from_maps(
+        *measure(args, backbone, how), args.ratio, args.average
+    )
+    lines = [report.text()]
+    if args.compare:
+        lines.append(report.describe(*args.compare))
     config = config_line(args, backbone, *report.chosen)
     work_dir = Path(args.work_dir)
     report.write(work_dir, dict(vars(args), config=config))

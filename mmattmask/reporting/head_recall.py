@@ -1,11 +1,11 @@
 """What few-shot attention selection found: table, heat map, JSON and CSV."""
 
-import csv
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from PIL import Image
 from torch import Tensor
 
@@ -70,25 +70,19 @@ class SelectionReport:
     def text(self) -> str:
         """Return the table in Markdown and the choice, in percent."""
         recall = self.recalls['annotated']
-        table = 100 * recall.table(self.average)
-        heads = table.shape[1] - 1
+        table = _frame(100 * recall.table(self.average)).map('{:.1f}'.format)
         block, head = self.chosen
-        best = (block, heads if head is None else head)
+        best = (block, 'all' if head is None else head)
+        table.loc[best] = f'**{table.loc[best]}**'
         lines = [
             f'Recall (%) among the top k = annotated patches, {self.average} average '
             f'over {self.num_used} images; {self.num_images - self.num_used} without '
             'an annotated patch left out.',
             '',
-            '| block | ' + ' | '.join([*map(str, range(heads)), 'all']) + ' |',
-            '| --- |' + ' ---: |' * (heads + 1),
+            table.to_markdown(disable_numparse=True, stralign='right'),
+            '',
+            f'chosen: {self.describe(block, head)}',
         ]
-        for number, row in enumerate(table.tolist()):
-            cells = [
-                f'**{value:.1f}**' if (number, column) == best else f'{value:.1f}'
-                for column, value in enumerate(row)
-            ]
-            lines.append(f'| {number} | ' + ' | '.join(cells) + ' |')
-        lines += ['', f'chosen: {self.describe(block, head)}']
         if head is None:
             single = recall.best(self.average, all_heads=False)
             lines.append(f'best single head: {self.describe(*single)}')
@@ -123,30 +117,22 @@ class SelectionReport:
         """
         folder.mkdir(parents=True, exist_ok=True)
         tables = {
-            key: recall.table(average).tolist()
+            key: _frame(recall.table(average))
             for key, (recall, average) in self._each(self.recalls).items()
         }
         block, head = self.chosen
         content = dict(
             chosen=dict(block=block, head=head),
             images=dict(read=self.num_images, annotated=self.num_used),
-            recall=tables,
+            recall={key: table.to_numpy().tolist() for key, table in tables.items()},
             references=self.references(),
             options=options,
         )
         path = folder / 'head_recall'
         path.with_suffix('.json').write_text(json.dumps(content, indent=1) + '\n')
         path.with_suffix('.md').write_text(self.text() + '\n')
-        rows = len(next(iter(tables.values())))
-        heads = len(next(iter(tables.values()))[0]) - 1
-        with path.with_suffix('.csv').open('w', newline='') as file:
-            writer = csv.writer(file)
-            writer.writerow(['block', 'head', *tables])
-            for row in range(rows):
-                for column in range(heads + 1):
-                    name = 'all' if column == heads else column
-                    values = [table[row][column] for table in tables.values()]
-                    writer.writerow([row, name, *values])
+        stacked = {key: table.stack() for key, table in tables.items()}
+        pd.DataFrame(stacked).to_csv(path.with_suffix('.csv'))
         Image.fromarray(self.draw()).save(path.with_suffix('.png'))
 
     def draw(self) -> Any:
@@ -190,3 +176,10 @@ class SelectionReport:
             k, _, average = key.partition('_')
             parts.append(f'{names[k]} {average} {100 * value:.1f}')
         return ', '.join(parts)
+
+
+def _frame(table: Tensor) -> pd.DataFrame:
+    """Name the blocks and heads of a table (blocks, heads + 1)."""
+    heads = [*range(table.shape[1] - 1), 'all']
+    frame = pd.DataFrame(table.numpy(), columns=pd.Index(heads, name='head'))
+    return frame.rename_axis('block')
