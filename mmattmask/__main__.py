@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from mmattmask.runtime import check_runtime, quietly
+from mmattmask.quiet import quietly
 from mmattmask.version import __version__
 
 # Imported when asked for: the doctor runs where nothing else can be imported.
@@ -72,7 +72,7 @@ def run(name: str, argv: Sequence[str]) -> tuple[str, int]:
     """
     try:
         if name != 'doctor':
-            check_runtime()
+            import_module('mmattmask.runtime').check_runtime()
         args = parser_of(name).parse_args(argv)
         said = command(name).run(args)
     except (ValueError, OSError, ImportError) as error:

@@ -5,10 +5,6 @@ Two families of distributions share the module names ``mmengine``, ``mmcv`` and
 imports neither when it is imported itself.
 """
 
-import contextlib
-import io
-import warnings
-from collections.abc import Iterator
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pickle import UnpicklingError
@@ -53,18 +49,6 @@ def _installed_version(module: str) -> str:
         except metadata.PackageNotFoundError:
             continue
     return str(import_module(module).__version__)
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Import other packages without what they say about extensions that are missing.
-
-    Their lines ("Could not import OneDL", "Line NMS is not compiled") are about
-    parts that nobody asked for; ``mmattmask doctor`` says what is missing.
-    """
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='Fail to import ')
-        yield
 
 
 def register_safe_globals() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
-from mmattmask.runtime import quietly
+from mmattmask.quiet import quietly
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 

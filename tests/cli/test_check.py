@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mmattmask import __main__ as command
-from mmattmask.cli.check import PROBLEMS, SOUND, UNREADABLE, main
+from mmattmask.__main__ import run
+from mmattmask.cli.check import PROBLEMS, SOUND, UNREADABLE
 from tests.config_building import CONFIGS, ROOT, SHIPPED
 
 # The last of each folder: small, most of them for debugging
@@ -22,7 +23,7 @@ IBOT = 'configs/ibot/ibot_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 
 def check(name, *options):
     """Return the report, with single spaces, and the exit code."""
-    text, code = main([str(ROOT / name), *options])
+    text, code = run('check', [str(ROOT / name), *options])
     return re.sub(' +', ' ', text), code
 
 
@@ -67,7 +68,7 @@ def test_report_of_a_teacher_that_moves():
 
 
 def test_columns_are_aligned():
-    text, _ = main([str(ROOT / AMT)])
+    text, _ = run('check', [str(ROOT / AMT)])
     rows = [line for line in text.splitlines() if line.startswith('  ')]
     rows = [line for line in rows if not line.startswith('    ')]
     starts = {re.match(r'  \S+( \S+)* {2,}', row).end() for row in rows if row}
@@ -91,7 +92,7 @@ def test_stock_configs_can_be_read(tmp_path):
     path = tmp_path / 'stock.py'
     stock = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
     path.write_text(f'_base_ = {stock!r}')
-    text, code = main([str(path)])
+    text, code = run('check', [str(path)])
     assert code == 0
     assert "the host's own, not guided" in text
 
@@ -115,7 +116,7 @@ def test_a_model_that_cannot_be_built_is_a_problem():
 def test_unreadable_files(tmp_path, source, message):
     path = tmp_path / 'config.py'
     path.write_text(source)
-    text, code = main([str(path)])
+    text, code = run('check', [str(path)])
     assert code == UNREADABLE
     assert message in text
 

@@ -3,6 +3,7 @@
 import pytest
 
 from mmattmask.cli import compare
+from tests.command_line import arguments, mmattmask
 
 
 @pytest.mark.parametrize(
@@ -25,17 +26,18 @@ def test_default_devices(monkeypatch, visible, gpus, threads, devices):
 
 
 def test_arguments():
-    args = compare.parse_args(
-        ['f.py', '--runs', 'a', 'b', '--seeds', '3', '--devices', '1']
+    args = arguments(
+        'compare',
+        *['f.py', '--runs', 'a', 'b', '--seeds', '3', '--devices', '1'],
     )
     assert (args.runs, args.seeds, args.devices) == (['a', 'b'], [3], ['1'])
     with pytest.raises(SystemExit):
-        compare.parse_args(['f.py', '--budgets', 'hours'])
+        arguments('compare', 'f.py', '--budgets', 'hours')
 
 
 def test_a_file_that_is_no_comparison_is_one_sentence(tmp_path):
     path = tmp_path / 'f.py'
     path.write_text('epochs = 3\n')
     with pytest.raises(SystemExit, match='has no runs: it is no comparison'):
-        compare.main([str(path), '--work-dir', str(tmp_path / 'work')])
+        mmattmask('compare', path, '--work-dir', tmp_path / 'work')
     assert not (tmp_path / 'work').exists()

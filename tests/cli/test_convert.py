@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmattmask.cli.convert import main
+from tests.command_line import mmattmask
 
 from ..export.tiny_vits import load, save, vit
 
@@ -18,7 +18,7 @@ def checkpoint(tmp_path, monkeypatch):
 
 
 def test_list(checkpoint):
-    lines = main(['x.pth', '--list']).splitlines()
+    lines = mmattmask('convert', 'x.pth', '--list').splitlines()
     assert {
         'depth: 2',
         'width: 24',
@@ -30,7 +30,8 @@ def test_list(checkpoint):
 
 
 def test_a_network_is_converted_and_the_report_says_what(checkpoint):
-    text = main(['x.pth', '--to', 'timm', '--out', 'o.safetensors', '--key', 'teacher'])
+    out = ('--to', 'timm', '--out', 'o.safetensors')
+    text = mmattmask('convert', 'x.pth', *out, '--key', 'teacher')
     assert text == (
         "x.pth: mmattmask or MMPretrain, MMPretrain's names\n"
         "o.safetensors: timm's VisionTransformer, or Beit, 30 tensors\n"
@@ -42,9 +43,9 @@ def test_a_network_is_converted_and_the_report_says_what(checkpoint):
 
 def test_a_folder_for_hugging_face(checkpoint):
     sizes = ['--grid', '4', '6', '--num-heads', '2']
-    main(['x.pth', '--to', 'hf', '--out', 'model', *sizes])
+    mmattmask('convert', 'x.pth', '--to', 'hf', '--out', 'model', *sizes)
     assert (checkpoint / 'model' / 'config.json').is_file()
-    assert 'kind: hf: ' in main(['model', '--list'])
+    assert 'kind: hf: ' in mmattmask('convert', 'model', '--list')
 
 
 @pytest.mark.parametrize(
@@ -64,10 +65,9 @@ def test_a_folder_for_hugging_face(checkpoint):
 def test_mistakes_end_in_one_line(checkpoint, arguments, message):
     (checkpoint / 'cut.pth').write_bytes((checkpoint / 'x.pth').read_bytes()[:2000])
     with pytest.raises(SystemExit, match=message):
-        main(arguments.split())
+        mmattmask('convert', *arguments.split())
 
 
-def test_arguments_that_are_needed(checkpoint, capsys):
-    with pytest.raises(SystemExit):
-        main(['x.pth', '--to', 'timm'])
-    assert 'give --to and --out, or --list' in capsys.readouterr().err
+def test_arguments_that_are_needed(checkpoint):
+    with pytest.raises(SystemExit, match='give --to and --out, or --list'):
+        mmattmask('convert', 'x.pth', '--to', 'timm')

@@ -14,6 +14,7 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 from mmattmask.cli import test as tool
+from tests.command_line import arguments, mmattmask
 
 from .test_train import stock_tool
 
@@ -82,7 +83,7 @@ def test_same_as_the_stock_tool(config_file, argv, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['test.py', *command])
     monkeypatch.setenv('LOCAL_RANK', '0')
     theirs = stock.merge_args(Config.fromfile(config_file), stock.parse_args())
-    ours = tool.merge_args(Config.fromfile(config_file), tool.parse_args(command))
+    ours = tool.merge_args(Config.fromfile(config_file), arguments('test', *command))
     expected, got = theirs.to_dict(), ours.to_dict()
     assert Path(got.pop('work_dir')) == Path(expected.pop('work_dir'))
     # Only ours turns them off where there are no workers.
@@ -100,7 +101,7 @@ def test_metrics_are_those_of_the_checkpoint(config_file, classifier, tmp_path):
 
     out = tmp_path / 'metrics.json'
     options = ['--work-dir', str(tmp_path / 'work'), '--out-item', 'metrics']
-    tool.main([str(config_file), str(checkpoint), *options, '--out', str(out)])
+    mmattmask('test', config_file, checkpoint, *options, '--out', out)
     assert json.loads(out.read_text()) == {'accuracy/top1': 50.0}
 
 
@@ -109,18 +110,17 @@ def test_predictions_are_written(config_file, classifier, tmp_path):
     torch.save(dict(state_dict=classifier.state_dict()), checkpoint)
     out = tmp_path / 'predictions.pkl'
     options = ['--work-dir', str(tmp_path / 'work'), '--out', str(out)]
-    tool.main([str(config_file), str(checkpoint), *options])
+    mmattmask('test', config_file, checkpoint, *options)
     assert len(load(out)) == 4
 
 
-def test_out_item_needs_out(capsys):
-    with pytest.raises(SystemExit):
-        tool.parse_args(['some.py', 'some.pth', '--out-item', 'metrics'])
-    assert '--out-item needs --out' in capsys.readouterr().err
+def test_out_item_needs_out():
+    with pytest.raises(ValueError, match='--out-item needs --out'):
+        mmattmask('test', 'some.py', 'some.pth', '--out-item', 'metrics')
 
 
 def test_pictures_need_the_hook(config_file):
     config_file.write_text(config_file.read_text() + 'default_hooks = dict()')
-    args = tool.parse_args([str(config_file), 'some.pth', '--show'])
+    args = arguments('test', config_file, 'some.pth', '--show')
     with pytest.raises(ValueError, match='VisualizationHook'):
         tool.merge_args(Config.fromfile(config_file), args)

@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from mmattmask import launching
 from mmattmask.cli import train
+from tests.command_line import arguments
 
 CONFIG = """
 model = dict(type='MAE')
@@ -40,7 +41,7 @@ def stock_tool(name: str):
 
 
 def merged(path: Path, *argv: str) -> Config:
-    args = train.parse_args([str(path), *argv])
+    args = arguments('train', path, *argv)
     return train.merge_args(Config.fromfile(path), args)
 
 

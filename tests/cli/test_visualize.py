@@ -1,7 +1,5 @@
 """mmattmask visualize as a user runs it."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +9,11 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from PIL import Image
 
-from mmattmask.cli.visualize import main
 from mmattmask.visualization.palette import MASKED, THROWN, THROWN_LINE
+from tests.command_line import mmattmask
 
 from ..engine.toy_run import write_images
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'visualize.py'
 CONFIG = """
 model = dict(
     type='mmattmask.GuidedMAE',
@@ -70,7 +67,7 @@ def read(path):
 
 
 def test_pages_and_panels(files):
-    text = main(['mae.py', 'first.pth', 'images', '--out', 'out'])
+    text = mmattmask('visualize', 'mae.py', 'first.pth', 'images', '--out', 'out')
     assert 'matched 50/50 weights of first.pth' in text
     assert 'reconstruction: patch statistics from the image' in text
     assert '3 images in out' in text
@@ -105,14 +102,16 @@ def test_same_command_same_pictures_and_the_seed_matters(files):
     arguments = ['mae.py', 'first.pth', 'images/class_0/000.png']
     sheets = []
     for seed in ('0', '0', '1'):
-        main([*arguments, '--seed', seed, '--out', 'out'])
+        mmattmask('visualize', *arguments, '--seed', seed, '--out', 'out')
         sheets.append(read('out/contact_sheet.png'))
     assert np.array_equal(sheets[0], sheets[1])
     assert not np.array_equal(sheets[0], sheets[2])
 
 
 def test_several_checkpoints_make_a_gif(files):
-    text = main(['mae.py', 'first.pth', 'second.pth', 'images', '--out', 'out'])
+    text = mmattmask(
+        'visualize', 'mae.py', 'first.pth', 'second.pth', 'images', '--out', 'out'
+    )
     assert '2 checkpoints in out/checkpoints.gif' in text
     with Image.open('out/checkpoints.gif') as gif:
         assert gif.n_frames == 2
@@ -122,7 +121,9 @@ def test_several_checkpoints_make_a_gif(files):
 def test_a_backbone_alone_has_no_policy_of_its_own(files):
     state = {f'backbone.{k}': v for k, v in files.backbone.state_dict().items()}
     torch.save(dict(state_dict=state), 'backbone.pth')
-    text = main(['mae.py', 'backbone.pth', 'images', '--max-images', '1'])
+    text = mmattmask(
+        'visualize', 'mae.py', 'backbone.pth', 'images', '--max-images', '1'
+    )
     assert 'weights of backbone.pth' in text
     folder = Path('work_dirs/visualize/000')
     assert sorted(path.stem for path in folder.glob('*.png')) == PAGES
@@ -137,7 +138,9 @@ def test_official_weights_by_name_with_photographs(files):
     vit = MODELS.build(config)
     torch.save(dict(teacher=vit.state_dict()), 'dino.pth')
     options = ['--size', '16', '--photographs', '--max-images', '2', '--out', 'out']
-    text = main(['vit-tiny-p8', 'dino.pth', *options, '--mask-ratio', '0.5'])
+    text = mmattmask(
+        'visualize', 'vit-tiny-p8', 'dino.pth', *options, '--mask-ratio', '0.5'
+    )
     assert 'matched 150/150 weights of dino.pth' in text
     assert len(list(Path('out').glob('*/policies.png'))) == 2
 
@@ -148,7 +151,9 @@ def test_strips_of_a_run(files, tmp_path):
     for epoch in range(3):
         picture = np.full((20, 40, 3), 60 * epoch, np.uint8)
         Image.fromarray(picture).save(folder / f'{epoch:08d}.png')
-    assert '3 drawings in out/strips.gif' in main(['--strips', 'run', '--out', 'out'])
+    assert '3 drawings in out/strips.gif' in mmattmask(
+        'visualize', '--strips', 'run', '--out', 'out'
+    )
     with Image.open('out/strips.gif') as gif:
         assert gif.n_frames == 3
 
@@ -158,15 +163,8 @@ def test_squashing_keeps_what_cropping_leaves_out(files):
     wide[:, :16] = 255
     Image.fromarray(wide).save('wide.png')
     for how, bright in ((['--squash'], True), ([], False)):
-        main(['mae.py', 'first.pth', 'wide.png', '--out', 'out', *how])
+        mmattmask('visualize', 'mae.py', 'first.pth', 'wide.png', '--out', 'out', *how)
         assert (read('out/wide/panels/image.png') > 200).any() == bright
-
-
-def test_as_a_script(files, monkeypatch, capsys):
-    arguments = ['mae.py', 'first.pth', 'images', '--out', 'x']
-    monkeypatch.setattr(sys, 'argv', [str(TOOL), *arguments])
-    runpy.run_path(str(TOOL), run_name='__main__')
-    assert capsys.readouterr().out.endswith('3 images in x\n')
 
 
 @pytest.mark.parametrize(
@@ -189,4 +187,4 @@ def test_as_a_script(files, monkeypatch, capsys):
 def test_mistakes_end_in_one_clear_line(files, arguments, message):
     Path('broken.png').write_bytes(b'no image')
     with pytest.raises(SystemExit, match=f'error: .*{message}'):
-        main(arguments)
+        mmattmask('visualize', *arguments)

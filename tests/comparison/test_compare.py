@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from mmattmask.cli.compare import main
 from mmattmask.comparison.evaluate import Evaluation, finetune
+from tests.command_line import mmattmask
 from tests.comparison.toy import ROOT, STUDY, write_comparison
 
 FINETUNE = 'finetune_vit-tiny-p4_1xb128-coslr-10e_cifar10.py'
@@ -27,7 +27,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp('compare')
     path = write_comparison(folder)
     args = [str(path), '--work-dir', str(folder / 'work'), '--devices', 'cpu', 'cpu']
-    return path, folder / 'work', main(args)
+    return path, folder / 'work', mmattmask('compare', *args)
 
 
 def rows_of(work_dir):
@@ -91,7 +91,9 @@ def test_table_and_page_show_every_policy(finished):
 def test_second_call_runs_nothing(finished):
     path, work_dir, text = finished
     before = {f: f.stat().st_mtime_ns for f in work_dir.glob('runs/*/*.pth')}
-    again = main([str(path), '--work-dir', str(work_dir), '--devices', 'cpu'])
+    again = mmattmask(
+        'compare', str(path), '--work-dir', str(work_dir), '--devices', 'cpu'
+    )
     assert before == {f: f.stat().st_mtime_ns for f in work_dir.glob('runs/*/*.pth')}
     assert again == text
 
@@ -100,9 +102,16 @@ def test_other_settings_are_refused_and_nothing_is_lost(finished, capsys):
     path, work_dir, _ = finished
     options = ['--cfg-options', 'evaluation.k=5']
     with pytest.raises(SystemExit, match='begun with other settings'):
-        main([str(path), '--work-dir', str(work_dir), *options])
+        mmattmask('compare', str(path), '--work-dir', str(work_dir), *options)
     with pytest.raises(SystemExit, match='begun with other settings'):
-        main([str(path), '--work-dir', str(work_dir), '--cfg-options', 'epochs=4'])
+        mmattmask(
+            'compare',
+            str(path),
+            '--work-dir',
+            str(work_dir),
+            '--cfg-options',
+            'epochs=4',
+        )
     assert len(rows_of(work_dir)) == 8
 
 
@@ -119,7 +128,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(finished, tmp_path):
     shutil.copytree(work_dir, copied)
     args = ['--work-dir', str(copied), '--devices', 'cpu', '--seeds', '0']
     with pytest.raises(SystemExit, match='broken-tokens-seed0: exit 1') as error:
-        main([str(broken), *args, '--budgets', 'tokens'])
+        mmattmask('compare', str(broken), *args, '--budgets', 'tokens')
     assert '| AMT |' in str(error.value)
 
 
@@ -127,7 +136,14 @@ def test_missing_images_are_named_before_anything_runs(tmp_path):
     path = write_comparison(tmp_path)
     (tmp_path / 'data' / 'test.npz').unlink()
     with pytest.raises(SystemExit, match=r'no file of packed images .*test\.npz'):
-        main([str(path), '--work-dir', str(tmp_path / 'work'), '--devices', 'cpu'])
+        mmattmask(
+            'compare',
+            str(path),
+            '--work-dir',
+            str(tmp_path / 'work'),
+            '--devices',
+            'cpu',
+        )
     assert not (tmp_path / 'work' / 'runs').exists()
 
 
@@ -160,7 +176,7 @@ def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path):
     again = tmp_path / 'work'
     args = [str(path), '--work-dir', str(again), '--devices', 'cpu']
     args += ['--budgets', 'tokens', '--seeds', '0']
-    command = [sys.executable, str(ROOT / 'tools' / 'compare.py'), *args]
+    command = [sys.executable, '-m', 'mmattmask', 'compare', *args]
     process = subprocess.Popen(
         command,
         start_new_session=True,
@@ -179,7 +195,7 @@ def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (amt / 'row.json').exists()
-    main(args)
+    mmattmask('compare', *args)
     # seeds by epoch make a run from the start the same, so look how it went on
     assert re.search(r'resumed epoch: [23]', (amt / 'log.txt').read_text())
     names = ('epochs', *MEASURES)
@@ -199,7 +215,7 @@ def test_an_orphaned_worker_is_waited_for(finished, tmp_path):
     work_dir = tmp_path / 'work'
     args = [str(path), '--work-dir', str(work_dir), '--devices', 'cpu']
     args += ['--budgets', 'images', '--seeds', '0', '--runs', 'random']
-    command = [sys.executable, str(ROOT / 'tools' / 'compare.py'), *args]
+    command = [sys.executable, '-m', 'mmattmask', 'compare', *args]
     process = subprocess.Popen(
         command,
         env=dict(os.environ, PYTHONPATH=str(ROOT)),
@@ -214,7 +230,7 @@ def test_an_orphaned_worker_is_waited_for(finished, tmp_path):
         time.sleep(0.02)
     process.kill()
     process.wait()
-    main(args)
+    mmattmask('compare', *args)
     assert len(rows_of(work_dir)) == 1
     log = (folder / 'log.txt').read_text()
     assert log.count('Saving checkpoint at 3 epochs') == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmattmask.cli.compare import main
+from tests.command_line import mmattmask
 from tests.comparison.toy import ROOT
 
 SIMMIM = ROOT / 'configs/simmim/simmim-amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
@@ -43,7 +43,9 @@ def test_hosts_are_compared_at_equal_images(tmp_path):
             data=str(tmp_path / 'images'), simmim=str(SIMMIM), ibot=str(IBOT)
         )
     )
-    text = main([str(path), '--work-dir', str(tmp_path / 'work'), '--devices', 'cpu'])
+    text = mmattmask(
+        'compare', str(path), '--work-dir', str(tmp_path / 'work'), '--devices', 'cpu'
+    )
     rows = json.loads((tmp_path / 'work' / 'runs.json').read_text())
     assert [row['host'] for row in rows] == ['SimMIM', 'iBOT']
     assert [row['epochs'] for row in rows] == [2, 2]

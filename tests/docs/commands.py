@@ -4,19 +4,17 @@ Nothing is run: every tool's own parser reads its arguments, and configs must ex
 """
 
 import argparse
-import ast
 import contextlib
-import importlib
 import io
 import re
 import shlex
-import sys
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from mmengine.config import Config
 
+from mmattmask.__main__ import COMMANDS, parser_of
 from tests.config_building import ROOT
 
 PLACEHOLDER = re.compile(r'[A-Z][A-Z_0-9]*')
@@ -91,6 +89,8 @@ def check(words: list[str], folder: Path) -> None:
     program, *arguments = words
     if program in ('python', 'python3', '.venv/bin/python'):
         check_python(arguments, folder)
+    elif program == 'mmattmask':
+        check_command(arguments, folder)
     elif program == 'torchrun':
         check_torchrun(arguments, folder)
     elif program == 'mim':
@@ -107,13 +107,13 @@ def check(words: list[str], folder: Path) -> None:
 
 def check_python(arguments: list[str], folder: Path) -> None:
     """Check ``python FILE ...`` and ``python -m MODULE ...``."""
-    if arguments[0] == '-m' and arguments[1] == 'mmattmask':
-        check_arguments(module_of_subcommand(arguments[2]), arguments[3:], folder)
+    if arguments[:2] == ['-m', 'mmattmask']:
+        check_command(arguments[2:], folder)
     elif arguments[0] == '-m':
         if find_spec(arguments[1]) is None:
             raise CommandError(f'there is no module {arguments[1]}')
-    elif arguments[0].startswith('tools/'):
-        check_arguments(module_of_tool(arguments[0]), arguments[1:], folder)
+    elif arguments[0] in ('tools/train.py', 'tools/test.py'):
+        check_command([Path(arguments[0]).stem, *arguments[1:]], folder)
     elif not exists(arguments[0], folder):
         raise CommandError(f'there is no file {arguments[0]}')
 
@@ -123,7 +123,8 @@ def check_torchrun(arguments: list[str], folder: Path) -> None:
     from torch.distributed.run import get_args_parser
 
     args = parse(get_args_parser().parse_args, arguments, 'torchrun')
-    check_python([args.training_script, *args.training_script_args], folder)
+    start = ['-m'] if args.module else []
+    check_python([*start, args.training_script, *args.training_script_args], folder)
 
 
 def check_mim(arguments: list[str], folder: Path) -> None:
@@ -149,7 +150,7 @@ def check_launcher(program: str, arguments: list[str], folder: Path) -> None:
             raise CommandError(f'{program}: not a number of GPUs: {gpus}')
     else:
         _, _, config, _, *rest = arguments
-    check_arguments(module_of_tool('tools/train.py'), [config, *rest], folder)
+    check_command(['train', config, *rest], folder)
 
 
 def check_make(arguments: list[str]) -> None:
@@ -171,36 +172,14 @@ def check_pip(arguments: list[str]) -> None:
                 raise CommandError(f'setup.py has no extra {extra}')
 
 
-def module_of_tool(path: str):
-    """Return the module whose ``main`` a tool calls."""
-    file = ROOT / path
-    if not file.is_file():
-        raise CommandError(f'there is no file {path}')
-    (name,) = [
-        node.module
-        for node in ast.parse(file.read_text()).body
-        if isinstance(node, ast.ImportFrom)
-        and any(alias.name == 'main' for alias in node.names)
-    ]
-    return sys.modules[importlib.import_module(name).main.__module__]
-
-
-def module_of_subcommand(name: str):
-    """Return the module of ``python -m mmattmask NAME``."""
-    from mmattmask.__main__ import COMMANDS
-
-    if name not in COMMANDS:
-        raise CommandError(f'python -m mmattmask has no command {name}')
-    return importlib.import_module(COMMANDS[name][0])
-
-
-def check_arguments(module, arguments: list[str], folder: Path) -> None:
+def check_command(arguments: list[str], folder: Path) -> None:
     """Let a command's own parser read arguments, then check what they name."""
-    if not hasattr(module, 'parse_args'):
-        if arguments:
-            raise CommandError(f'{module.__name__} takes no arguments: {arguments}')
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise CommandError(f'mmattmask has no command {name}')
+    if not rest:  # a sentence about the command
         return
-    args = parse(module.parse_args, arguments, module.__name__)
+    args = parse(parser_of(name).parse_args, rest, name)
     config = getattr(args, 'config', None)
     if isinstance(config, str):
         check_config(config, folder)

@@ -141,7 +141,9 @@ def test_blocks_of_page(name, workspace, monkeypatch):
     assert evaluate(document) == fences
 
 
-INLINE = re.compile(r'(?<!`)`((?:python|make|mim|torchrun|tools/dist)[^`]*? [^`]+)`')
+INLINE = re.compile(
+    r'(?<!`)`((?:python|mmattmask|make|mim|torchrun|tools/dist)[^`]*? [^`]+)`'
+)
 SHELLS = ('shell', 'bash', 'sh', 'console')
 
 
@@ -180,10 +182,10 @@ def test_command_in_docstring_of_config(name):
         ('python tools/trian.py CONFIG', 'no file tools/trian.py'),
         ('python tools/train.py configs/amt/none.py', 'no config configs/amt/none.py'),
         ('python tools/train.py $CONFIG', 'CONFIG is not set'),
-        ('python tools/eval_knn.py vit-tinny-p4 FILE', 'no config and no ViT'),
+        ('mmattmask knn vit-tinny-p4 FILE', 'no config and no ViT'),
         ('python tools/test.py CONFIG', 'checkpoint'),
-        ('python -m mmattmask chek CONFIG', 'no command chek'),
-        ('python -m mmattmask check CONFIG --gpu-s 2', 'unrecognized arguments'),
+        ('mmattmask chek CONFIG', 'no command chek'),
+        ('mmattmask check CONFIG --gpu-s 2', 'unrecognized arguments'),
         ('python -m mmattmask check \\\n  configs/none.py', 'no config'),
         (f'python tools/train.py {CONFIG} --cfg-options model.scoer.x=1', 'scoer'),
         ('torchrun --nproc-pernode 8 tools/train.py CONFIG', 'torchrun'),
@@ -208,8 +210,8 @@ def test_broken_command_is_found(block, message, workspace):
     [
         f'CONFIG={CONFIG}\npython tools/train.py $CONFIG --amp  # a comment',
         f'python tools/train.py {CONFIG} \\\n    --cfg-options model.scorer.x=1',
-        f'X=configs/amt\nY=${{X}}/{Path(CONFIG).name}\npython -m mmattmask check $Y',
-        'A=1 python tools/eval_knn.py vit-small-p16 FILE --imagenet DIR | ls',
+        f'X=configs/amt\nY=${{X}}/{Path(CONFIG).name}\nmmattmask check $Y',
+        'A=1 mmattmask knn vit-small-p16 FILE --imagenet DIR | ls',
     ],
 )
 def test_sound_command_passes(block, workspace):

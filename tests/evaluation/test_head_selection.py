@@ -5,11 +5,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mmattmask.cli.selection_report import SelectionReport
 from mmengine.registry import MODELS
 
 from mmattmask.evaluation.head_selection import centre_map, head_recall, read_maps
 from mmattmask.masking import min_max
+from mmattmask.reporting.head_recall import SelectionReport
 from mmattmask.scorers.frozen_teacher import ATTENTIONS
 from mmattmask.visualization.heat_map import draw_heat_maps
 from mmattmask.visualization.palette import colorize

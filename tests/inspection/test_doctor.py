@@ -108,7 +108,7 @@ def test_exit_code_is_that_of_pretraining(monkeypatch, reason, code):
     found = [doctor.Ability('pre-training', reason, 'mend it')]
     found.append(doctor.Ability('detection', 'no ops', 'build them'))
     monkeypatch.setattr(doctor, 'abilities', lambda: found)
-    text, returned = doctor.main([])
+    text, returned = doctor.diagnose()
     assert returned == code
     assert 'fix: build them' in text
     assert ('fix: mend it' in text) == bool(reason)

@@ -7,7 +7,7 @@ import torch
 from mmengine.runner import Runner
 from mmpretrain import get_model
 
-from mmattmask.cli import train as train_command
+from tests.command_line import mmattmask
 from tests.engine.toy_run import toy_config, train, write_images
 
 pytestmark = pytest.mark.onedl  # the official runtime leaves it to torch's default
@@ -73,7 +73,7 @@ def test_the_command_refuses_it(run, tmp_path):
     cfg = toy_config(tmp_path / 'work', data_root)
     cfg.dump(tmp_path / 'config.py')
     with pytest.raises(ValueError, match='holds more than weights'):
-        train_command.main([str(tmp_path / 'config.py'), '--resume', str(bad)])
+        mmattmask('train', tmp_path / 'config.py', '--resume', bad)
     assert not (root / 'executed').exists()
 
 

@@ -1,4 +1,4 @@
-"""tools/ and mim, as typed by a user: from any folder, without PYTHONPATH."""
+"""The command, tools/ and mim, as typed by a user: from any folder."""
 
 import importlib.metadata
 import os
@@ -85,6 +85,28 @@ def test_train_tool_trains_and_resumes(wheel_python, project, folder):
     assert 'resumed epoch: 1' in again
     assert 'Falling back to weights_only=False' not in again
     assert (folder / 'work_dirs' / 'amp' / 'epoch_2.pth').is_file()
+
+
+def test_the_wheel_is_enough(wheel_python, folder):
+    """No clone: a shipped config by its name, trained, resumed and measured."""
+    command = wheel_python.parent / 'mmattmask'
+    config = 'mmattmask::amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+    options = ('--cfg-options', 'train_dataloader.dataset.data_root=images')
+    assert 'problems: 0' in run(command, 'check', config, *options, cwd=folder)
+    run(command, 'train', config, '--work-dir', 'out', *options, cwd=folder)
+    checkpoint = folder / 'out' / 'epoch_2.pth'
+    assert checkpoint.is_file()
+    for name in 'ab':
+        (folder / 'classes' / name).mkdir(parents=True)
+        for image in (folder / 'images').iterdir():
+            (folder / 'classes' / name / image.name).write_bytes(image.read_bytes())
+    data = ('--train', 'classes', '--val', 'classes')
+    said = run(command, 'knn', config, checkpoint, *data, '--k', 1, cwd=folder)
+    assert 'top-1' in said
+    out = ('--to', 'timm', '--out', 'vit.safetensors')
+    run(command, 'convert', checkpoint, *out, cwd=folder)
+    said = run(command, 'visualize', config, checkpoint, 'images', cwd=folder)
+    assert '4 images in' in said
 
 
 def free_port() -> int:

@@ -2,7 +2,8 @@
 
 Command:
     CONFIG=configs/transfer/detection/mask-rcnn_vitdet-base_64xb1-amp-156k_lvis.py
-    torchrun --nnodes 8 --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch \
+    torchrun --nnodes 8 --nproc-per-node 8 \
+        -m mmattmask train $CONFIG --launcher pytorch \
         --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: 64 A100, 1 image each.
 Hours:    14 with detectron2 (0.317 s per iteration, its table); not measured here.

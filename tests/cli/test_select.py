@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmattmask.cli.select_attention import normalise, parse_args, teacher_config
 from mmengine.registry import MODELS
 from PIL import Image
+
+from mmattmask.cli.select import normalise, teacher_config
+from tests.command_line import arguments as parse
+from tests.command_line import mmattmask
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -40,8 +43,8 @@ model = dict(
 def run(folder, *arguments):
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
     environment = dict(os.environ, PYTHONPATH=path, OMP_NUM_THREADS='1')
-    script = ROOT / 'tools' / 'select_attention.py'
-    command = [sys.executable, script, *arguments, '--device', 'cpu']
+    command = [sys.executable, '-m', 'mmattmask', 'select', *arguments]
+    command += ['--device', 'cpu']
     return subprocess.run(
         list(map(str, command)),
         cwd=folder,
@@ -87,7 +90,7 @@ def test_generated_folder(tmp_path, model_files, folders, attention):
     result = run(tmp_path, *model_files, *folders, *options)
     assert result.returncode == 0, result.stderr
     assert 'over 5 images; 1 without an annotated patch' in result.stdout
-    assert '| block | 0 | 1 | all |' in result.stdout
+    assert re.search(r'\| +block \| +0 \| +1 \| +all \|', result.stdout)
     assert 'block 2, all heads: ' in result.stdout
     out = tmp_path / 'out' / 'head_recall.json'
     content = json.loads(out.read_text())
@@ -148,7 +151,7 @@ def test_normalisation_is_that_of_the_config(tmp_path):
     }  # fmt: skip
     for preprocessor, expected in preprocessors.items():
         path.write_text(backbone + preprocessor)
-        args = parse_args(['vit.pth', '--config', str(path), '--index', 'x.csv'])
+        args = parse('select', 'vit.pth', '--config', path, '--index', 'x.csv')
         config, how = teacher_config(args)
         assert config == dict(type='VisionTransformer', arch='s')
         pixels = normalise(red, (4, 4), how)
@@ -168,9 +171,10 @@ def test_normalisation_is_that_of_the_config(tmp_path):
     ],
 )
 def test_bad_arguments(capsys, arguments, message):
-    with pytest.raises(SystemExit):
-        parse_args(arguments.split())
-    assert re.search(message, capsys.readouterr().err)
+    with pytest.raises(SystemExit) as error:
+        mmattmask('select', *arguments.split())
+    # argparse prints what it refuses itself
+    assert re.search(message, f'{error.value}{capsys.readouterr().err}')
 
 
 def test_errors(tmp_path, model_files, folders):

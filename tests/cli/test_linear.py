@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmattmask.cli.eval_linear import choices, main
 
+from mmattmask.cli.linear import choices
 from mmattmask.evaluation.linear import LinearSweep
 from mmattmask.evaluation.linear_probe import ProbeHistory
+from tests.command_line import mmattmask, table_of
 
-from .test_eval_knn import DATA, files, own_scope  # noqa: F401
+from .test_knn import DATA, files, own_scope  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = ['--lr', '0.5', '20', '--epochs', '3', '--batch-size', '5']
 
 
 def run(*arguments):
-    return main(['mae.py', 'mae.pth', *DATA, *SHORT, *map(str, arguments)])
+    return mmattmask('linear', 'mae.py', 'mae.pth', *DATA, *SHORT, *arguments)
 
 
 def content(folder='work_dirs/mae'):
@@ -39,11 +40,10 @@ def test_report(mode):
     assert best['top1'] == top1.max()
     assert last['top1'] == top1[-1].max()
     assert best['top1'] == top1[best['epoch'] - 1, report['lrs'].index(best['lr'])]
-    assert (
-        f'| best of 2 lrs and best epoch on the validation set | last4 | '
-        f'{best["lr"]:g} | {best["epoch"]}/3 | {best["top1"]:.2f} |' in text
-    )
-    assert '| best of 2 lrs on the validation set, last epoch | last4 |' in text
+    first, second = table_of(text)[2:]
+    cells = ['last4', f'{best["lr"]:g}', f'{best["epoch"]}/3', f'{best["top1"]:.2f}']
+    assert first[:5] == ['best of 2 lrs and best epoch on the validation set', *cells]
+    assert second[:2] == ['best of 2 lrs on the validation set, last epoch', 'last4']
     how = 'one view each' if mode else 'random crops and flips'
     assert f'14 training images ({how}), 20 validation images, batch 5 ' in text
     assert 'matched 54/54 weights' in text
@@ -93,7 +93,7 @@ def test_two_processes_equal_one():
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    command = [sys.executable, str(ROOT / 'tools' / 'eval_linear.py')]
+    command = [sys.executable, '-m', 'mmattmask', 'linear']
     command += ['mae.py', 'mae.pth', *DATA, *SHORT]
     command += ['--work-dir', 'two', '--launcher', 'pytorch']
     ranks = []
@@ -112,8 +112,8 @@ def test_two_processes_equal_one():
         ranks.append(subprocess.Popen(command, env=environment, **pipes))
     outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], outputs
-    assert '| chosen by |' in outputs[0]
-    assert '| chosen by |' not in outputs[1]
+    assert '| chosen by ' in outputs[0]
+    assert '| chosen by ' not in outputs[1]
     one, two = content('one'), content('two')
     torch.testing.assert_close(
         torch.tensor(two['loss']), torch.tensor(one['loss']), rtol=1e-3, atol=1e-4
