@@ -1,0 +1,154 @@
+"""A dataset whose true attention maps are known: CIFAR-10 objects on photographs.
+
+    python benchmarks/objects_on_scenes.py --objects DIR --scenes DIR --out DIR
+
+Each image is one 32-px CIFAR-10 image, the object, pasted at a random place (multiples
+of 4 px) of a 64-px crop of an unrelated photograph; its label is the object's. Chance
+is 10 %. Photographs of training and test images are different ones. The maps say where
+the object is: a score that a guided policy cannot do better than.
+
+Reads ``train.npz`` and ``test.npz`` (``mmattmask.PackedImages``) in the folder of the
+objects and ``train/`` and ``val/`` in the folder of the scenes. Writes both files anew
+with the composed images, lossless, and maps (N, 16, 16) uint8 of the training images:
+
+    maps_true.npy       the object 255, the scene 13
+    maps_anti.npy       the reverse
+    maps_shuffled.npy   true maps, each of another image
+    maps_auc90.npy …    true maps mixed with smooth noise until the AUC of a patch's
+                        score for "object" is .90, .75 and .60
+
+Everything follows from --seed.
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from scipy.stats import rankdata
+
+from mmattmask.datasets.packed_images import PackedImages
+
+SIDE, OBJECT, CELL = 64, 32, 4
+GRID = SIDE // CELL
+AUCS = (0.90, 0.75, 0.60)
+SUFFIXES = ('.jpg', '.jpeg', '.png')
+
+
+def main() -> None:
+    """Write the dataset."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--objects', required=True, help='folder of train and test.npz')
+    parser.add_argument('--scenes', required=True, help='folder of train/ and val/')
+    parser.add_argument('--out', default='data/objects_on_scenes')
+    parser.add_argument('--images', type=int, default=10_000, help='of each split')
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args()
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    draws = np.random.default_rng(args.seed).spawn(2)
+    for (split, folder), draw in zip(
+        (('train', 'train'), ('test', 'val')), draws, strict=True
+    ):
+        objects = PackedImages(
+            f'{split}.npz', args.objects, indices=args.images, lazy_init=False
+        )
+        scenes = read_scenes(Path(args.scenes) / folder)
+        truth = write_images(out / f'{split}.npz', objects, scenes, draw)
+        if split == 'train':
+            for name, maps in maps_of(truth, draw).items():
+                np.save(out / f'maps_{name}.npy', maps)
+        print(f'{split}: {len(truth)} images on {len(scenes)} photographs')
+
+
+def read_scenes(folder: Path) -> list[Image.Image]:
+    """Read photographs, their shorter side made two crops long."""
+    scenes = []
+    for path in sorted(folder.rglob('*')):
+        if path.suffix.lower() in SUFFIXES:
+            with Image.open(path) as file:
+                image = file.convert('RGB')
+            scale = 2 * SIDE / min(image.size)
+            size = [round(side * scale) for side in image.size]
+            scenes.append(image.resize(size, Image.Resampling.BICUBIC))
+    if not scenes:
+        raise FileNotFoundError(f'there is no photograph in {folder}')
+    return scenes
+
+
+def write_images(
+    path: Path,
+    objects: BaseDataset,
+    scenes: list[Image.Image],
+    draw: np.random.Generator,
+) -> np.ndarray:
+    """Compose and write images; return where the objects are, (N, GRID, GRID) bool."""
+    files, labels, truth = [], [], []
+    for index in range(len(objects)):
+        sample = objects[index]
+        scene = scenes[draw.integers(len(scenes))]
+        left, top = (int(draw.integers(side - SIDE + 1)) for side in scene.size)
+        image = scene.crop((left, top, left + SIDE, top + SIDE))
+        x, y = (
+            int(n) * CELL for n in draw.integers((SIDE - OBJECT) // CELL + 1, size=2)
+        )
+        image.paste(Image.fromarray(sample['img']), (x, y))
+        file = io.BytesIO()
+        image.save(file, 'png')
+        files.append(np.frombuffer(file.getvalue(), np.uint8))
+        labels.append(sample['gt_label'])
+        inside = np.zeros((SIDE, SIDE), bool)
+        inside[y : y + OBJECT, x : x + OBJECT] = True
+        truth.append(inside[::CELL, ::CELL])
+    np.savez(
+        path,
+        jpeg=np.concatenate(files),
+        offsets=np.cumsum([0, *map(len, files)]),
+        labels=np.array(labels, np.uint8),
+        classes=np.array(objects.metainfo['classes']),
+    )
+    return np.stack(truth)
+
+
+def maps_of(truth: np.ndarray, draw: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return the maps by name, (N, GRID, GRID) uint8."""
+    true, anti = (
+        np.where(where, 255, 13).astype(np.uint8) for where in (truth, ~truth)
+    )
+    # a cycle through all images in random order: nobody keeps the own map
+    order = draw.permutation(len(true))
+    other = np.empty_like(order)
+    other[order] = np.roll(order, 1)
+    maps = dict(true=true, anti=anti, shuffled=true[other])
+    noise = gaussian_filter(draw.normal(size=truth.shape), (0, 2, 2), mode='wrap')
+    noise /= noise.std()
+    for target in AUCS:
+        low, high = 0.0, 10.0  # times the object's indicator
+        while high - low > 1e-3:
+            weight = (low + high) / 2
+            reached = auc(noise + weight * truth, truth)
+            low, high = (weight, high) if reached < target else (low, weight)
+        mixed = noise + high * truth
+        ranks = rankdata(mixed.reshape(len(mixed), -1), axis=1).reshape(mixed.shape)
+        share = (ranks - 1) / (GRID * GRID - 1)
+        maps[f'auc{100 * target:.0f}'] = np.round(13 + 242 * share).astype(np.uint8)
+    return maps
+
+
+def auc(score: np.ndarray, truth: np.ndarray) -> float:
+    """Return the mean over images of the AUC of a score for being the object."""
+    count = len(score)
+    ranks = rankdata(score.reshape(count, -1), axis=1)
+    inside = truth.reshape(count, -1)
+    positive, negative = inside.sum(1), (~inside).sum(1)
+    above = (ranks * inside).sum(1) - positive * (positive + 1) / 2
+    return float((above / (positive * negative)).mean())
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,22 @@
+"""The true map: a quarter of the patches masked by it, the least attended half thrown.
+
+Command:  CONFIG=configs/study/true-map_vit-tiny-p8_1xb64-coslr-10e_objects-64px.py
+          mmattmask train $CONFIG
+Hardware: CPU, 1 core.
+"""
+
+_base_ = '../_base_/mae_vit-tiny-p8_objects-64px.py'
+
+model = dict(
+    scorer=dict(
+        type='mmattmask.UserMaps',
+        path='{{$MMATTMASK_OBJECTS:data/objects_on_scenes}}/maps_true.npy',
+    ),
+    mask_generator=dict(
+        type='mmattmask.AMTMaskGenerator',
+        mask_ratio=0.25,
+        throw_ratio=0.5,
+        throw='low',
+    ),
+)
+custom_hooks = [*_base_.custom_hooks, dict(type='mmattmask.CheckMapsHook')]
