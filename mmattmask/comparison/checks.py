@@ -17,11 +17,13 @@ def check_runs(comparison: Comparison) -> None:
 
     Raises:
         ValueError: If something cannot be built; one line per finding, with the run.
-        FileNotFoundError: If images to evaluate on are missing.
     """
     init_default_scope('mmpretrain')
-    check_data(Evaluation(**comparison.evaluation))
     found, images = [], {}
+    try:
+        check_data(Evaluation(**comparison.evaluation))
+    except Exception as error:
+        found.append(f'evaluation: {error}')
     for entry in comparison.entries.values():
         run = Run(entry.name, comparison.budgets[0], comparison.seeds[0])
         try:
@@ -50,7 +52,8 @@ def _errors(cfg: Config, name: str) -> list[str]:
             with DefaultScope.overwrite_default_scope(plan.cfg.default_scope):
                 build_optim_wrapper(plan.model, plain.optim_wrapper)
         except Exception as error:
-            plan.errors.append(f'the optimizer cannot be built: {error}')
+            kind = plain.optim_wrapper.get('optimizer', {}).get('type')
+            plan.errors.append(f'the optimizer {kind} cannot be built: {error}')
     return plan.errors
 
 
