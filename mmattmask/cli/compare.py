@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from mmattmask.cli.arguments import add_cfg_options, config_file
-from mmattmask.comparison.evaluate import Evaluation, check_data
+from mmattmask.comparison.checks import check_runs
 from mmattmask.comparison.plan import BUDGETS, read_comparison
 from mmattmask.comparison.pool import Pool
 from mmattmask.comparison.report import write_results
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--runs', nargs='+', metavar='NAME', help='only these')
     parser.add_argument('--seeds', nargs='+', type=int, help="instead of the file's")
+    parser.add_argument('--control', metavar='NAME', help="instead of the file's")
     parser.add_argument(
         '--budgets', nargs='+', choices=BUDGETS, help="instead of the file's"
     )
@@ -73,23 +74,25 @@ def ending_on_sigterm() -> Iterator[None]:
 
 def run(args: argparse.Namespace) -> tuple[str, int]:
     """Compare; return what to print, and 1 if a run failed."""
+    options = dict(args.cfg_options or {})
+    if args.control:
+        options['control'] = args.control
     comparison = read_comparison(
-        config_file(args.comparison),
-        args.cfg_options,
-        args.runs,
-        args.seeds,
-        args.budgets,
+        config_file(args.comparison), options, args.runs, args.seeds, args.budgets
     )
     work_dir = Path(args.work_dir or Path('work_dirs') / comparison.name)
     study = Study(comparison, work_dir)
-    study.check_finished()
-    failures: list[str] = []
+    if not args.report_only:  # which needs no images
+        study.check_finished()
+    failures = {}
     if study.to_do() and not args.report_only:
-        check_data(Evaluation(**comparison.evaluation))
+        check_runs(comparison)
         pool = Pool(args.devices or default_devices(args.threads), args.threads)
         with ending_on_sigterm():
             failures = pool.work(study.to_do(), study)
-    text = write_results(study)
-    if failures:
-        text = '\n'.join([text, f'{len(failures)} runs failed:', *failures])
-    return text, 1 if failures else 0
+    failed = {str(run): reason for run, reason in failures.items()}
+    text = write_results(study, failed)
+    if failed:
+        lines = [f'{run}: {reason}' for run, reason in failed.items()]
+        text = '\n'.join([text, f'{len(failed)} runs failed:', *lines])
+    return text, 1 if failed else 0

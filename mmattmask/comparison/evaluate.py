@@ -26,6 +26,7 @@ from mmattmask.evaluation.linear_probe import (
     ProbeSettings,
     fixed_features,
 )
+from mmattmask.evaluation.ridge import ridge_accuracy
 from mmattmask.launching import drop_amp_without_accelerator, set_loader_defaults
 from mmattmask.scorers.self_attention import image_size_of
 
@@ -41,6 +42,7 @@ class Evaluation:
         test: Config of the one that is classified.
         features: Of which tokens; see :class:`FrozenFeatures`.
         k: Neighbours that vote; 0 leaves k-NN out.
+        ridge: Classify all features side by side by ridge regression.
         linear_epochs: Of the linear probe on features made once; 0 leaves it out.
         finetune: Config of a transfer run whose ``model.backbone.init_cfg`` takes the
             checkpoint, below the comparison's folder; None leaves it out.
@@ -52,6 +54,7 @@ class Evaluation:
     test: dict[str, Any]
     features: Sequence[Kind] = ('cls', 'mean')
     k: int = 20
+    ridge: bool = True
     linear_epochs: int = 20
     finetune: str | None = None
     batch_size: int = 256
@@ -79,7 +82,7 @@ def evaluate(
 
     Returns:
         Top-1 accuracy in percent on the test images, by measure: ``knn_cls``,
-        ``linear_mean``, ``finetune`` and so on.
+        ``linear_mean``, ``ridge``, ``finetune`` and so on.
     """
     backbone, _ = load_backbone(cfg.model.backbone.to_dict(), checkpoint)
     size = image_size_of(backbone)
@@ -106,6 +109,12 @@ def evaluate(
                 work_dir / f'linear-{kind}.pth',
                 device,
             )
+    if how.ridge:
+        both = (
+            torch.cat([one[k] for k in how.features], dim=1) for one in (bank, query)
+        )
+        learnt_from, asked = both
+        results['ridge'] = ridge_accuracy(learnt_from, labels, asked, target)
     if how.finetune is not None:
         results['finetune'] = finetune(how, checkpoint, work_dir / 'finetune')
     return results
@@ -115,7 +124,7 @@ def check_data(how: Evaluation) -> None:
     """Read the lists of labelled images, so that a wrong one is found before training.
 
     Raises:
-        ValueError: If they have no labels, or not the same classes.
+        ValueError: If they have no labels, or not the same classes, or cannot be built.
         FileNotFoundError: If they are not there.
     """
     size = (32, 32)  # any: no transform runs

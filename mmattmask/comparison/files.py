@@ -1,9 +1,6 @@
 """Files of a comparison: written whole or not at all, found after a kill."""
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +9,13 @@ from mmengine.config import Config
 from mmattmask.files import write_text
 
 CONFIG, JOB, ROW, LOCK = 'config.py', 'job.json', 'row.json', 'lock'
+DIAGNOSTICS = 'diagnostics.json'  # numbers about a run that others measured
 POINTER = 'last_checkpoint'  # MMEngine's
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file that is there whole or not at all."""
     write_text(path, json.dumps(content, indent=2) + '\n')
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time work in a folder; one that was orphaned ends first."""
-    with (folder / LOCK).open('w') as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -52,7 +52,8 @@ class Comparison:
     Attributes:
         name: Of its file.
         entries: By name, in the order of the table.
-        baseline: The entry that sets the budgets and that others are compared with.
+        baseline: The entry that sets the budgets.
+        control: The entry that others are judged against; the baseline unless said.
         epochs: Of the baseline.
         seeds: Every entry is run once with each.
         budgets: What is held equal: ``'images'`` seen, encoder ``'tokens'``, or
@@ -63,6 +64,7 @@ class Comparison:
     name: str
     entries: dict[str, Entry]
     baseline: str
+    control: str
     epochs: int
     seeds: tuple[int, ...]
     budgets: tuple[Budget, ...]
@@ -102,9 +104,9 @@ def read_comparison(
 
     Args:
         path: A config with ``runs``, ``baseline``, ``epochs``, ``seeds``, ``budgets``
-            and ``evaluation``.
+            and ``evaluation``, and perhaps ``control``.
         options: As of ``--cfg-options``, for this file.
-        only: Entries to keep; the baseline and teachers stay.
+        only: Entries to keep; baseline, control and teachers stay.
         seeds: Instead of the file's.
         budgets: Instead of the file's.
 
@@ -134,13 +136,17 @@ def read_comparison(
         name: _entry(name, dict(run), path.parent, chosen)
         for name, run in cfg.runs.items()
     }
+    control = cfg.get('control', cfg.baseline)
     _check(entries, cfg.baseline, cfg.epochs, chosen)
+    if control not in entries:
+        raise ValueError(f'control {control!r} is none of {list(entries)}')
     if only is not None:
-        entries = _keep(entries, only, cfg.baseline)
+        entries = _keep(entries, [*only, control], cfg.baseline)
     return Comparison(
         path.stem,
         entries,
         cfg.baseline,
+        control,
         int(cfg.epochs),
         numbers,
         chosen,
@@ -235,10 +241,17 @@ def run_config(entry: Entry, run: Run, epochs: int) -> Config:
         entry: The run's entry.
         run: Says the seed.
         epochs: Length of the run; the schedule is stretched to it.
+
+    Raises:
+        ValueError: Whatever is wrong with the config, with the run's name.
     """
-    cfg = copy.deepcopy(_read(entry.config))
-    cfg.merge_from_dict(copy.deepcopy(entry.options))
-    stretch(cfg, epochs)
+    try:
+        cfg = copy.deepcopy(_read(entry.config))
+        cfg.merge_from_dict(copy.deepcopy(entry.options))
+        stretch(cfg, epochs)
+    except Exception as error:
+        kind = '' if isinstance(error, ValueError) else f'{type(error).__name__}: '
+        raise ValueError(f'run {entry.name}, {entry.config}: {kind}{error}') from error
     cfg.randomness = dict(seed=run.seed, diff_rank_seed=True)
     return cfg
 

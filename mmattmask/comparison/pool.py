@@ -44,7 +44,7 @@ class Pool:
         self._working: dict[int, tuple[Run, subprocess.Popen, float, Path]] = {}
         self._seconds: list[float] = []
 
-    def work(self, runs: Sequence[Run], work: Work) -> list[str]:
+    def work(self, runs: Sequence[Run], work: Work) -> dict[Run, str]:
         """Run everything.
 
         Args:
@@ -52,23 +52,25 @@ class Pool:
             work: Prepares them. An error there counts as the run's failure.
 
         Returns:
-            One sentence for each run that failed or could not start.
+            Why, for each run that failed or could not start.
         """
-        waiting, failures, total = list(runs), [], len(runs)
+        waiting, failures, total = list(runs), {}, len(runs)
         try:
             while waiting or self._working:
-                failures += self._collect(total, len(waiting))
+                failures |= self._collect(total, len(waiting))
                 waiting = [run for run in waiting if not work.is_done(run)]
                 started = self._start_ready(waiting, work, failures)
                 if not self._working and not started and waiting:
-                    failures += [f'{run}: what it needs has failed' for run in waiting]
+                    failures |= dict.fromkeys(waiting, 'what it needs has failed')
                     break
                 time.sleep(POLL_SECONDS)
         finally:
             self.stop()
         return failures
 
-    def _start_ready(self, waiting: list[Run], work: Work, failures: list[str]) -> bool:
+    def _start_ready(
+        self, waiting: list[Run], work: Work, failures: dict[Run, str]
+    ) -> bool:
         """Fill free slots; return whether a run left the queue."""
         left = False
         for slot in range(len(self.devices)):
@@ -79,7 +81,7 @@ class Pool:
                     folder = work.prepare(run)
                 except (ValueError, FileNotFoundError) as error:
                     waiting.remove(run)
-                    failures.append(f'{run}: {error}')
+                    failures[run] = str(error)
                     left = True
                     continue
                 if folder is not None:
@@ -104,16 +106,17 @@ class Pool:
         print_log(f'{run}: started ({folder / LOG})', logger='current')
         self._working[slot] = (run, process, time.monotonic(), folder)
 
-    def _collect(self, total: int, waiting: int) -> list[str]:
-        """Take finished processes out; return a sentence for each that failed."""
-        failures = []
+    def _collect(self, total: int, waiting: int) -> dict[Run, str]:
+        """Take finished processes out; return why, for each that failed."""
+        failures = {}
         for slot, (run, process, start, folder) in list(self._working.items()):
             if process.poll() is None:
                 continue
             del self._working[slot]
             if process.returncode:
-                failures.append(f'{run}: exit {process.returncode}, {folder / LOG}')
-                print_log(failures[-1], logger='current')
+                log = folder / LOG
+                failures[run] = f'exit {process.returncode}: {last_line(log)} ({log})'
+                print_log(f'{run}: {failures[run]}', logger='current')
                 continue
             self._seconds.append(time.monotonic() - start)
             left = waiting + len(self._working)
@@ -137,3 +140,9 @@ class Pool:
                 process.kill()
                 process.wait()
         self._working.clear()
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that says something: a traceback's reason."""
+    lines = log.read_text(errors='replace').splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), 'no output')

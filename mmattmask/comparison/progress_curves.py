@@ -1,19 +1,16 @@
-"""What finished runs logged on the way, as curves with intervals."""
+"""What finished runs logged on the way, as tables of epochs by seeds."""
 
-import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from mmattmask.comparison.table import Row
-from mmattmask.reporting import Curve
+import pandas as pd
 
 # Values of one run by epoch.
-Series = dict[float, float]
-Reader = Callable[[Path], Series]
+Reader = Callable[[Path], dict[float, float]]
 
 
-def accuracy_by_epoch(folder: Path, kind: str = 'mean') -> Series:
+def accuracy_by_epoch(folder: Path, kind: str = 'mean') -> dict[float, float]:
     """Read a run's k-NN accuracy while training, in percent, from KNNHook's file.
 
     Args:
@@ -24,27 +21,24 @@ def accuracy_by_epoch(folder: Path, kind: str = 'mean') -> Series:
         By epochs done; of several k the largest. Empty without the file.
     """
     path = folder / 'knn.csv'
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:
         return {}
-    with path.open(newline='') as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        return {}
-    names = [name for name in rows[0] if name.startswith(f'{kind}_top1_k')]
-    if not names or 'epoch' not in rows[0]:
+    frame = pd.read_csv(path)
+    names = [name for name in frame if name.startswith(f'{kind}_top1_k')]
+    if not names or 'epoch' not in frame:
         return {}
     name = max(names, key=lambda text: int(text.rsplit('k', 1)[1]))
-    return {float(row['epoch']): float(row[name]) for row in rows}
+    return dict(zip(frame.epoch.astype(float), frame[name].astype(float), strict=True))
 
 
-def scalar_by_epoch(folder: Path, name: str) -> Series:
+def scalar_by_epoch(folder: Path, name: str) -> dict[float, float]:
     """Read a logged scalar, such as ``'guidance/attention_entropy'``.
 
     Returns:
         The last value of every epoch, by epoch from 1; of a resumed run what was
         logged last. Empty if it was never logged.
     """
-    found: Series = {}
+    found = {}
     for path in sorted(folder.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
             try:
@@ -56,30 +50,27 @@ def scalar_by_epoch(folder: Path, name: str) -> Series:
     return found
 
 
-def curves_of(
-    rows: Sequence[Row], runs: Path, read: Reader, budget: str
-) -> list[Curve]:
-    """Return one curve per entry: the mean of its seeds, against epochs as a share.
+def progress_of(
+    frame: pd.DataFrame, runs: Path, read: Reader
+) -> dict[str, pd.DataFrame]:
+    """Return what runs logged, by policy: shares of the training by seeds.
 
     Args:
-        rows: Of finished runs.
+        frame: Rows of finished runs at one budget.
         runs: The folder of all runs.
         read: Reads one run.
-        budget: Which of the budgets.
 
     Returns:
-        Entries whose runs logged nothing, or at different epochs, are left out.
+        Policies whose runs logged nothing, or at different epochs, are left out.
     """
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        if row['budget'] == budget:
-            groups.setdefault(row['policy'], []).append(row)
-    found = []
-    for policy, own in groups.items():
-        series = [read(runs / Path(row['checkpoint']).parent) for row in own]
-        places = [tuple(one) for one in series]
-        if not places[0] or len(set(places)) > 1:
-            continue
-        x = [place / own[0]['epochs'] for place in places[0]]
-        found.append(Curve.of_runs(policy, x, [list(one.values()) for one in series]))
+    found = {}
+    for policy, own in frame.groupby('policy', sort=False):
+        series = {
+            row.seed: pd.Series(read(runs / Path(row.checkpoint).parent), dtype=float)
+            for row in own.itertuples()
+        }
+        table = pd.DataFrame(series)
+        if len(table) and table.notna().to_numpy().all():
+            table.index = table.index / own.epochs.iloc[0]
+            found[policy] = table
     return found

@@ -1,29 +1,30 @@
-"""What a comparison came to: CSV, JSON, Markdown, curves and one HTML page."""
+"""What a comparison came to: CSV, JSON, Markdown, charts and one HTML page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
+
+from mmattmask.comparison.analysis import MARGIN
 from mmattmask.comparison.files import CONFIG, write_json
-from mmattmask.comparison.plan import Comparison
 from mmattmask.comparison.progress_curves import (
     accuracy_by_epoch,
-    curves_of,
+    progress_of,
     scalar_by_epoch,
 )
 from mmattmask.comparison.study import Study
 from mmattmask.comparison.table import (
-    Row,
-    Summary,
-    as_csv,
-    cells,
-    columns,
-    markdown,
-    measures_of,
-    summaries,
+    MEASURES,
+    as_frame,
+    differences,
+    explanation,
+    judged,
+    means,
+    titles_of,
 )
 from mmattmask.files import write_text
-from mmattmask.reporting import Page, curves, save_figure
+from mmattmask.reporting import Page, curves, intervals, save_figure
 
 HELD_EQUAL = dict(
     images='images seen',
@@ -31,14 +32,10 @@ HELD_EQUAL = dict(
     time='training time, refreshes included',
 )
 NOTE = (
-    'Top-1 accuracy in % on the test images, mean over seeds ± half of the 95 % '
-    "interval (Student's), which is of seeds, not of test images. Tokens and time are "
-    "those of whole runs, relative to the baseline's; without a GPU, time is CPU time. "
-    'The pre-training of a frozen teacher is not counted.'
-)
-DIFFERENCES = (
-    'Differences from the baseline in points, seed by seed; * marks those whose 95 % '
-    'interval leaves zero out, one by one, without a correction for how many there are.'
+    'Top-1 accuracy in % on the test images, mean over seeds. Primary is the mean of '
+    'k-NN on mean-pooled features and ridge regression on CLS and mean. Tokens and '
+    "time are those of whole runs, relative to the baseline's; without a GPU, time is "
+    'CPU time. The pre-training of a frozen teacher is not counted.'
 )
 # What the curves show: name of the file, what is read, how it is called.
 CURVES = (
@@ -57,124 +54,128 @@ CURVES = (
 STRIPS = 'mask_strips.png'
 
 
-def write_results(study: Study) -> str:
+def tables(
+    frame: pd.DataFrame, baseline: str, control: str
+) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield heading, note and content of every table.
+
+    Args:
+        frame: Of :func:`mmattmask.comparison.table.as_frame`.
+        baseline: The run that tokens and time are relative to.
+        control: The run that others are judged against.
+    """
+    for budget, own in frame.groupby('budget', sort=False):
+        heading = f'At equal {HELD_EQUAL[budget]}'
+        yield heading, NOTE, means(own, baseline)
+        found = judged(own, control)
+        if found:
+            note = explanation(own, control, next(iter(found)))
+            yield f'{heading}: differences', note, differences(own, control, found)
+
+
+def as_markdown(frame: pd.DataFrame, baseline: str, control: str) -> str:
+    """Return all tables as Markdown; arguments as of :func:`tables`."""
+    parts = []
+    for heading, note, table in tables(frame, baseline, control):
+        texts = ('policy', 'host', 'verdict')
+        sides = ['left' if name in texts else 'right' for name in table]
+        text = table.to_markdown(index=False, colalign=sides, disable_numparse=True)
+        parts.append(f'### {heading}\n\n{note}\n\n{text}\n')
+    return '\n'.join(parts)
+
+
+def draw(
+    frame: pd.DataFrame, control: str, folder: Path, runs: Path | None = None
+) -> dict[str, Path]:
+    """Draw the judged differences, and what runs logged on the way.
+
+    Args:
+        frame: Of :func:`mmattmask.comparison.table.as_frame`.
+        control: The run that others are judged against.
+        folder: For one PNG and one SVG per chart.
+        runs: The folder of all runs; None leaves out what they logged.
+
+    Returns:
+        Paths of the SVGs by caption.
+    """
+    drawn = {}
+    titles = titles_of(frame)
+    for budget, own in frame.groupby('budget', sort=False):
+        held = f'at equal {HELD_EQUAL[budget]}'
+        found = judged(own, control)
+        if found and own.seed.nunique() > 1:
+            name, table = next(iter(found.items()))
+            label = f'{MEASURES[name]}: points above {titles[control]}, {held}'
+            names = [titles[run] for run in table.index]
+            figure = intervals(table, names, label, MARGIN)
+            caption = f'{label}. Bars are Dunnett intervals; shaded: no difference.'
+            drawn[caption] = save_figure(figure, folder / f'differences_{budget}')
+        for name, read, title in CURVES if runs else ():
+            series = progress_of(own, runs, read)
+            if series:
+                figure = curves(series, 'share of the training', title)
+                caption = f'{title}, {held}; bands are 95 % intervals.'
+                drawn[caption] = save_figure(figure, folder / f'{name}_{budget}')
+    return drawn
+
+
+def write_results(study: Study, failures: Mapping[str, str]) -> str:
     """Write everything that the finished runs allow.
 
-    Writes ``runs.csv``, ``runs.json``, ``table.md``, the curves as PNG and SVG, and
+    Writes ``runs.csv``, ``runs.json``, ``table.md``, the charts as PNG and SVG, and
     ``report.html``, which holds all of it.
+
+    Args:
+        study: The comparison.
+        failures: Reasons, by run.
 
     Returns:
         The Markdown table and where the files are.
     """
-    rows, folder = study.rows(), study.work_dir
+    rows, folder, comparison = study.rows(), study.work_dir, study.comparison
     unfinished = len(study.to_do())
     state = f'{len(rows)} runs, {unfinished} more to do' if unfinished else ''
     if not rows:
         return f'no run has finished yet: {state}'
+    frame = as_frame(rows)
     write_json(folder / 'runs.json', rows)
-    write_text(folder / 'runs.csv', as_csv(rows))
-    found = summaries(rows, study.comparison.baseline)
-    measures = measures_of(rows)
-    text = as_markdown(found, measures)
+    write_text(folder / 'runs.csv', frame.to_csv(index=False))
+    text = as_markdown(frame, comparison.baseline, comparison.control)
     write_text(folder / 'table.md', text)
-    figures = draw_curves(study, rows)
-    page = as_page(study, rows, found, figures, state)
+    page = Page(
+        f'Comparison {comparison.name}',
+        f'{frame.run.nunique()} policies, {frame.seed.nunique()} seeds; the control is '
+        f'{comparison.entries[comparison.control].title}, the baseline '
+        f'{comparison.entries[comparison.baseline].title}, {comparison.epochs} epochs.',
+    )
+    if state:
+        page.text(f'Unfinished: {state}.')
+    if failures:
+        page.section('Failed runs')
+        page.table(pd.DataFrame(failures.items(), columns=['run', 'reason']))
+    charts = draw(frame, comparison.control, folder, folder / 'runs')
+    page.section('Differences')
+    for caption, svg in charts.items():
+        page.figure(svg, caption)
+    for heading, note, table in tables(frame, comparison.baseline, comparison.control):
+        page.section(heading)
+        page.table(table, note)
+    _add_strips(page, study, frame)
+    page.section('What was run')
+    page.table(frame)
+    base = folder / 'runs' / Path(rows[0]['checkpoint']).parent / CONFIG
+    page.details(f'Config of {rows[0]["run"]}', base.read_text())
     page.write(folder / 'report.html')
     return f'{text}\n{state}\nwritten to {folder}, see {folder / "report.html"}\n'
 
 
-def tables(
-    found: dict[str, list[Summary]], measures: Sequence[str]
-) -> list[tuple[str, str, list[list[str]]]]:
-    """Return heading, note and rows of every table."""
-    result = []
-    for budget, group in found.items():
-        held = HELD_EQUAL[budget]
-        for differences, note in ((False, NOTE), (True, DIFFERENCES)):
-            own = [cells(summary, measures, differences) for summary in group]
-            heading = f'At equal {held}'
-            heading += ': differences' if differences else ''
-            result.append((heading, note, own))
-    return result
-
-
-def as_markdown(found: dict[str, list[Summary]], measures: Sequence[str]) -> str:
-    """Return all tables as Markdown."""
-    head = columns(measures)
-    parts = [
-        f'### {heading}\n\n{note}\n\n{markdown(head, rows)}'
-        for heading, note, rows in tables(found, measures)
-    ]
-    return '\n'.join(parts)
-
-
-def draw_curves(study: Study, rows: Sequence[Row]) -> dict[str, tuple[str, Path]]:
-    """Draw what runs logged on the way; return caption and SVG by name."""
-    drawn = {}
-    for budget in study.comparison.budgets:
-        for name, read, title in CURVES:
-            series = curves_of(rows, study.work_dir / 'runs', read, budget)
-            if not series:
-                continue
-            figure = curves(series, 'share of the training', title)
-            _, svg = save_figure(figure, study.work_dir / f'{name}_{budget}')
-            held = HELD_EQUAL[budget]
-            caption = f'{title}; at equal {held}; bands are 95 % intervals.'
-            drawn[f'{name}_{budget}'] = (caption, svg)
-    return drawn
-
-
-def as_page(
-    study: Study,
-    rows: Sequence[Row],
-    found: dict[str, list[Summary]],
-    figures: dict[str, tuple[str, Path]],
-    state: str,
-) -> Page:
-    """Return the report."""
-    comparison = study.comparison
-    page = Page(f'Comparison {comparison.name}', _summary(comparison, rows))
-    if state:
-        page.text(f'Unfinished: {state}.')
-    measures = measures_of(rows)
-    head = columns(measures)
-    best = dict.fromkeys(head[-len(measures) :], 'max') if measures else {}
-    for heading, note, own in tables(found, measures):
-        page.section(heading)
-        differences = heading.endswith('differences')
-        page.table(head, own, note, {} if differences else best)
-    if figures:
-        page.section('While training')
-        for caption, svg in figures.values():
-            page.figure(svg, caption)
-    _add_strips(page, study, rows)
-    page.section('What was run')
-    machines = sorted({row['machine'] for row in rows})
-    page.text('Machine: ' + '; '.join(machines))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    page.table(names, [[row.get(name) for name in names] for row in rows])
-    base = study.work_dir / 'runs' / Path(rows[0]['checkpoint']).parent / CONFIG
-    page.details(f'Config of {rows[0]["run"]}', base.read_text())
-    return page
-
-
-def _summary(comparison: Comparison, rows: Sequence[Row]) -> str:
-    seeds = len({row['seed'] for row in rows})
-    budgets = ' and '.join(HELD_EQUAL[budget] for budget in comparison.budgets)
-    policies = len({row['policy'] for row in rows})
-    return (
-        f'{policies} policies, {seeds} seeds, at equal {budgets}; the baseline is '
-        f'{comparison.entries[comparison.baseline].title}, {comparison.epochs} epochs.'
-    )
-
-
-def _add_strips(page: Page, study: Study, rows: Sequence[Row]) -> None:
+def _add_strips(page: Page, study: Study, frame: pd.DataFrame) -> None:
     """Show what each policy did to the same images, once per policy."""
     shown = {}
-    for row in rows:
-        sheet = study.work_dir / 'runs' / Path(row['checkpoint']).parent / STRIPS
+    for row in frame.itertuples():
+        sheet = study.work_dir / 'runs' / Path(row.checkpoint).parent / STRIPS
         if sheet.exists():
-            shown.setdefault(row['policy'], sheet)
+            shown.setdefault(row.policy, sheet)
     if shown:
         page.section('Masks')
     for policy, sheet in shown.items():

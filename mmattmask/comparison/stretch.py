@@ -7,16 +7,15 @@ from mmengine.registry import HOOKS
 
 from mmattmask.launching import name_of
 
-# What schedulers and hooks count in epochs.
+# What stock schedulers and hooks count in epochs; our hooks say it themselves.
 SCHEDULER_KEYS = ('begin', 'end', 'T_max')
-HOOK_KEYS = ('interval', 'warmup_epochs')
-# These count iterations always.
-ITERATION_HOOKS = ('GuidanceScalarsHook', 'FiniteLossHook')
+STOCK_HOOKS = {'EMAHook': ('begin_epoch',), 'SwAVHook': ('epoch_queue_starts',)}
 
 
 def stretch(cfg: Config, epochs: int) -> None:
     """Give a config another length; warm-up, decay and hooks keep their shares.
 
+    A hook's class says in ``epoch_arguments`` which of its arguments are epochs.
     Schedulers and hooks that count iterations stay as they are. The last refresh keeps
     at least one epoch that uses it.
 
@@ -26,7 +25,7 @@ def stretch(cfg: Config, epochs: int) -> None:
 
     Raises:
         ValueError: If the config is not trained by epoch, or so few epochs leave none
-            to one of its schedulers.
+            to one of its schedulers, or a hook does not say what it counts.
     """
     old = (cfg.get('train_cfg') or {}).get('max_epochs')
     if not old or epochs < 1:
@@ -59,22 +58,34 @@ def stretch(cfg: Config, epochs: int) -> None:
         if 'milestones' in scheduler:
             scheduler.milestones = [scaled(m) for m in scheduler.milestones]
     for hook in cfg.get('custom_hooks') or []:
-        _say_defaults(hook)
-        if not hook.get('by_epoch', True) or name_of(hook.type) in ITERATION_HOOKS:
-            continue
-        for key in HOOK_KEYS:
+        for key in _epoch_arguments(hook):
             if hook.get(key):
                 hook[key] = scaled(hook[key])
-        if hook.get('begin'):
-            hook.begin = max(0, min(scaled(hook.begin), epochs - 1))
+                if key == 'begin':
+                    hook.begin = min(hook.begin, epochs - 1)
 
 
-def _say_defaults(hook: ConfigDict) -> None:
-    """Write out the lengths that a hook's class takes unless told otherwise."""
-    known = HOOKS.get(hook.type) if isinstance(hook.type, str) else hook.type
-    if known is None:
-        return
-    parameters = signature(known).parameters
-    for key in (*HOOK_KEYS, 'begin'):
+def _epoch_arguments(hook: ConfigDict) -> tuple[str, ...]:
+    """Return what a hook counts in epochs, by its class; defaults are written out.
+
+    Raises:
+        ValueError: If it has arguments of epochs and its class does not say them.
+    """
+    kind = HOOKS.get(hook.type) if isinstance(hook.type, str) else hook.type
+    parameters = dict(signature(kind).parameters) if kind else {}
+    keys = getattr(kind, 'epoch_arguments', STOCK_HOOKS.get(name_of(hook.type)))
+    if keys is None:
+        named = [name for name in parameters if 'epoch' in name and name != 'by_epoch']
+        if named:
+            raise ValueError(
+                f'{name_of(hook.type)} has {", ".join(named)}: for another number of '
+                f'epochs its class needs epoch_arguments = {tuple(named)}'
+            )
+        keys = ()
+    by_epoch = parameters['by_epoch'].default if 'by_epoch' in parameters else True
+    if not hook.get('by_epoch', by_epoch):
+        return ()
+    for key in keys:
         if key in parameters and isinstance(parameters[key].default, int):
             hook.setdefault(key, parameters[key].default)
+    return keys

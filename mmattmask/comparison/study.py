@@ -9,7 +9,8 @@ from mmattmask.comparison.budget import (
     seconds_per_epoch,
     tokens_per_image,
 )
-from mmattmask.comparison.files import CONFIG, JOB, ROW, write_json
+from mmattmask.comparison.files import CONFIG, DIAGNOSTICS, JOB, ROW, write_json
+from mmattmask.comparison.fingerprint import data_fingerprint
 from mmattmask.comparison.plan import (
     Budget,
     Comparison,
@@ -37,6 +38,7 @@ class Study:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self._tokens: dict[tuple[str, int], float] = {}
         self._hashes: dict[tuple[Run, int], str] = {}
+        self._data: dict[str, str] = {}
         file = self.work_dir / EPOCHS
         self._epochs: dict[str, int] = (
             json.loads(file.read_text()) if file.exists() else {}
@@ -55,10 +57,15 @@ class Study:
         return found
 
     def row(self, run: Run) -> Row | None:
-        """Return a finished run's row, or None."""
+        """Return a finished run's row, or None.
+
+        Numbers in ``diagnostics.json``, if the run's folder has one, are columns too.
+        """
         path = self.folder(run) / ROW
         if path.exists():
-            return json.loads(path.read_text())
+            row = json.loads(path.read_text())
+            more = path.with_name(DIAGNOSTICS)
+            return row | (json.loads(more.read_text()) if more.exists() else {})
         twin = self._twin(run)
         row = None if twin is None else self.row(twin)
         return None if row is None else dict(row, budget=run.budget)
@@ -156,7 +163,7 @@ class Study:
         """Write what a worker needs; return None while something is missing.
 
         Raises:
-            ValueError: If the folder belongs to a run with other settings.
+            ValueError: If the folder belongs to a run with other settings or images.
         """
         entry = self.comparison.entries[run.entry]
         epochs = self.epochs(entry, run.budget)
@@ -170,6 +177,7 @@ class Study:
         folder.mkdir(parents=True, exist_ok=True)
         job = dict(
             settings=settings,
+            data=self.data(entry),
             teacher=teacher,
             teacher_key=entry.teacher_key,
             evaluation=self.comparison.evaluation,
@@ -181,16 +189,42 @@ class Study:
         return folder
 
     def check(self, run: Run, settings: str) -> None:
-        """Raise ValueError if a run's folder holds a run with other settings."""
+        """Raise ValueError if a run's folder holds one of other settings or images."""
         path = self.folder(run) / JOB
-        if path.exists() and json.loads(path.read_text())['settings'] != settings:
-            raise ValueError(
-                f'{path.parent} was begun with other settings: delete it or give '
-                'another --work-dir'
+        if not path.exists():
+            return
+        job = json.loads(path.read_text())
+        data = self.data(self.comparison.entries[run.entry])
+        for what, before, now in (
+            ('settings', job['settings'], settings),
+            ('images', job.get('data'), data),
+        ):
+            if before != now:
+                raise ValueError(
+                    f'{path.parent} was begun with other {what}: delete it or give '
+                    'another --work-dir'
+                )
+
+    def data(self, entry: Entry) -> str:
+        """Return the fingerprint of the images that an entry sees and is tested on."""
+        if entry.name not in self._data:
+            cfg = run_config(
+                entry, Run(entry.name, 'images', 0), self.comparison.epochs
             )
+            evaluation = self.comparison.evaluation
+            places = (
+                cfg.train_dataloader.dataset,
+                evaluation['train'],
+                evaluation['test'],
+            )
+            key = repr(places)
+            if key not in self._data:
+                self._data[key] = data_fingerprint(*places)
+            self._data[entry.name] = self._data[key]
+        return self._data[entry.name]
 
     def check_finished(self) -> None:
-        """Raise ValueError if a finished run had other settings than now."""
+        """Raise ValueError if a finished run had other settings or images than now."""
         for run in self.comparison.runs():
             if (self.folder(run) / JOB).exists():
                 entry = self.comparison.entries[run.entry]

@@ -1,191 +1,174 @@
-"""Rows of runs become one table: means, intervals, differences from the baseline."""
+"""Rows of runs become tables: means, costs, and differences from the control."""
 
-import csv
-import dataclasses
-import io
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from mmattmask.reporting import mean_and_interval
+from mmattmask.comparison.analysis import BELOW, LOOKS, fit, judge
 
 Row = dict[str, Any]
-# What a policy is worth, in the order of the table.
-MEASURES = ('knn_cls', 'knn_mean', 'linear_cls', 'linear_mean', 'finetune')
-TITLES = dict(
-    knn_cls='k-NN, CLS',
+# What a policy is worth, in the order of the table; the first that is there is judged.
+MEASURES = dict(
+    primary='primary',
     knn_mean='k-NN, mean',
+    ridge='ridge',
+    knn_cls='k-NN, CLS',
     linear_cls='linear, CLS',
     linear_mean='linear, mean',
     finetune='fine-tuned',
 )
+PRIMARY = ('knn_mean', 'ridge')  # their mean
+COSTS = ('budget', 'seed', 'epochs', 'tokens_per_image', 'seconds')
+TEXTS = ('run', 'policy', 'host', 'settings', 'checkpoint', 'machine')
+# Above the area of another image's map, where foreground is known, a score has at
+# least this much; one with less follows places, not content.
+CONTENT, LEAST_CONTENT = 'auc_minus_shuffled', 0.05
+BIASED = 'position-biased'
 
 
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds.
+def as_frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the rows, with the primary measure if they allow it."""
+    frame = pd.DataFrame(rows)
+    if set(PRIMARY) <= set(frame):
+        frame['primary'] = frame[list(PRIMARY)].mean(axis=1, skipna=False)
+    return frame
 
-    Attributes:
-        mean: In percent, or percentage points.
-        half: Half the width of its 95 % interval (Student's); NaN with one seed.
-        seeds: How many.
+
+def measures_of(frame: pd.DataFrame) -> list[str]:
+    """Return the measures that some row has."""
+    return [name for name in MEASURES if name in frame and frame[name].notna().any()]
+
+
+def diagnostics_of(frame: pd.DataFrame) -> list[str]:
+    """Return the names of further numbers that rows carry."""
+    known = {*MEASURES, *COSTS, *TEXTS}
+    numbers = frame.select_dtypes('number').columns
+    return [name for name in numbers if name not in known]
+
+
+def titles_of(frame: pd.DataFrame) -> dict[str, str]:
+    """Return how each run is called; a score without content is told in the name."""
+    titles = {}
+    for run, own in frame.groupby('run', sort=False):
+        content = own[CONTENT].mean() if CONTENT in own else np.nan
+        mark = f' ({BIASED})' if content < LEAST_CONTENT else ''
+        titles[run] = own.policy.iloc[0] + mark
+    return titles
+
+
+def by_seed(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return a measure at one budget: runs by seeds, in the order of the rows."""
+    table = frame.pivot(index='run', columns='seed', values=measure)
+    return table.loc[frame.run.unique(), frame.seed.unique()]
+
+
+def means(frame: pd.DataFrame, baseline: str) -> pd.DataFrame:
+    """Return the table of means at one budget, as text.
+
+    Args:
+        frame: Rows of one budget.
+        baseline: The run that tokens and time are relative to.
     """
-
-    mean: float
-    half: float
-    seeds: int
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> 'Estimate':
-        """Estimate from one value per seed."""
-        mean, half = mean_and_interval(np.asarray(values, dtype=float))
-        return cls(float(mean), float(half), len(values))
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return not math.isnan(self.half) and abs(self.mean) > self.half
-
-    def __str__(self) -> str:
-        return f'{self.mean:.1f}{self.spread}'
-
-    @property
-    def signed(self) -> str:
-        """The estimate with its sign, as of a difference."""
-        return f'{round(self.mean, 1) + 0.0:+.1f}{self.spread}'  # no -0.0
-
-    @property
-    def spread(self) -> str:
-        """The interval's half, as it follows a mean."""
-        return '' if math.isnan(self.half) else f' ± {self.half:.1f}'
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """All seeds of one entry at one budget.
-
-    Attributes:
-        rows: One per seed.
-        baseline: The baseline's, at the same budget; seeds are paired.
-    """
-
-    rows: list[Row]
-    baseline: list[Row]
-
-    @property
-    def first(self) -> Row:
-        """One of the rows, for what they have in common."""
-        return self.rows[0]
-
-    @property
-    def is_baseline(self) -> bool:
-        """Whether this is the baseline."""
-        return self.first['run'] == self.baseline[0]['run'] if self.baseline else False
-
-    def estimate(self, measure: str) -> Estimate | None:
-        """Return the mean of a measure, or None if a row lacks it."""
-        if any(measure not in row for row in self.rows):
-            return None
-        return Estimate.of([row[measure] for row in self.rows])
-
-    def difference(self, measure: str) -> Estimate | None:
-        """Return the mean difference from the baseline's run of the same seed.
-
-        Equal seeds mean the same order of images and, unless a frozen teacher is built
-        first and draws its own, the same first weights.
-        """
-        base = {row['seed']: row.get(measure) for row in self.baseline}
-        pairs = [
-            row[measure] - base[row['seed']]
-            for row in self.rows
-            if measure in row and base.get(row['seed']) is not None
+    titles = titles_of(frame)
+    base = frame[frame.run == baseline]
+    lines = []
+    for run, own in frame.groupby('run', sort=False):
+        first = own.iloc[0]
+        line = dict(policy=titles[run], host=first.host, seeds=len(own))
+        line |= dict(epochs=first.epochs, tokens=np.nan, time=np.nan)
+        if len(base):
+            tokens, of_base = (
+                one.epochs.iloc[0] * one.tokens_per_image.iloc[0]
+                if one.tokens_per_image.iloc[0]
+                else np.nan
+                for one in (own, base)
+            )
+            line['tokens'] = tokens / of_base
+            line['time'] = own.seconds.median() / base.seconds.median()
+        for name in diagnostics_of(frame):
+            line[name.replace('_', ' ')] = own[name].mean()
+        line |= {MEASURES[n]: own[n].mean() for n in measures_of(frame)}
+        lines.append(line)
+    accuracies = {MEASURES[name] for name in measures_of(frame)}
+    table = pd.DataFrame(lines)
+    for name in table.select_dtypes('float'):
+        digits = 1 if name in accuracies else 2
+        table[name] = [
+            '-' if np.isnan(value) else f'{value:.{digits}f}' for value in table[name]
         ]
-        return Estimate.of(pairs) if pairs else None
-
-    @property
-    def relative_seconds(self) -> float:
-        """Training time of a run relative to the baseline's: a ratio of medians."""
-        own, base = (
-            float(np.median([row['seconds'] for row in rows]))
-            for rows in (self.rows, self.baseline)
-        )
-        return own / base
-
-    @property
-    def relative_tokens(self) -> float | None:
-        """Trained encoder tokens of a run relative to the baseline's, if counted."""
-        rows = (self.first, self.baseline[0])
-        if any(row['tokens_per_image'] is None for row in rows):
-            return None
-        own, base = (row['epochs'] * row['tokens_per_image'] for row in rows)
-        return own / base
+    return table
 
 
-def summaries(rows: Sequence[Row], baseline: str) -> dict[str, list[Summary]]:
-    """Group rows: summaries by budget, in the order of the rows."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row['budget'], row['run']), []).append(row)
-    found: dict[str, list[Summary]] = {}
-    for (budget, _), own in groups.items():
-        base = groups.get((budget, baseline), [])
-        if base:
-            found.setdefault(budget, []).append(Summary(own, base))
+def judged(frame: pd.DataFrame, control: str) -> dict[str, pd.DataFrame]:
+    """Return by measure what :func:`mmattmask.comparison.analysis.judge` finds.
+
+    Args:
+        frame: Rows of one budget.
+        control: The run that others are compared with.
+    """
+    if control not in set(frame.run) or frame.run.nunique() < 2:
+        return {}
+    found = {}
+    for name in measures_of(frame):
+        table = by_seed(frame, name)
+        table = table[table.notna().any(axis=1)]
+        if control in table.index and len(table) > 1:
+            found[name] = judge(table, control)
     return found
 
 
-def measures_of(rows: Sequence[Row]) -> list[str]:
-    """Return the measures that some row has."""
-    return [name for name in MEASURES if any(name in row for row in rows)]
-
-
-def columns(measures: Sequence[str]) -> list[str]:
-    """Return the headings of :func:`cells`."""
-    heads = ['policy', 'host', 'seeds', 'epochs', 'tokens', 'time']
-    return [*heads, *(TITLES[name] for name in measures)]
-
-
-def cells(summary: Summary, measures: Sequence[str], differences: bool) -> list[str]:
-    """Return one row of the table.
+def differences(
+    frame: pd.DataFrame, control: str, found: dict[str, pd.DataFrame]
+) -> pd.DataFrame:
+    """Return the table of differences at one budget, as text.
 
     Args:
-        summary: Of one entry at one budget.
-        measures: Names of the last columns.
-        differences: Show differences from the baseline, clear ones with a star.
+        frame: Rows of one budget.
+        control: The run that others are compared with.
+        found: Of :func:`judged`.
     """
-    first, tokens = summary.first, summary.relative_tokens
-    row = [
-        first['policy'],
-        first['host'],
-        str(len(summary.rows)),
-        str(first['epochs']),
-        '-' if tokens is None else f'{tokens:.2f}',
-        f'{summary.relative_seconds:.2f}',
-    ]
-    for name in measures:
-        if differences and not summary.is_baseline:
-            found = summary.difference(name)
-            star = ' *' if found and found.is_clear else ''
-            row.append(f'{found.signed}{star}' if found else '-')
-        else:
-            found = summary.estimate(name)
-            row.append(str(found) if found else '-')
-    return row
+    titles = titles_of(frame)
+    first = next(iter(found.values()))
+    table = pd.DataFrame(index=[run for run in titles if run != control])
+    table['policy'] = [titles[run] for run in table.index]
+    table['verdict'] = first.verdict.reindex(table.index).fillna('-')
+    table['look'] = [f'{n:.0f}' for n in first.look.reindex(table.index).fillna(0)]
+    for name, one in found.items():
+        one = one.reindex(table.index)
+        table[MEASURES[name]] = [
+            signed(value, high - value)
+            for value, high in zip(one.difference, one.high, strict=True)
+        ]
+    return table.reset_index(drop=True)
 
 
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; the first two columns are text, others numbers."""
-    rule = ['---', '---', *['---:'] * (len(head) - 2)]
-    return ''.join(f'| {" | ".join(line)} |\n' for line in (head, rule, *rows))
+def signed(value: float, half: float) -> str:
+    """Return a difference in points as text, with half of its interval if known."""
+    if np.isnan(value):
+        return '-'
+    text = f'{round(value, 1) + 0.0:+.1f}'  # no -0.0
+    return text if np.isnan(half) else f'{text} ± {half:.1f}'
 
 
-def as_csv(rows: Sequence[Row]) -> str:
-    """Return all rows as CSV, one line per run."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+def explanation(frame: pd.DataFrame, control: str, measure: str) -> str:
+    """Return what stands above a table of differences, its numbers included."""
+    title = titles_of(frame)[control]
+    if frame.seed.nunique() < 2:
+        return f'Points above {title}. One seed: there is no interval, and no verdict.'
+    table = by_seed(frame, measure)
+    model = fit(table.loc[:, table.loc[control].notna()])
+    below = f'{100 * (1 - BELOW):.0f} %'
+    spread = f'{model.variance**0.5:.2f}'
+    looks = ', '.join(f'{n} seeds ({alpha:g})' for n, alpha in LOOKS.items())
+    return (
+        f'Points above {title} ± half of the interval that holds for all policies at '
+        'once (Dunnett; policy + seed, pooled residual). The verdict is on '
+        f'"{MEASURES[measure]}", at looks of {looks} with these error rates: better or '
+        'worse where the interval leaves zero out, equivalent where the 90 % interval '
+        f'is inside of ±0.5. Before the first look intervals are of {below} and judge '
+        f'nothing. {MEASURES[measure]}: residual sd {spread} with {model.freedom} '
+        f'degrees of freedom, F({model.policy_freedom}, {model.freedom}) = '
+        f'{model.f:.2f} over policies, p = {model.p:.3f}.'
+    )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
@@ -18,10 +19,10 @@ from mmattmask.comparison.evaluate import Evaluation, evaluate
 from mmattmask.comparison.files import (
     CONFIG,
     JOB,
+    LOCK,
     ROW,
     go_on,
     last_checkpoint,
-    locked,
     write_json,
 )
 from mmattmask.engine.clock_hook import FILE as CLOCK
@@ -76,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     (folder,) = argv if argv is not None else sys.argv[1:]
     if not torch.cuda.is_available():
         torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
-    with locked(Path(folder)):
+    # one that was orphaned ends first
+    with FileLock(Path(folder) / LOCK):
         run(Path(folder))
 
 

@@ -67,6 +67,7 @@ class AttentionRefreshHook(Hook):
     """
 
     priority = 'ABOVE_NORMAL'
+    epoch_arguments = ('begin', 'interval')
 
     def __init__(
         self,

@@ -30,6 +30,8 @@ class FreezeLastLayerHook(Hook):
     Source: bytedance/ibot utils.py, main_ibot.py.
     """
 
+    epoch_arguments = ('epochs',)
+
     def __init__(self, epochs: int = 1, pattern: str = 'last_layer') -> None:
         if epochs < 0:
             raise ValueError(f'epochs must be at least 0, got {epochs}')

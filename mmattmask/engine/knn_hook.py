@@ -75,6 +75,7 @@ class KNNHook(Hook):
     """
 
     priority = 'NORMAL'
+    epoch_arguments = ('begin', 'interval')
 
     def __init__(
         self,

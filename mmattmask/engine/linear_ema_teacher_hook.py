@@ -26,6 +26,8 @@ class LinearEMATeacherHook(EMATeacherHook):
     Source: Haochen-Wang409/HPM engine_pretrain.py.
     """
 
+    epoch_arguments = ('ramp_epochs',)
+
     def __init__(
         self,
         momentum: float = 0.001,

@@ -71,6 +71,7 @@ class MaskStripHook(Hook):
     """
 
     priority = 'NORMAL'  # after AttentionRefreshHook
+    epoch_arguments = ('interval',)
 
     def __init__(
         self,

@@ -36,6 +36,8 @@ class TeacherTemperatureHook(Hook):
     Source: bytedance/ibot main_ibot.py.
     """
 
+    epoch_arguments = ('warmup_epochs', 'pred_start_epoch')
+
     def __init__(
         self,
         warmup_temp: float = 0.04,

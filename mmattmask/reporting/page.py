@@ -4,19 +4,21 @@ Styles and pictures are inside the file, nothing is loaded from elsewhere (the p
 own content security policy forbids it), and there are no scripts.
 """
 
-from collections.abc import Mapping, Sequence
-from html import escape
+import base64
+import mimetypes
+import re
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
 
 from mmattmask.files import write_text
-from mmattmask.reporting.pictures import Image, Picture
-from mmattmask.reporting.style import STYLE
-from mmattmask.reporting.table import Cell, render_table
+from mmattmask.reporting.charts import figure_bytes
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-MIN_CONTENTS = 3  # sections from which on a list of them helps
-WIDE = 2.2  # width over height from which on a picture scrolls on small screens
-LEGIBLE = 720  # px; wide pictures are not made smaller
+TEMPLATE = 'page.html.jinja'
+NUMBER = re.compile(r'[-+]?\d[\d.,]*(e[-+]?\d+)?( ± [\d.]+)?|-?')
 
 
 class Page:
@@ -29,146 +31,81 @@ class Page:
         summary: One sentence below the title.
 
     Example:
-        >>> page = Page('Study', 'Four policies at one budget.')
+        >>> page = Page('Study', 'Two policies at one budget.')
         >>> page.section('Accuracy')
-        >>> page.table(['policy', 'k-NN'], [['AMT', 71.2], ['random', 70.3]])
+        >>> page.table(pandas.DataFrame({'policy': ['AMT'], 'k-NN': [71.2]}))
         >>> page.write('report.html')
     """
 
     def __init__(self, title: str, summary: str = '') -> None:
         self.title = title
         self.summary = summary
-        self._parts: list[str] = []
-        self._sections: list[str] = []
+        self._parts: list[dict[str, Any]] = []
 
     def section(self, heading: str) -> None:
         """Begin a section."""
-        self._sections.append(heading)
-        name = f'section-{len(self._sections)}'
-        self._parts.append(f'<h2 id="{name}">{escape(heading)}</h2>')
+        self._parts.append(dict(kind='section', text=heading))
 
     def text(self, text: str) -> None:
-        """Add paragraphs; an empty line separates them."""
-        for paragraph in text.strip().split('\n\n'):
-            if paragraph.strip():
-                self._parts.append(f'<p>{escape(" ".join(paragraph.split()))}</p>')
+        """Add a paragraph."""
+        self._parts.append(dict(kind='text', text=text))
 
-    def table(
-        self,
-        columns: Sequence[str],
-        rows: Sequence[Sequence[Cell]],
-        caption: str = '',
-        best: Mapping[str, str] | None = None,
-        digits: int = 2,
-    ) -> None:
+    def table(self, frame: pd.DataFrame, caption: str = '') -> None:
         """Add a table; the first column names the rows, numbers are aligned right.
 
         Args:
-            columns: Headings.
-            rows: Cells: text, numbers, or None for what was not measured.
-            caption: A sentence above the table.
-            best: ``'max'`` or ``'min'`` by the column whose best cells are highlighted.
-            digits: Decimals of floats.
-
-        Raises:
-            ValueError: If a row has another number of cells than there are columns, or
-                ``best`` names no column or no direction.
+            frame: Its index is not shown.
+            caption: Above the table.
         """
-        self._parts.append(render_table(columns, rows, caption, best or {}, digits))
+        cells = frame.astype(object).where(frame.notna(), '').astype(str)
+        numeric = [
+            all(NUMBER.fullmatch(cell) for cell in cells.iloc[:, place])
+            for place in range(cells.shape[1])
+        ]
+        rows = cells.to_numpy().tolist()
+        part = dict(kind='table', caption=caption, head=list(cells), numeric=numeric)
+        self._parts.append(dict(part, rows=rows))
 
-    def figure(self, image: Image, caption: str, alt: str = '') -> None:
-        """Add a picture.
+    def figure(self, image: str | Path | Figure, caption: str) -> None:
+        """Add a chart (SVG, as wide as the page) or a picture (at most so wide).
 
         Args:
-            image: A path or the bytes of a PNG, JPEG, GIF, WebP or SVG, a matplotlib
-                figure, or an (H, W, 3) uint8 array.
-            caption: A sentence below the picture.
-            alt: What the picture shows, for those who cannot see it. Defaults to the
-                caption.
+            image: A matplotlib figure, or the path of a file that browsers show.
+            caption: Below the picture.
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it is no picture of a known kind.
+            ValueError: If the file's ending is not that of a picture.
         """
-        picture = Picture.read(image)
-        is_wide = picture.width > WIDE * picture.height
-        tag = picture.tag(alt or caption, min_width=LEGIBLE if is_wide else 0)
-        if is_wide:
-            tag = scrollable(tag, alt or caption)
+        if isinstance(image, Figure):
+            kind, content = 'image/svg+xml', figure_bytes(image, 'svg')
+        else:
+            kind, content = mimetypes.guess_type(image)[0] or '', b''
+            if not kind.startswith('image/'):
+                raise ValueError(f'{image} has no ending of a picture')
+            content = Path(image).read_bytes()
+        source = f'data:{kind};base64,{base64.b64encode(content).decode()}'
+        look = 'chart' if kind == 'image/svg+xml' else 'picture'
         self._parts.append(
-            f'<figure>{tag}<figcaption>{escape(caption)}</figcaption></figure>'
+            dict(kind='figure', source=source, look=look, caption=caption)
         )
 
-    def strip(
-        self, images: Sequence[tuple[str, Image]], caption: str = '', width: int = 160
-    ) -> None:
-        """Add pictures side by side, as many in a row as fit.
-
-        Args:
-            images: Label and picture, as :meth:`figure` takes them.
-            caption: A sentence below them all.
-            width: Of each on the page in px; pictures of fewer pixels are enlarged
-                without smoothing.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ValueError: If one is no picture of a known kind.
-        """
-        items = []
-        for label, image in images:
-            tag = Picture.read(image).tag(label, width)
-            items.append(f'<li>{tag}<span>{escape(label)}</span></li>')
-        self._parts.append(
-            f'<figure><ul class="strip">{"".join(items)}</ul>'
-            f'<figcaption>{escape(caption)}</figcaption></figure>'
-        )
-
-    def details(self, heading: str, text: str, is_open: bool = False) -> None:
+    def details(self, heading: str, text: str) -> None:
         """Add preformatted text that opens on demand, such as a config or a log."""
-        self._parts.append(
-            f'<details{" open" * is_open}><summary>{escape(heading)}</summary>'
-            f'<pre tabindex="0">{escape(text)}</pre></details>'
-        )
+        self._parts.append(dict(kind='details', heading=heading, text=text))
 
     def html(self) -> str:
-        """Return the whole page."""
-        title = escape(self.title)
-        summary = f'<p class="summary">{escape(self.summary)}</p>\n' * bool(
-            self.summary
+        """Return the page."""
+        loader = PackageLoader('mmattmask', 'reporting')
+        environment = Environment(
+            loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
-        return (
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            '<meta name="color-scheme" content="light dark">\n'
-            f'<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n'
-            f'<header><h1>{title}</h1>\n{summary}</header>\n{self._contents()}<main>\n'
-            + '\n'.join(self._parts)
-            + '\n</main>\n</body>\n</html>\n'
+        template = environment.get_template(TEMPLATE)
+        return template.render(
+            title=self.title, summary=self.summary, parts=self._parts
         )
 
     def write(self, path: str | Path) -> Path:
-        """Write the page; it appears complete or not at all.
-
-        Returns:
-            The path.
-        """
+        """Write the page, complete or not at all; return the path."""
         write_text(path, self.html())
         return Path(path)
-
-    def _contents(self) -> str:
-        if len(self._sections) < MIN_CONTENTS:
-            return ''
-        items = ''.join(
-            f'<li><a href="#section-{number}">{escape(heading)}</a></li>'
-            for number, heading in enumerate(self._sections, 1)
-        )
-        return f'<nav aria-label="Contents"><ul>{items}</ul></nav>\n'
-
-
-def scrollable(content: str, label: str) -> str:
-    """Wrap HTML that may be wider than the screen; the keyboard scrolls it too."""
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(label)}">'
-        f'{content}</div>'
-    )

@@ -11,14 +11,17 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
+from mmattmask.comparison.checks import check_runs
 from mmattmask.comparison.evaluate import Evaluation, finetune
+from mmattmask.comparison.plan import read_comparison
 from tests.command_line import mmattmask
-from tests.comparison.toy import ROOT, STUDY, write_comparison
+from tests.comparison.toy import ROOT, STUDY, write_comparison, write_packed
 
 FINETUNE = 'finetune_vit-tiny-p4_1xb128-coslr-10e_cifar10.py'
 
-MEASURES = ('knn_cls', 'knn_mean', 'linear_cls', 'linear_mean')
+MEASURES = ('knn_cls', 'knn_mean', 'linear_cls', 'linear_mean', 'ridge')
 
 
 @pytest.fixture(scope='module')
@@ -55,7 +58,8 @@ def test_has_a_row_for_every_run_at_every_budget(finished):
 
 def test_tells_bright_from_dark(finished):
     """The classes differ in brightness, which a linear probe of any ViT finds."""
-    assert min(row['linear_mean'] for row in rows_of(finished[1])) > 80
+    for name in ('linear_mean', 'ridge'):
+        assert min(row[name] for row in rows_of(finished[1])) > 80
 
 
 def test_equal_tokens_give_epochs_to_those_who_throw(finished):
@@ -81,7 +85,10 @@ def test_table_and_page_show_every_policy(finished):
     _, work_dir, text = finished
     table = (work_dir / 'table.md').read_text()
     assert table in text
+    assert '| AMT      | undecided |      0 |' in table  # two seeds are before a look
+    assert '"primary", at looks of 6 seeds' in table
     page = (work_dir / 'report.html').read_text()
+    assert page.count('<img class="chart"') == 2  # differences at two budgets
     for name in ('random', 'AMT', 'At equal encoder tokens', 'At equal training time'):
         assert name in table
         assert name in page
@@ -115,21 +122,116 @@ def test_other_settings_are_refused_and_nothing_is_lost(finished, capsys):
     assert len(rows_of(work_dir)) == 8
 
 
+def test_other_images_are_refused(finished, tmp_path, capsys):
+    """The same names in the same place, but another data set."""
+    path, work_dir, text = finished
+    data = path.parent / 'data'
+    kept = (data / 'train.npz').read_bytes()
+    try:
+        write_packed(data / 'train.npz', 48, seed=5)
+        with pytest.raises(SystemExit, match='begun with other images'):
+            mmattmask('compare', str(path), '--work-dir', str(work_dir))
+        assert (
+            mmattmask(
+                'compare', str(path), '--work-dir', str(work_dir), '--report-only'
+            )
+            == text
+        )
+    finally:
+        (data / 'train.npz').write_bytes(kept)
+
+
+def test_numbers_that_others_measured_are_columns(finished, tmp_path):
+    path, work_dir, _ = finished
+    copied = tmp_path / 'work'
+    shutil.copytree(work_dir, copied)
+    numbers = dict(position_share=0.66, auc_minus_shuffled=0.0)
+    for folder in (copied / 'runs').glob('amt-*'):
+        (folder / 'diagnostics.json').write_text(json.dumps(numbers))
+    text = mmattmask('compare', str(path), '--work-dir', str(copied), '--report-only')
+    assert 'AMT (position-biased)' in text
+    assert 'position share' in text
+    assert rows_of(copied)[1]['position_share'] == 0.66
+
+
+def test_another_control_may_be_named(finished, tmp_path):
+    path, work_dir, _ = finished
+    copied = tmp_path / 'work'
+    shutil.copytree(work_dir, copied)
+    args = [str(path), '--work-dir', str(copied), '--report-only', '--control', 'amt']
+    assert 'Points above AMT' in mmattmask('compare', *args)
+
+
 def test_a_run_that_fails_is_named_and_the_others_are_kept(finished, tmp_path):
     path, work_dir, _ = finished
     broken = tmp_path / 'toy.py'
     broken.write_text(
         path.read_text()
         + "\nruns['broken'] = dict(config=runs['random']['config'], options={"
-        "**options, 'optim_wrapper.optimizer.type': 'NoSuchOptimizer'}, "
+        "**options, 'optim_wrapper.optimizer.lr': 1e30, 'custom_hooks': ["
+        "*options['custom_hooks'], dict(type='mmattmask.FiniteLossHook')]}, "
         "budgets=('tokens',))\n"
     )
     copied = tmp_path / 'work'
     shutil.copytree(work_dir, copied)
     args = ['--work-dir', str(copied), '--devices', 'cpu', '--seeds', '0']
-    with pytest.raises(SystemExit, match='broken-tokens-seed0: exit 1') as error:
+    reason = r'broken-tokens-seed0: exit 1: .*[Ll]oss'
+    with pytest.raises(SystemExit, match=reason) as error:
         mmattmask('compare', str(broken), *args, '--budgets', 'tokens')
-    assert '| AMT |' in str(error.value)
+    assert '| AMT ' in str(error.value)
+    page = (copied / 'report.html').read_text()
+    assert 'Failed runs' in page
+    assert 'broken-tokens-seed0' in page
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            "options['optim_wrapper.optimizer.type'] = 'NoSuchOptimizer'",
+            'run amt: the optimizer NoSuchOptimizer cannot be built',
+        ),
+        (
+            "options['model.backbone.patch_size'] = 7",
+            'run amt: the model cannot be built',
+        ),
+        (
+            "options['train_dataloader.dataset.ann_file'] = 'gone.npz'",
+            r'run amt: the training images cannot be listed: .*gone\.npz',
+        ),
+        ("runs['amt']['config'] = __file__", 'run amt, .*toy.py: a config of None'),
+        ("evaluation['train']['type'] = 'NoSuch'", 'NoSuch'),
+    ],
+)
+def test_what_can_be_known_is_known_before_anything_runs(tmp_path, change, message):
+    path = write_comparison(tmp_path)
+    lines = "options = dict(runs['amt']['options'])\n"
+    text = f"{path.read_text()}\n{lines}{change}\nruns['amt']['options'] = options\n"
+    path.write_text(text.replace('__file__', repr(str(path))))
+    with pytest.raises(SystemExit, match=message):
+        mmattmask(
+            'compare',
+            str(path),
+            '--work-dir',
+            str(tmp_path / 'work'),
+            '--devices',
+            'cpu',
+        )
+    assert not (tmp_path / 'work' / 'runs').exists()
+
+
+def test_types_need_no_scope(tmp_path):
+    path = write_comparison(tmp_path)
+    for label in (0, 1):
+        folder = tmp_path / 'images' / str(label)
+        folder.mkdir(parents=True)
+        Image.new('RGB', (32, 32), (250 * label,) * 3).save(folder / 'one.png')
+    root = str(tmp_path / 'images')
+    path.write_text(
+        f'{path.read_text()}\nimages = dict(type="CustomDataset", data_root={root!r})\n'
+        'evaluation.update(train=images, test=images)\n'
+    )
+    check_runs(read_comparison(path))
 
 
 def test_missing_images_are_named_before_anything_runs(tmp_path):

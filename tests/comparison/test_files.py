@@ -3,9 +3,11 @@
 import multiprocessing
 import time
 
+import pytest
+from filelock import FileLock, Timeout
 from mmengine.config import Config
 
-from mmattmask.comparison.files import go_on, last_checkpoint, locked
+from mmattmask.comparison.files import LOCK, go_on, last_checkpoint
 
 CONTEXT = multiprocessing.get_context('spawn')
 
@@ -45,32 +47,21 @@ def test_two_checkpoints_are_kept(tmp_path):
         assert cfg.default_hooks.checkpoint.max_keep_ckpts == kept
 
 
-def hold(folder, seconds):
-    with locked(folder):
-        (folder / 'held').write_text('')
-        time.sleep(seconds)
-        (folder / 'released').write_text('')
-
-
-def begin_to_hold(folder, seconds):
-    process = CONTEXT.Process(target=hold, args=(folder, seconds))
-    process.start()
-    while not (folder / 'held').exists():
-        assert process.is_alive()
-        time.sleep(0.01)
-    return process
-
-
-def test_one_process_at_a_time(tmp_path):
-    process = begin_to_hold(tmp_path, 1.0)
-    with locked(tmp_path):
-        assert (tmp_path / 'released').exists()
-    process.join()
+def hold(folder):
+    with FileLock(folder / LOCK):
+        (folder / 'held').touch()
+        time.sleep(600)
 
 
 def test_a_killed_process_holds_nothing(tmp_path):
-    process = begin_to_hold(tmp_path, 600.0)
+    process = CONTEXT.Process(target=hold, args=(tmp_path,))
+    process.start()
+    while not (tmp_path / 'held').exists():
+        assert process.is_alive()
+        time.sleep(0.01)
+    with pytest.raises(Timeout):
+        FileLock(tmp_path / LOCK).acquire(timeout=0.1)
     process.kill()
     process.join()
-    with locked(tmp_path):
-        assert not (tmp_path / 'released').exists()
+    with FileLock(tmp_path / LOCK, timeout=10):
+        pass

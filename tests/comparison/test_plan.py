@@ -51,6 +51,7 @@ def test_only_keeps_baseline_and_teachers():
     ('change', 'message'),
     [
         ("baseline = 'none'", "baseline 'none' is none of"),
+        ("control = 'none'", "control 'none' is none of"),
         ('epochs = 0', 'epochs must be at least 1, got 0'),
         ("budgets = ('hours',)", r"got \['hours'\]"),
         ('seeds = (0, 1, 0)', r'different numbers: \(0, 1, 0\)'),
@@ -72,6 +73,31 @@ def test_contradictions_are_refused(toy, change, message):
     toy.write_text(f'{toy.read_text()}\n{change}\n')
     with pytest.raises(ValueError, match=message):
         read_comparison(toy)
+
+
+def test_the_control_is_the_baseline_unless_said(toy):
+    assert read_comparison(toy).control == 'random'
+    assert read_comparison(toy, dict(control='amt')).control == 'amt'
+    kept = read_comparison(STUDY / 'compare_cifar10.py', dict(control='am'), ['gpa'])
+    assert list(kept.entries) == ['random', 'am', 'gpa']
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('model = dict(', 'run amt, .*broken.py: SyntaxError: .*never closed'),
+        ("_base_ = 'gone.py'", 'run amt, .*broken.py: FileNotFoundError'),
+        ('model = dict()', 'run amt, .*broken.py: a config of None epochs'),
+    ],
+)
+def test_a_broken_config_names_its_run(toy, text, message):
+    path = toy.with_name('broken.py')
+    path.write_text(text)
+    comparison = read_comparison(
+        toy, {'runs.amt.config': str(path), 'runs.amt.options': {}}
+    )
+    with pytest.raises(ValueError, match=message):
+        run_config(comparison.entries['amt'], Run('amt', 'tokens', 0), 3)
 
 
 def test_missing_configs_are_named(toy):

@@ -16,6 +16,7 @@ folder = pathlib.Path(sys.argv[-1])
 (folder / 'started').write_text(str(time.time()))
 time.sleep(float((folder / 'seconds').read_text()))
 if (folder / 'fails').exists():
+    print('ValueError: no luck\\n')
     sys.exit(3)
 (folder / 'row').write_text(str(time.time()))
 """
@@ -64,7 +65,7 @@ def script(tmp_path, monkeypatch):
 @pytest.mark.parametrize('slots', [1, 2, 3])
 def test_students_wait_for_teachers(tmp_path, slots):
     work = Work(tmp_path)
-    assert Pool(['cpu'] * slots, 1).work(RUNS[::-1], work) == []
+    assert Pool(['cpu'] * slots, 1).work(RUNS[::-1], work) == {}
     assert all(work.is_done(run) for run in RUNS)
     teacher, student = RUNS[:2]
     assert work.time_of(student, 'started') >= work.time_of(teacher, 'row')
@@ -80,14 +81,15 @@ def test_failure_stops_only_what_needs_it(tmp_path):
     work = Work(tmp_path, fails=('teacher',))
     failures = Pool(['cpu'], 1).work(RUNS, work)
     assert work.is_done(RUNS[2])
-    assert len(failures) == 2
-    assert failures[0].startswith('teacher-tokens-seed0: exit 3')
-    assert failures[1] == 'student-tokens-seed0: what it needs has failed'
+    assert list(failures) == RUNS[:2]
+    log = tmp_path / 'teacher' / 'log.txt'
+    assert failures[RUNS[0]] == f'exit 3: ValueError: no luck ({log})'
+    assert failures[RUNS[1]] == 'what it needs has failed'
 
 
 def test_refused_runs_are_named(tmp_path):
     work = Work(tmp_path, fails=('refused',))
-    assert Pool(['cpu'], 1).work(RUNS, work) == ['o-tokens-seed0: cannot start']
+    assert Pool(['cpu'], 1).work(RUNS, work) == {RUNS[2]: 'cannot start'}
 
 
 def test_processes_end_with_the_pool(tmp_path, monkeypatch):

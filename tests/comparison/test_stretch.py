@@ -1,8 +1,13 @@
 """A schedule keeps its shares at another length."""
 
+from inspect import signature
+
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
+from mmattmask import engine
 from mmattmask.comparison.stretch import stretch
 
 
@@ -59,6 +64,63 @@ def test_lengths_that_a_hook_takes_by_default_are_scaled_too():
     before = dict(finite)
     stretch(cfg, 4)
     assert dict(finite) == before
+
+
+def test_methods_keep_their_shares_when_a_run_is_shortened():
+    """HPM's ramp, iBOT's warm-up and frozen layer are as long as the run allows."""
+    cfg = Config(
+        dict(
+            train_cfg=dict(max_epochs=400),
+            custom_hooks=[
+                dict(type='mmattmask.LinearEMATeacherHook', momentum=0.9),  # 100
+                dict(type='mmattmask.FreezeLastLayerHook', epochs=20),
+                dict(type='mmattmask.TeacherTemperatureHook', pred_start_epoch=40),
+                dict(type='mmattmask.MaskStripHook', interval=80),
+                dict(type='EMAHook', begin_epoch=200),
+            ],
+        )
+    )
+    stretch(cfg, 40)
+    ramp, frozen, temperature, strips, ema = cfg.custom_hooks
+    assert ramp.ramp_epochs == 10
+    assert frozen.epochs == 2
+    assert (temperature.pred_start_epoch, temperature.warmup_epochs) == (4, 3)
+    assert (strips.interval, ema.begin_epoch) == (8, 20)
+
+
+@HOOKS.register_module()
+class WarmHook(Hook):
+    def __init__(self, warm_epochs=10, by_epoch=True):
+        pass
+
+
+@HOOKS.register_module()
+class SayingWarmHook(WarmHook):
+    epoch_arguments = ('warm_epochs',)
+
+
+def test_a_hook_that_does_not_say_what_it_counts_is_refused():
+    cfg = Config(
+        dict(train_cfg=dict(max_epochs=4), custom_hooks=[dict(type='WarmHook')])
+    )
+    with pytest.raises(
+        ValueError, match=r"WarmHook has warm_epochs: .*\('warm_epochs',\)"
+    ):
+        stretch(cfg, 2)
+    cfg = Config(
+        dict(train_cfg=dict(max_epochs=4), custom_hooks=[dict(type='SayingWarmHook')])
+    )
+    stretch(cfg, 2)
+    assert cfg.custom_hooks[0].warm_epochs == 5
+
+
+def test_every_argument_of_ours_that_is_epochs_is_said():
+    for kind in vars(engine).values():
+        if isinstance(kind, type) and issubclass(kind, Hook):
+            names = set(signature(kind).parameters)
+            counted = {n for n in names if 'epoch' in n} - {'by_epoch'}
+            counted |= {'begin', 'interval'} & names if 'by_epoch' in names else set()
+            assert counted == set(getattr(kind, 'epoch_arguments', ())), kind
 
 
 def test_same_length_changes_nothing():

@@ -1,33 +1,31 @@
-"""Means, intervals and paired differences, against numbers computed by hand."""
-
-import csv
-import io
-import math
+"""Tables of rows: means, costs relative to the baseline, differences in words."""
 
 import pytest
-from scipy import stats
 
 from mmattmask.comparison.table import (
-    Estimate,
-    as_csv,
-    cells,
-    columns,
-    markdown,
-    summaries,
+    as_frame,
+    differences,
+    explanation,
+    judged,
+    means,
+    measures_of,
+    signed,
+    titles_of,
 )
 
 
-def row(run, seed, knn, epochs=10, tokens=17.0, seconds=100.0, budget='tokens'):
+def row(run, seed, knn, epochs=10, tokens=17.0, seconds=100.0, **more):
     return dict(
         run=run,
         policy=run.upper(),
         host='MAE',
-        budget=budget,
+        budget='tokens',
         seed=seed,
         epochs=epochs,
         tokens_per_image=tokens,
         seconds=seconds,
         knn_mean=knn,
+        **more,
     )
 
 
@@ -41,83 +39,94 @@ ROWS = [
 ]
 
 
-def test_interval_is_students():
-    values = [40.0, 44.0, 48.0]
-    low, high = stats.t.interval(0.95, 2, loc=44.0, scale=stats.sem(values))
-    found = Estimate.of(values)
-    assert found.mean == 44.0
-    assert found.half == pytest.approx((high - low) / 2, rel=1e-3)
-    assert str(found) == f'44.0 ± {found.half:.1f}'
-
-
-def test_one_seed_has_no_interval():
-    found = Estimate.of([40.0])
-    assert math.isnan(found.half)
-    assert str(found) == '40.0'
-    assert not found.is_clear
-
-
-def test_a_difference_that_rounds_to_zero_has_no_minus():
-    assert Estimate.of([-0.04]).signed == '+0.0'
-    assert Estimate.of([-0.06]).signed == '-0.1'
-
-
-def test_differences_are_paired_by_seed():
-    """Seeds differ by 4 points, policies by 1: only pairs can tell."""
-    amt = summaries(ROWS, 'base')['tokens'][1]
-    found = amt.difference('knn_mean')
-    assert found.mean == pytest.approx((1.0 + 1.1 + 0.9) / 3)
-    assert found.is_clear
-    assert not Estimate.of([1.0, -1.0, 1.0]).is_clear
-
-
-def test_a_seed_without_a_pair_is_left_out():
-    amt = summaries(ROWS[1:], 'base')['tokens'][1]
-    assert amt.difference('knn_mean').seeds == 2
-    assert amt.estimate('knn_mean').seeds == 3
-
-
 def test_costs_are_relative_to_the_baseline():
-    base, amt = summaries(ROWS, 'base')['tokens']
-    assert base.relative_tokens == base.relative_seconds == 1
-    assert amt.relative_tokens == pytest.approx(14 * 12.5 / 170)
-    assert amt.relative_seconds == pytest.approx(0.9)  # of medians
+    table = means(as_frame(ROWS), 'base')
+    assert list(table.policy) == ['BASE', 'AMT']
+    assert list(table.tokens) == ['1.00', f'{14 * 12.5 / 170:.2f}']
+    assert list(table.time) == ['1.00', '0.90']  # of medians
+    assert list(table['k-NN, mean']) == ['44.0', '45.0']
+    assert list(table.seeds) == [3, 3]
 
 
 def test_tokens_that_nobody_counted_are_a_dash():
     rows = [dict(row, tokens_per_image=None) for row in ROWS]
-    _, amt = summaries(rows, 'base')['tokens']
-    assert amt.relative_tokens is None
-    assert cells(amt, ['knn_mean'], False)[4] == '-'
+    assert list(means(as_frame(rows), 'base').tokens) == ['-', '-']
 
 
-def test_budgets_are_apart():
-    rows = [*ROWS, *(dict(r, budget='time') for r in ROWS[:4])]
-    found = summaries(rows, 'base')
-    assert [len(group) for group in found.values()] == [2, 2]
-    assert len(found['time'][1].rows) == 1
+def test_primary_is_the_mean_of_knn_and_ridge_where_both_are_there():
+    assert 'primary' not in as_frame(ROWS)
+    frame = as_frame([dict(row, ridge=50.0) for row in ROWS])
+    assert list(frame.primary[:2]) == [45.0, 47.0]
+    assert measures_of(frame)[0] == 'primary'
+    assert as_frame([*ROWS, dict(ROWS[0], seed=3, ridge=5)]).primary.isna()[:6].all()
 
 
-def test_cells_and_markdown():
-    base, amt = summaries(ROWS, 'base')['tokens']
-    head = columns(['knn_mean'])
-    lines = [cells(s, ['knn_mean', 'linear_cls'][:1], True) for s in (base, amt)]
-    assert lines[0][:6] == ['BASE', 'MAE', '3', '10', '1.00', '1.00']
-    assert lines[0][6].startswith('44.0 ± 9.9')
-    assert lines[1][6] == '+1.0 ± 0.2 *'
-    text = markdown(head, lines).splitlines()
-    assert len(text) == 4
-    assert {line.count('|') for line in text} == {len(head) + 1}
+def test_differences_are_by_seed_and_judged_in_words():
+    """Seeds differ by 4 points, policies by 1: only seeds as blocks can tell."""
+    frame = as_frame(
+        [row(r['run'], s, r['knn_mean'] + s) for s in (0, 3) for r in ROWS]
+    )
+    frame['seed'] = [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5]
+    found = judged(frame, 'base')
+    table = differences(frame, 'base', found)
+    assert table.to_dict('records') == [
+        {
+            'policy': 'AMT',
+            'verdict': 'better',
+            'look': '6',
+            'k-NN, mean': table['k-NN, mean'][0],
+        }
+    ]
+    assert table['k-NN, mean'][0].startswith('+1.0 ± 0.')
+    assert 'F(1, 5)' in explanation(frame, 'base', 'knn_mean')
 
 
-def test_missing_measures_are_dashes():
-    _, amt = summaries(ROWS, 'base')['tokens']
-    assert cells(amt, ['finetune'], False)[-1] == '-'
-    assert cells(amt, ['finetune'], True)[-1] == '-'
+def test_one_seed_says_that_there_is_no_interval():
+    frame = as_frame([ROWS[0], ROWS[3]])
+    table = differences(frame, 'base', judged(frame, 'base'))
+    assert table.loc[0].to_dict() == {
+        'policy': 'AMT',
+        'verdict': 'undecided',
+        'look': '0',
+        'k-NN, mean': '+1.0',
+    }
+    assert 'there is no interval' in explanation(frame, 'base', 'knn_mean')
 
 
-def test_csv_has_every_value():
-    lines = list(csv.DictReader(io.StringIO(as_csv([*ROWS, dict(ROWS[0], extra=1)]))))
-    assert [float(line['knn_mean']) for line in lines[:3]] == [40.0, 44.0, 48.0]
-    assert lines[0]['extra'] == ''
-    assert lines[-1]['extra'] == '1'
+def test_a_measure_that_some_rows_lack_is_compared_where_it_is():
+    rows = [dict(r) for r in ROWS]
+    for r in rows[:2] + rows[3:5]:
+        r['finetune'] = r['knn_mean'] + 10
+    frame = as_frame([*rows, row('gpa', 0, 50.0)])
+    table = differences(frame, 'base', judged(frame, 'base'))
+    assert table['fine-tuned'][0].startswith('+1.0 ± ')  # of 1.0 and 1.1
+    assert table['fine-tuned'][1] == '-'
+    assert list(means(frame, 'base')['fine-tuned']) == ['52.0', '53.0', '-']
+
+
+def test_further_numbers_are_columns_and_a_score_without_content_is_named():
+    rows = [
+        dict(
+            r, position_share=0.7, auc_minus_shuffled=0.01 if r['run'] == 'amt' else 0.2
+        )
+        for r in ROWS
+    ]
+    frame = as_frame(rows)
+    assert titles_of(frame) == {'base': 'BASE', 'amt': 'AMT (position-biased)'}
+    table = means(frame, 'base')
+    assert list(table['position share']) == ['0.70', '0.70']
+    assert list(table['auc minus shuffled']) == ['0.20', '0.01']
+    assert 'AMT (position-biased)' in set(table.policy)
+    assert titles_of(as_frame(ROWS))['amt'] == 'AMT'
+
+
+@pytest.mark.parametrize(
+    ('value', 'half', 'text'),
+    [
+        (-0.04, 0.26, '+0.0 ± 0.3'),
+        (-0.06, float('nan'), '-0.1'),
+        (float('nan'), float('nan'), '-'),
+    ],
+)
+def test_signed(value, half, text):
+    assert signed(value, half) == text
