@@ -18,6 +18,10 @@ from mmattmask.evaluation.guidance_scalars import (
     foreground_of_views,
     is_annotated,
     mask_agreement,
+)
+from mmattmask.evaluation.score_content import (
+    ScoreContent,
+    position_share,
     rank_correlation,
 )
 from mmattmask.geometry import view_samples
@@ -48,6 +52,11 @@ class GuidanceScalarsHook(Hook):
     * ``refresh_correlation``: Spearman's correlation between the maps of a refresh and
       of the one before, mean over a sample of images. After a rolling refresh only
       maps count that changed.
+    * ``position_share``: share of the score's ranks that the place of a patch explains,
+      in the batch; 1 = the same map for every image.
+    * ``map_position_share``: the same of the whole images' maps after a refresh. Above
+      a half (``evaluation.score_content``) a warning says that guidance follows place,
+      not content, once for each refresh.
     * ``refresh_share``: share of the training's duration spent on refreshes.
 
     While no score is known, only what concerns masks is logged, and nothing where the
@@ -93,7 +102,7 @@ class GuidanceScalarsHook(Hook):
         self, runner: Any, batch_idx: int, data_batch: Any = None
     ) -> None:
         """Compare maps after a refresh; measure a batch if it is time."""
-        scalars = self._compare_banks()
+        scalars = self._look_at_bank(runner)
         if self.every_n_train_iters(runner, self.interval):
             scalars |= self.measure(runner, data_batch) | self._refresh_share()
         for name, value in scalars.items():
@@ -130,6 +139,9 @@ class GuidanceScalarsHook(Hook):
         values: dict[str, Tensor] = {}
         if score is not None:
             values['attention_entropy'] = attention_entropy(score)
+            if len(score) > 1:
+                share = position_share(score.float().cpu().numpy())
+                values['position_share'] = torch.tensor(share)
         if first is not None and second is not None:
             values['masked'] = first.mean()
             values['mask_agreement'] = mask_agreement(first, second)
@@ -161,8 +173,8 @@ class GuidanceScalarsHook(Hook):
         rng = torch.Generator(views.device).manual_seed(seed)
         return self._guidance.decide_mask(score, views, rng)
 
-    def _compare_banks(self) -> dict[str, float]:
-        """Compare the maps of a new bank with those of the one before."""
+    def _look_at_bank(self, runner: Any) -> dict[str, float]:
+        """Compare the maps of a new bank with each other and with those before."""
         scorer = self._guidance.scorer
         bank = scorer.bank if isinstance(scorer, CachedMaps) else None
         if bank is None or bank is self._bank:
@@ -171,12 +183,18 @@ class GuidanceScalarsHook(Hook):
         ids = (2 * np.arange(number) + 1) * len(bank) // (2 * number)
         maps = bank.maps(ids).reshape(number, -1)
         before, self._bank, self._maps = self._maps, bank, maps
+        scalars = {}
+        if number > 1:
+            content = ScoreContent.of(maps)
+            scalars['map_position_share'] = content.position_share
+            if not content.is_content:
+                runner.logger.warning(f'attention refresh: {content.sentence()}')
         if before is None or before.shape != maps.shape:
-            return {}
+            return scalars
         changed = (before != maps).any(axis=1)
         if changed.any():
             before, maps = before[changed], maps[changed]
-        return {'refresh_correlation': rank_correlation(before, maps)}
+        return scalars | {'refresh_correlation': rank_correlation(before, maps)}
 
     def _refresh_share(self) -> dict[str, float]:
         if not self._refreshes:

@@ -86,32 +86,6 @@ def foreground_masked(mask: Tensor, foreground: Tensor) -> Tensor:
     return hits.sum() / (number > 0).sum()
 
 
-def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Spearman's correlation of maps, mean over images.
-
-    Args:
-        first: (N, L); tied values share their mean rank.
-        second: (N, L).
-
-    Returns:
-        In [-1, 1]; a constant map has 0 with any other and 1 with a constant one.
-    """
-    a, b = (_centred_ranks(maps) for maps in (first, second))
-    norms = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    constant = (a == 0).all(axis=1) & (b == 0).all(axis=1)
-    products = (a * b).sum(axis=1)
-    each = np.where(norms > 0, products / np.maximum(norms, 1e-30), constant)
-    return float(each.mean())
-
-
-def _centred_ranks(maps: np.ndarray) -> np.ndarray:
-    ranks = np.empty(maps.shape, dtype=np.float64)
-    for row, values in enumerate(maps):
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        ranks[row] = (np.cumsum(counts) - (counts - 1) / 2)[inverse.reshape(-1)]
-    return ranks - ranks.mean(axis=1, keepdims=True)
-
-
 def foreground_of_views(
     annotated: Sequence[Any], views: Sequence[Any], grid: tuple[int, int]
 ) -> Tensor:

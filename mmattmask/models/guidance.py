@@ -13,6 +13,7 @@ from mmattmask.mask_generators import BaseMaskGenerator, check_policy
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.mask_generators.trial import check_partition
 from mmattmask.masking import PatchPartition, expand_mask, expand_partition
+from mmattmask.masking.position import without_position
 from mmattmask.registry import MODELS, TASK_UTILS
 from mmattmask.scorers.base import Scorer, check_score
 from mmattmask.scorers.self_attention import cut
@@ -233,8 +234,24 @@ class Guidance(BaseModule):
             check_score(
                 score, self.scorer, shape, view.device, self._looks(view), samples
             )
-            scores.append(score)
+            scores.append(self.unbiased(score))
         return scores[0] if len(scores) == 1 else torch.cat(scores)
+
+    def unbiased(self, score: Tensor) -> Tensor:
+        """Take the batch's mean map off an online score (B, L), if asked to.
+
+        Raises:
+            ValueError: If the batch has one view.
+        """
+        if self.scorer is None or self.scorer.debias is None or self.scorer.cached:
+            return score
+        if len(score) < 2:
+            raise ValueError(
+                f"debias='position' of {type(self.scorer).__name__} compares the views "
+                f'of a batch, and this one has {len(score)}: use larger batches, or '
+                'cached maps'
+            )
+        return without_position(score)
 
     def _looks(self, view: Tensor) -> bool:
         """Whether this batch's values are checked; free on the CPU."""

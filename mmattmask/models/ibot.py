@@ -236,8 +236,10 @@ class IBOT(BaseSelfSupervisor):
             return None
         if not guidance.masking:
             return torch.zeros_like(attention)
-        images, score = torch.cat(tuple(inputs[: self.num_global])), attention
-        if not isinstance(guidance.scorer, TeacherAttention):
+        images = torch.cat(tuple(inputs[: self.num_global]))
+        if isinstance(guidance.scorer, TeacherAttention):
+            score = guidance.unbiased(attention)
+        else:
             score = guidance.score(inputs, data_samples)
         mask = guidance.decide_mask(score, images, guidance.rng)
         return mask.type_as(attention)

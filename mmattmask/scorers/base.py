@@ -2,7 +2,7 @@
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from mmengine.model import BaseModule
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from mmattmask.masking import PatchPartition
 from mmattmask.scorers.self_attention import cut, patch_size_of
+
+Debias = Literal['position']
+DEBIAS: tuple[Debias | None, ...] = (None, *get_args(Debias))
 
 
 class Scorer(BaseModule, metaclass=ABCMeta):
@@ -25,11 +28,14 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             what :meth:`measure` returns.
         paired_hooks: Names of hooks of which one must be among the run's: without them
             the scorer never knows a score, or one that never changes.
+        debias: ``'position'`` divides scores by the geometric mean of their place:
+            over the images of the bank where maps are cached, else over the batch.
     """
 
     reads_geometry: bool = False
     cached: bool = False
     paired_hooks: ClassVar[tuple[str, ...]] = ()
+    debias: Debias | None = None
 
     @abstractmethod
     def forward(
@@ -123,6 +129,13 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             ValueError: If the scorer does not learn; hosts ask :attr:`learns` first.
         """
         raise ValueError(f'{type(self).__name__} has nothing to learn: it has no loss')
+
+
+def check_options(**options: tuple[Any, tuple[Any, ...]]) -> None:
+    """Raise ValueError unless every option (value, known values) is known."""
+    for name, (value, known) in options.items():
+        if value not in known:
+            raise ValueError(f'{name} must be one of {known}, got {value!r}')
 
 
 def check_score(

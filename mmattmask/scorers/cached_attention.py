@@ -8,7 +8,8 @@ from mmattmask.masking.attention import HEAD_REDUCTIONS, HeadReduction
 from mmattmask.masking.view import CropMode
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Storage
-from mmattmask.scorers.cached_maps import CachedMaps, check_options
+from mmattmask.scorers.base import Debias, check_options
+from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.self_attention import check_readable, read_cls_attention
 
 
@@ -23,6 +24,7 @@ class CachedAttention(CachedMaps):
             corner crop).
         storage: ``'float16'`` or ``'uint8'``, half the size.
         block: The encoder block whose attention is read. Defaults to the last.
+        debias: ``'position'`` takes away what all maps of the bank have in common.
 
     Raises:
         ValueError: If an option is unknown or the two do not go together.
@@ -36,8 +38,9 @@ class CachedAttention(CachedMaps):
         crop_mode: CropMode = 'aligned',
         storage: Storage = 'float16',
         block: int = -1,
+        debias: Debias | None = None,
     ) -> None:
-        super().__init__(crop_mode, storage)
+        super().__init__(crop_mode, storage, debias)
         check_options(reduce_heads=(reduce_heads, HEAD_REDUCTIONS))
         if storage == 'uint8' and reduce_heads == 'mean':
             raise ValueError(

@@ -11,16 +11,12 @@ from torch import Tensor, nn
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
+from mmattmask.masking.position import log_mean_map, without_position
 from mmattmask.masking.view import CROP_MODES, CropMode
 from mmattmask.scorers.bank import AttentionBank, Storage
-from mmattmask.scorers.base import Scorer
+from mmattmask.scorers.base import DEBIAS, Debias, Scorer, check_options
 
-
-def check_options(**options: tuple[Any, tuple[Any, ...]]) -> None:
-    """Raise ValueError unless every option (value, known values) is known."""
-    for name, (value, known) in options.items():
-        if value not in known:
-            raise ValueError(f'{name} must be one of {known}, got {value!r}')
+NUM_MEAN_MAPS = 4096
 
 
 class CachedMaps(Scorer):
@@ -33,6 +29,7 @@ class CachedMaps(Scorer):
         crop_mode: ``'aligned'`` (the papers) or ``'official'`` (the corner crop of
             AMT's released code).
         storage: ``'float16'`` or ``'uint8'``, half the size.
+        debias: See :class:`Scorer`.
 
     Attributes:
         bank: The bank in use, or None.
@@ -44,12 +41,19 @@ class CachedMaps(Scorer):
     cached = True
 
     def __init__(
-        self, crop_mode: CropMode = 'aligned', storage: Storage = 'float16'
+        self,
+        crop_mode: CropMode = 'aligned',
+        storage: Storage = 'float16',
+        debias: Debias | None = None,
     ) -> None:
         super().__init__()
         check_options(
-            crop_mode=(crop_mode, CROP_MODES), storage=(storage, get_args(Storage))
+            crop_mode=(crop_mode, CROP_MODES),
+            storage=(storage, get_args(Storage)),
+            debias=(debias, DEBIAS),
         )
+        self.debias = debias
+        self._log_mean: tuple[AttentionBank, Tensor] | None = None
         self.crop_mode: CropMode = crop_mode
         self.storage: Storage = storage
         self.bank: AttentionBank | None = None
@@ -63,6 +67,18 @@ class CachedMaps(Scorer):
     def paired_hooks(self) -> tuple[str, ...]:  # type: ignore[override]
         """The hook that makes the bank, where there is one."""
         return ('AttentionRefreshHook',) if self.cached else ()
+
+    def log_mean(self, bank: AttentionBank, device: torch.device) -> Tensor:
+        """Return what the images of a bank have in common, (h, w) float32.
+
+        At most 4096 of them, evenly spaced; computed once for a bank.
+        """
+        if self._log_mean is None or self._log_mean[0] is not bank:
+            number = min(NUM_MEAN_MAPS, len(bank))
+            ids = (2 * np.arange(number) + 1) * len(bank) // (2 * number)
+            common = log_mean_map(torch.from_numpy(bank.maps(ids)))
+            self._log_mean = bank, common.to(device)
+        return self._log_mean[1]
 
     @abstractmethod
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
@@ -101,6 +117,8 @@ class CachedMaps(Scorer):
         ids = np.array([idx for (idx,) in read_metainfo(data_samples, 'sample_idx')])
         crop_box, image_size, flip = view_geometry(data_samples, device)
         maps = torch.from_numpy(self.bank.maps(ids)).to(device, non_blocking=True)
+        if self.debias == 'position':
+            maps = without_position(maps, self.log_mean(self.bank, device))
         with full_precision(inputs):
             return view_score(
                 maps,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mmattmask.registry import MODELS
-from mmattmask.scorers.base import Scorer
+from mmattmask.scorers.base import DEBIAS, Debias, Scorer, check_options
 from mmattmask.scorers.self_attention import check_readable, read_cls_attention
 
 
@@ -110,10 +110,21 @@ class TeacherAttention(Scorer):
     For hosts with a teacher of their backbone (``IBOT``, which catches it in the pass
     that makes its targets, and ``LUT``).
 
+    Args:
+        debias: See :class:`Scorer`.
+
+    Raises:
+        ValueError: If an option is unknown.
+
     Source: AttMask, https://arxiv.org/abs/2203.12719.
     """
 
     paired_hooks = ('EMATeacherHook',)
+
+    def __init__(self, debias: Debias | None = None) -> None:
+        super().__init__()
+        check_options(debias=(debias, DEBIAS))
+        self.debias = debias
 
     def bind(self, host: nn.Module) -> None:
         """Find the teacher.

@@ -15,7 +15,8 @@ from mmattmask.masking.attention import full_precision
 from mmattmask.masking.view import CropMode, resample
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Storage
-from mmattmask.scorers.cached_maps import CachedMaps, check_options
+from mmattmask.scorers.base import Debias, check_options
+from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.self_attention import (
     ATTENTIONS,
     Attention,
@@ -55,6 +56,7 @@ class FrozenTeacher(CachedMaps):
             False: read every view as it is, as in the paper.
         crop_mode: See :class:`CachedMaps`.
         storage: See :class:`CachedMaps`.
+        debias: See :class:`Scorer`.
 
     Raises:
         ValueError: If block, head or an option does not exist, or the checkpoint does
@@ -74,8 +76,9 @@ class FrozenTeacher(CachedMaps):
         cached: bool = False,
         crop_mode: CropMode = 'aligned',
         storage: Storage = 'float16',
+        debias: Debias | None = None,
     ) -> None:
-        super().__init__(crop_mode, storage)
+        super().__init__(crop_mode, storage, debias)
         check_options(attention=(attention, ATTENTIONS))
         teacher = MMPRETRAIN_MODELS.build(copy.deepcopy(backbone))
         check_block(teacher, block)

@@ -11,7 +11,7 @@ from mmengine.logging import MessageHub
 from mmpretrain.utils import get_ori_model
 
 from mmattmask.engine import GuidanceScalarsHook
-from mmattmask.evaluation.guidance_scalars import rank_correlation
+from mmattmask.evaluation.score_content import rank_correlation
 from mmattmask.models.guidance import guidance_of
 from mmattmask.scorers import CachedAttention
 
@@ -74,15 +74,15 @@ def test_scalars_of_a_run(tmp_path, data_root):
 
 def test_refresh_correlation_is_that_of_the_banks(tmp_path, data_root, monkeypatch):
     seen = []
-    original = GuidanceScalarsHook._compare_banks
+    original = GuidanceScalarsHook._look_at_bank
 
-    def spy(self):
+    def spy(self, runner):
         bank = self._guidance.scorer.bank
         if bank is not None and (not seen or seen[-1][0] is not bank):
             seen.append((bank, bank.maps(np.array([2, 6, 11, 15, 19])).reshape(5, -1)))
-        return original(self)
+        return original(self, runner)
 
-    monkeypatch.setattr(GuidanceScalarsHook, '_compare_banks', spy)
+    monkeypatch.setattr(GuidanceScalarsHook, '_look_at_bank', spy)
     lines = logged(train(config(tmp_path, data_root)))
     (_, first), (_, second) = seen
     assert lines[-1]['guidance/refresh_correlation'] == pytest.approx(
@@ -178,7 +178,7 @@ def test_ibot_has_the_attention_of_its_teacher(hub):
     top = share.sort(dim=1, descending=True).values[:, :8].sum(dim=1).mean()
     assert values['attention_masked'] == pytest.approx(float(top), abs=1e-5)
     model.guidance.masking = False
-    assert set(measured(model, hub, batch)) == {'attention_entropy'}
+    assert set(measured(model, hub, batch)) == {'attention_entropy', 'position_share'}
 
 
 @pytest.mark.parametrize('name', ['MAE', 'iBOT'])

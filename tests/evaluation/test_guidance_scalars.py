@@ -14,7 +14,6 @@ from mmattmask.evaluation.guidance_scalars import (
     foreground_of_views,
     is_annotated,
     mask_agreement,
-    rank_correlation,
 )
 
 
@@ -53,22 +52,6 @@ def test_foreground_masked():
     foreground = torch.tensor([[1, 1, 0], [0, 1, 0], [0, 0, 0]]).bool()
     assert float(foreground_masked(mask, foreground)) == pytest.approx((0.5 + 1) / 2)
     assert math.isnan(foreground_masked(mask, torch.zeros(3, 3).bool()))
-
-
-def test_rank_correlation():
-    first = np.array([[1.0, 2.0, 3.0, 4.0]])
-    assert rank_correlation(first, first**3) == pytest.approx(1.0)
-    assert rank_correlation(first, -first) == pytest.approx(-1.0)
-    # ranks 1 2 3 4 and 1.5 1.5 4 3: d^2 sums to 0.25 + 0.25 + 1 + 1
-    tied = np.array([[5.0, 5.0, 9.0, 7.0]])
-    ranks = np.array([1.5, 1.5, 4.0, 3.0])
-    expected = np.corrcoef([1, 2, 3, 4], ranks)[0, 1]
-    assert rank_correlation(first, tied) == pytest.approx(expected)
-    constant = np.ones((1, 4))
-    assert rank_correlation(first, constant) == 0.0
-    assert rank_correlation(constant, 2 * constant) == 1.0
-    both = np.concatenate([first, constant])
-    assert rank_correlation(both, np.concatenate([-first, constant])) == 0.0
 
 
 def sample(box=(0.0, 0.0, 8.0, 16.0), flip=False, **annotation):

@@ -144,3 +144,27 @@ def test_is_registered_for_any_scope():
 def test_unknown_or_contradictory_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         CachedAttention(**options)
+
+
+def test_debias_takes_the_mean_of_the_bank_off_before_the_crop(bank, maps):
+    scorer = CachedAttention(debias='position')
+    scorer.bank = bank
+    samples = [sample(index) for index in range(ROWS)]
+    stored = torch.from_numpy(bank.maps(np.arange(ROWS)))
+    logs = torch.log(stored / stored.mean(dim=(1, 2), keepdim=True) + 1e-3)
+    expected = view_score(
+        torch.exp(logs - logs.mean(dim=0)),
+        torch.tensor([[10.0, 20.0, 60.0, 50.0]]).expand(ROWS, -1),
+        torch.tensor([[120, 100]]).expand(ROWS, -1),
+        torch.zeros(ROWS, 2, dtype=torch.bool),
+        (3, 5),
+        samples=8,
+    )
+    torch.testing.assert_close(score_of(scorer, samples), expected)
+    # one view of one image needs no others: the mean is the bank's
+    torch.testing.assert_close(score_of(scorer, samples[2:3]), expected[2:3])
+
+
+def test_debias_knows_its_options():
+    with pytest.raises(ValueError, match=r"debias must be one of \(None, 'position'\)"):
+        CachedAttention(debias='place')

@@ -1,0 +1,196 @@
+"""Does a score follow the content of images, or only the place of a patch?
+
+A policy can be guided by an attention that is the same for every image: it masks the
+border or the center, and nothing else tells. What is computed here does.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy.stats import rankdata
+
+# A score whose place explains more than this of its ranks is called place, not content.
+# (Four networks of eight epochs: .66 to .92; docs/guides/scores.md has the numbers.)
+MAX_POSITION_SHARE = 0.5
+# With annotated images instead: AUC above another image's map, place removed from both.
+MIN_AUC_GAIN = 0.05
+
+
+def centered_ranks(maps: np.ndarray) -> np.ndarray:
+    """Return each map's ranks minus their mean, (N, L); tied values share theirs."""
+    ranks = rankdata(maps, axis=1)
+    return ranks - ranks.mean(axis=1, keepdims=True)
+
+
+def position_share(maps: np.ndarray) -> float:
+    """Return the share of the variance of the ranks that the patch's place explains.
+
+    Ranks, so that neither scale nor outliers of single images count. The mean map of N
+    images holds 1 / N of what is not place; that is taken off.
+
+    Args:
+        maps: (N, L), large = attended, N at least 2.
+
+    Returns:
+        1 = the same map for every image, about 0 = nothing in common; constant maps
+        have 1.
+
+    Raises:
+        ValueError: If there are fewer than two maps.
+    """
+    if len(maps) < 2:
+        raise ValueError(f'a position share needs two maps or more, got {len(maps)}')
+    ranks = centered_ranks(maps)
+    total = (ranks**2).mean()
+    if total == 0:
+        return 1.0
+    common = (ranks.mean(axis=0) ** 2).mean() / total
+    count = len(maps)
+    return float((count * common - 1) / (count - 1))
+
+
+def without_position(maps: np.ndarray) -> np.ndarray:
+    """Return ranks minus the mean ranks of their places, (N, L), not a score any more.
+
+    Args:
+        maps: (N, L), large = attended.
+    """
+    ranks = centered_ranks(maps)
+    return ranks - ranks.mean(axis=0)
+
+
+def shuffled(maps: np.ndarray) -> np.ndarray:
+    """Give every image the map of the one before it, (N, L)."""
+    return np.roll(maps, 1, axis=0)
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's correlation of maps, mean over images.
+
+    Args:
+        first: (N, L).
+        second: (N, L).
+
+    Returns:
+        In [-1, 1]; a constant map has 0 with any other and 1 with a constant one.
+    """
+    a, b = centered_ranks(first), centered_ranks(second)
+    norms = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+    constant = (a == 0).all(axis=1) & (b == 0).all(axis=1)
+    products = (a * b).sum(axis=1)
+    each = np.where(norms > 0, products / np.maximum(norms, 1e-30), constant)
+    return float(each.mean())
+
+
+def overlap(first: np.ndarray, second: np.ndarray, ratio: float = 0.25) -> float:
+    """Return how many of the most attended patches two maps share, mean over images.
+
+    Args:
+        first: (N, L).
+        second: (N, L).
+        ratio: The share of patches that counts, which is also chance.
+
+    Returns:
+        Share in [0, 1].
+    """
+    k = max(1, int(first.shape[1] * ratio))
+    top = [np.argsort(-maps, axis=1, kind='stable')[:, :k] for maps in (first, second)]
+    pairs = zip(*top, strict=True)
+    return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in pairs]))
+
+
+def area_under_curve(maps: np.ndarray, foreground: np.ndarray) -> float:
+    """Return how well a score tells foreground from background, mean over images.
+
+    Args:
+        maps: (N, L), large = attended.
+        foreground: (N, L) bool. Images with only one of the two do not count.
+
+    Returns:
+        Chance that a foreground patch has the larger score, ties counting half: .5 is
+        nothing, 1 everything, 0 the reverse. Not a number without a countable image.
+    """
+    foreground = foreground.astype(bool)
+    inside = foreground.sum(axis=1)
+    outside = foreground.shape[1] - inside
+    counts = (inside > 0) & (outside > 0)
+    ranks = (rankdata(maps, axis=1) * foreground).sum(axis=1)
+    above = ranks - inside * (inside + 1) / 2
+    each = above[counts] / (inside * outside)[counts]
+    return float(each.mean()) if counts.any() else float('nan')
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreContent:
+    """What is known of a score.
+
+    Attributes:
+        num_images: Whose maps were looked at.
+        position_share: See :func:`position_share`.
+        shuffled_correlation: Rank correlation of each map with another image's.
+        shuffled_overlap: Most attended quarter that each map shares with another's.
+        auc: On annotated images: of the score, of another image's map, and of both
+            without position, by name. Empty without annotations.
+    """
+
+    num_images: int
+    position_share: float
+    shuffled_correlation: float
+    shuffled_overlap: float
+    auc: dict[str, float]
+
+    @classmethod
+    def of(
+        cls, maps: np.ndarray, foreground: np.ndarray | None = None
+    ) -> 'ScoreContent':
+        """Look at maps.
+
+        Args:
+            maps: (N, L), large = attended, one per image.
+            foreground: (N, L) bool, if it is known.
+        """
+        other, auc = shuffled(maps), {}
+        if foreground is not None:
+            rest = without_position(maps)
+            for name, each in {
+                'score': maps,
+                "another image's": other,
+                'without position': rest,
+                "another image's, without position": shuffled(rest),
+            }.items():
+                auc[name] = area_under_curve(each, foreground)
+        return cls(
+            len(maps),
+            position_share(maps),
+            rank_correlation(maps, other),
+            overlap(maps, other),
+            auc,
+        )
+
+    @property
+    def auc_gain(self) -> float | None:
+        """AUC without position above that of another image; None if unknown."""
+        if not self.auc:
+            return None
+        names = ('without position', "another image's, without position")
+        own, other = (self.auc[name] for name in names)
+        return own - other
+
+    @property
+    def is_content(self) -> bool:
+        """Whether the score follows content, by annotations if there are any."""
+        if self.auc_gain is not None:
+            return self.auc_gain >= MIN_AUC_GAIN
+        return self.position_share <= MAX_POSITION_SHARE
+
+    def sentence(self) -> str:
+        """Say it in a sentence."""
+        facts = (
+            f'{self.position_share:.0%} of it is explained by the place of a patch, '
+            f"another image's map correlates by {self.shuffled_correlation:.2f}"
+        )
+        gain = self.auc_gain
+        if gain is not None:
+            facts += f', and without place it finds the foreground by {gain:+.2f} AUC'
+        verdict = 'content' if self.is_content else 'place, not content'
+        return f'the score is {verdict}: {facts} ({self.num_images} images)'
