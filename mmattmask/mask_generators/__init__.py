@@ -4,6 +4,7 @@ from mmattmask.mask_generators.amt import AMTMaskGenerator
 from mmattmask.mask_generators.attmask import AttMaskGenerator
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.mask_generators.block import BlockMaskGenerator, IBOTMaskGenerator
+from mmattmask.mask_generators.color_noise import ColorNoiseMaskGenerator
 from mmattmask.mask_generators.random import RandomMaskGenerator
 from mmattmask.mask_generators.soft_to_hard import SoftToHardMaskGenerator
 from mmattmask.mask_generators.trial import check_policy
@@ -13,6 +14,7 @@ __all__ = [
     'AttMaskGenerator',
     'BaseMaskGenerator',
     'BlockMaskGenerator',
+    'ColorNoiseMaskGenerator',
     'IBOTMaskGenerator',
     'RandomMaskGenerator',
     'SoftToHardMaskGenerator',

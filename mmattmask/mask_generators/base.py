@@ -115,3 +115,13 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             1 for masked, 0 for all other patches, (B, L) float32.
         """
         return self(score, rng, progress, grid).mask
+
+
+def check_grid(grid: tuple[int, int] | None, score: Tensor) -> tuple[int, int]:
+    """Return the grid, or raise ValueError if it is not that of the score."""
+    if grid is None or grid[0] * grid[1] != score.shape[1]:
+        raise ValueError(
+            'policies with a sense of place need the grid (h, w) of the '
+            f'{score.shape[1]} patches, got {grid}'
+        )
+    return grid

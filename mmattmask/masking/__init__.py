@@ -9,6 +9,7 @@ from mmattmask.masking.attention import (
 from mmattmask.masking.blocks import block_masks, rank_around
 from mmattmask.masking.cells import expand_mask, expand_partition
 from mmattmask.masking.hint import mask_first, mask_some_images, reveal_hints
+from mmattmask.masking.noise import color_noise
 from mmattmask.masking.partition import (
     PatchBudget,
     PatchPartition,
@@ -35,6 +36,7 @@ __all__ = [
     'as_range',
     'block_masks',
     'cls_attention',
+    'color_noise',
     'draw_ratios',
     'expand_mask',
     'expand_partition',
