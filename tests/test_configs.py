@@ -45,6 +45,7 @@ DEBUG_CONFIGS = [name for name in PRETRAINING if name.endswith('_debug.py')]
 # The learning rate for so many images, by the first pattern that fits; all other
 # configs keep that of the stock config they come from.
 LEARNING_RATES = {
+    r'configs/policies/mst': (5e-4, 256),
     r'configs/(amt|convmae|gpa|hpm|lut|policies)/': (1.5e-4, 256),
     r'configs/ibot/[^/]*_vit-base-': (7.5e-4, 256),
     r'configs/(attmask|ibot)/': (5e-4, 256),

@@ -8,6 +8,7 @@ from mmattmask.mask_generators.color_noise import ColorNoiseMaskGenerator
 from mmattmask.mask_generators.random import RandomMaskGenerator
 from mmattmask.mask_generators.soft_to_hard import SoftToHardMaskGenerator
 from mmattmask.mask_generators.trial import check_policy
+from mmattmask.mask_generators.uniform import UniformMaskGenerator
 
 __all__ = [
     'AMTMaskGenerator',
@@ -18,5 +19,6 @@ __all__ = [
     'IBOTMaskGenerator',
     'RandomMaskGenerator',
     'SoftToHardMaskGenerator',
+    'UniformMaskGenerator',
     'check_policy',
 ]

@@ -7,7 +7,7 @@ from mmattmask.masking.attention import (
     reduce_heads,
 )
 from mmattmask.masking.blocks import block_masks, rank_around
-from mmattmask.masking.cells import expand_mask, expand_partition
+from mmattmask.masking.cells import expand_mask, expand_partition, mask_all_but
 from mmattmask.masking.hint import mask_first, mask_some_images, reveal_hints
 from mmattmask.masking.noise import color_noise
 from mmattmask.masking.partition import (
@@ -25,6 +25,7 @@ from mmattmask.masking.ranking import (
 from mmattmask.masking.ratios import as_range, draw_ratios
 from mmattmask.masking.score_losses import (
     relative_order_loss,
+    relative_score,
     z_score,
     z_score_loss,
 )
@@ -41,6 +42,7 @@ __all__ = [
     'expand_mask',
     'expand_partition',
     'gather_tokens',
+    'mask_all_but',
     'mask_first',
     'mask_some_images',
     'min_max',
@@ -52,6 +54,7 @@ __all__ = [
     'received_attention',
     'reduce_heads',
     'relative_order_loss',
+    'relative_score',
     'reveal_hints',
     'shuffle_soft_to_hard',
     'view_score',

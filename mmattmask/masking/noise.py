@@ -39,7 +39,7 @@ def color_noise(
     Raises:
         ValueError: If ``noise`` has another shape.
 
-    Source: ColorMAE, Eq. 1-4, https://arxiv.org/abs/2407.13036.
+    Source: ColorMAE, https://arxiv.org/abs/2407.13036.
     """
     reach = margin(sigma)
     shape = (batch_size, *(side + 2 * reach for side in grid))

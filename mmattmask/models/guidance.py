@@ -175,8 +175,9 @@ class Guidance(BaseModule):
                 raise ValueError(
                     f'with these options {type(policy).__name__} leaves some images '
                     'without masked patches; this loss is an average over the masked '
-                    'patches of a batch, undefined if there are none: set mask_prob=1 '
-                    'and ratios above 0 (iBOT averages over images, there they may be)'
+                    'patches of a batch, undefined if there are none: set mask_prob=1, '
+                    'patch_prob=1 and ratios above 0 (iBOT averages over images, there '
+                    'they may be)'
                 )
 
     def policy_grid(self, image_size: Sequence[int]) -> tuple[int, int]:
