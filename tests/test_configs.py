@@ -27,6 +27,7 @@ from tests.config_building import (
     SHIPPED,
     build_model,
     build_pipeline,
+    label_maps,
     load,
     load_batch,
     load_stock,
@@ -171,9 +172,12 @@ def give_scores(model, monkeypatch):
         guidance.scorer.bank = Bank(maps.astype(np.float16))
     elif guidance.scorer is not None:
         length = math.prod(guidance.policy_grid(size))
-        monkeypatch.setattr(
-            guidance.scorer, 'forward', lambda x, *args: torch.rand(len(x), length)
-        )
+
+        def forward(inputs, *args):
+            score = torch.rand(len(inputs), length)
+            return (5 * score).long() if guidance.scorer.gives_labels else score
+
+        monkeypatch.setattr(guidance.scorer, 'forward', forward)
 
 
 def check_written_masks(guidance, samples, budget):
@@ -323,7 +327,9 @@ def test_debug_config_trains_two_steps(name, tmp_path):
     write_images(tmp_path / 'images' / 'nested', 8)
     work_dir = tmp_path / 'work_dir'
     root = f'train_dataloader.dataset.data_root={tmp_path / "images"}'
-    losses = [row['loss'] for row in train(name, work_dir, root, timeout=300)]
+    labels = label_maps(name, tmp_path / 'images', tmp_path / 'labels')
+    rows = train(name, work_dir, root, *labels, timeout=300)
+    losses = [row['loss'] for row in rows]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
     assert losses[0] != losses[1]

@@ -21,6 +21,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             cannot use it.
         may_mask_nothing: Whether an image may be left without any masked patch: then
             losses that average over the masked patches of a batch may be undefined.
+        takes_labels: Whether the score is a label map, whole numbers without an order.
         uses_progress: Whether ``progress`` changes what is masked.
         by_epoch: Whether ``progress`` is to change with epochs or with iterations.
         include_current: Whether ``progress`` is to count the one in work as done.
@@ -28,6 +29,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
 
     variable_counts: bool = False
     may_mask_nothing: bool = False
+    takes_labels: bool = False
     uses_progress: bool = False
     by_epoch: bool = True
     include_current: bool = False

@@ -16,6 +16,7 @@ from mmattmask.masking.partition import (
     gather_tokens,
     partition_patches,
 )
+from mmattmask.masking.parts import shuffle_by_parts
 from mmattmask.masking.ranking import (
     rank_by_score,
     rank_random,
@@ -29,7 +30,7 @@ from mmattmask.masking.score_losses import (
     z_score,
     z_score_loss,
 )
-from mmattmask.masking.view import view_score
+from mmattmask.masking.view import view_labels, view_score
 
 __all__ = [
     'PatchBudget',
@@ -56,7 +57,9 @@ __all__ = [
     'relative_order_loss',
     'relative_score',
     'reveal_hints',
+    'shuffle_by_parts',
     'shuffle_soft_to_hard',
+    'view_labels',
     'view_score',
     'z_score',
     'z_score_loss',

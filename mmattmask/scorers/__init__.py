@@ -7,6 +7,7 @@ from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.controls import CenterPrior, PatchContrast
 from mmattmask.scorers.ema_teacher import EMATeacher, TeacherAttention
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
+from mmattmask.scorers.label_maps import LabelMaps
 from mmattmask.scorers.predicted_loss import PredictedLoss
 from mmattmask.scorers.score_decoder import ScoreDecoder
 from mmattmask.scorers.shuffled_maps import ShuffledMaps
@@ -22,6 +23,7 @@ __all__ = [
     'CenterPrior',
     'EMATeacher',
     'FrozenTeacher',
+    'LabelMaps',
     'PatchContrast',
     'PredictedLoss',
     'ScoreDecoder',

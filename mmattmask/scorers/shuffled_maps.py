@@ -47,6 +47,7 @@ class ShuffledMaps(CachedMaps):
         self.scorer = scorer
         self.seed = seed
         self.cached = cached
+        self.gives_labels = scorer.gives_labels
         self._others = np.empty(0, np.int64)
         self._names: list[str] = []
 

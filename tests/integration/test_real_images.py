@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.config_building import CONFIGS, load
+from tests.config_building import CONFIGS, label_maps, load
 from tests.train_tool import train
 
 # The loss of a student whose teacher is itself, on the move, need not fall in 36 steps.
@@ -47,15 +47,17 @@ def test_every_exception_is_a_config():
 @pytest.mark.parametrize('method', DEBUG_CONFIGS)
 def test_losses_fall(method, data_folder, tmp_path):
     name = DEBUG_CONFIGS[method]
+    images = data_folder / 'imagenet_sample/train'
     rows = train(
         name,
         tmp_path / 'work_dir',
-        f'train_dataloader.dataset.data_root={data_folder / "imagenet_sample/train"}',
+        f'train_dataloader.dataset.data_root={images}',
         'train_dataloader.dataset.indices=96',
         'train_dataloader.batch_size=16',
         'optim_wrapper.optimizer.lr=1e-3',
         'randomness.seed=0',
         *longer(name),
+        *label_maps(name, images, tmp_path / 'labels'),
     )
     assert len(rows) == 6 * EPOCHS
     falling, finite = LOSSES.get(method, (['loss'], []))
