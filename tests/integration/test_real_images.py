@@ -20,6 +20,7 @@ DEBUG_CONFIGS = {
 LOSSES = {
     # its debug teacher is random: there is nothing to learn about its score
     'gpa/gpa-feature_vit-tiny-p8': (['loss'], ['loss_attention']),
+    'policies/adamae_vit-tiny-p8': (['loss'], ['loss_sampling']),
     'hpm/hpm_vit-tiny-p8': (['loss'], ['loss_prediction']),
     'lut/lut_vit-tiny-p8': (['loss', 'loss_context'], []),
     'hosts/beitv2-am_beit-tiny-p8': (['loss_1', 'loss_2'], []),
