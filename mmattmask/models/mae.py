@@ -84,12 +84,16 @@ class GuidedMAEViT(MAEViT):
             token, in their places (secondary masking, UM-MAE). Defaults to 0.
         **kwargs: As for MAEViT.
 
+    Attributes:
+        rng: Source of randomness of the secondary masks; None means torch's own.
+
     Raises:
         ValueError: If the patch size does not divide the image size, or
             ``secondary_ratio`` is not in [0, 1).
     """
 
     takes_partition = True
+    rng: torch.Generator | None = None
 
     def __init__(self, *args: Any, secondary_ratio: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -125,7 +129,7 @@ class GuidedMAEViT(MAEViT):
     def _hide_some(self, visible: Tensor, ids_keep: Tensor) -> Tensor:
         """Replace a share of the visible tokens, (B, V, C), drawn at random."""
         num_shown = int(ids_keep.shape[1] * (1 - self.secondary_ratio))
-        noise = torch.rand(ids_keep.shape, device=visible.device)
+        noise = torch.rand(ids_keep.shape, generator=self.rng, device=visible.device)
         hidden = noise.argsort(dim=1).unsqueeze(2) >= num_shown
         token = self.visible_mask_token + self.pos_embed[0, 1:][ids_keep]
         return torch.where(hidden, token.type_as(visible), visible)

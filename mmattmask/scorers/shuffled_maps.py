@@ -43,7 +43,10 @@ class ShuffledMaps(CachedMaps):
                 'CachedAttention, UserMaps or FrozenTeacher with cached=True, got '
                 f'{type(scorer).__name__}'
             )
-        super().__init__(storage=getattr(scorer, 'storage', 'float16'))
+        super().__init__(
+            getattr(scorer, 'crop_mode', 'aligned'),
+            getattr(scorer, 'storage', 'float16'),
+        )
         self.scorer = scorer
         self.seed = seed
         self.cached = cached

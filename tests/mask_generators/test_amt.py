@@ -110,6 +110,12 @@ def test_attended_patches_are_masked_more_often(throw):
     assert (visible[0] > visible[-1] + 0.2) == (throw == 'middle')
 
 
+def test_attended_patches_are_visible_more_often_if_the_first_are():
+    score = torch.linspace(0.05, 1, 20).expand(8000, -1)
+    masked = AMTMaskGenerator(0.75, 0.0, first='visible')(score).mask.mean(0)
+    assert (masked[:-5] - masked[5:] > 0.05).all()
+
+
 def test_without_a_score_every_patch_is_equal():
     draws = 6000
     partition = AMTMaskGenerator(0.45, 0.40)(torch.zeros(draws, 20))

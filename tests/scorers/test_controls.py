@@ -63,3 +63,9 @@ def test_a_host_masks_by_it_and_its_whole_images_can_be_measured(guided_mae, nam
     assert (masked.amin(1) >= score.gather(1, partition.ids_keep).amax(1) - 1e-6).all()
     torch.testing.assert_close(model.guidance.scorer.measure(model, images), score)
     assert MODELS.build(dict(type=f'mmattmask.{name}')).learns is False
+
+
+@pytest.mark.parametrize('scorer', [CenterPrior(), PatchContrast()])
+def test_nothing_reads_a_value_of_the_device(scorer):
+    score = scorer(torch.zeros(2, 3, 16, 24, device='meta'), None, (2, 3), 8)
+    assert (score.shape, score.device.type) == ((2, 6), 'meta')

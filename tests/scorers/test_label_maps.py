@@ -136,3 +136,10 @@ def test_what_are_no_labels(tmp_path, values, message):
 def test_averages_are_refused():
     with pytest.raises(ValueError, match=r'integers, got \(1, 2, 2\) torch\.float32'):
         labels_of(torch.rand(2, 2))
+
+
+def test_nothing_reads_a_value_of_the_device():
+    labels = torch.zeros(2, 5, 7, dtype=torch.int64, device='meta')
+    places = torch.zeros(2, 4, device='meta')
+    found = view_labels(labels, places, places[:, :2], places[:, :2].bool(), (3, 4))
+    assert (found.shape, found.device.type) == ((2, 12), 'meta')
