@@ -49,12 +49,6 @@ def test_the_last_epoch_masks_whole_parts():
     assert ((counts == 0) | (counts == 16)).all()
 
 
-def test_nothing_reads_a_value_of_the_device():
-    labels = torch.zeros(2, 24, dtype=torch.int64, device='meta')
-    mask = PartMaskGenerator().mask(labels, progress=0.5)
-    assert (mask.shape, mask.device.type) == ((2, 24), 'meta')
-
-
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [(dict(mask_ratio=1.2), r'1\.2'), (dict(gamma=0), 'above 0, got 0')],

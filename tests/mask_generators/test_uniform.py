@@ -85,32 +85,6 @@ def test_worked_example():
     assert mask.tolist() == [[1, 0, 1, 1, 1, 1, 0, 1]]
 
 
-@pytest.mark.parametrize('options', OPTIONS)
-def test_without_a_score_every_patch_is_equal(options):
-    draws = 6000
-    mask = UniformMaskGenerator(**options).mask(
-        torch.full((draws, 24), 0.5), seeded(), grid=(4, 6)
-    )
-    assert (mask.mean(0) - 0.75).abs().max() < 5 * (0.1875 / draws) ** 0.5
-
-
-@pytest.mark.parametrize('options', OPTIONS)
-def test_nothing_reads_a_value_of_the_device(options):
-    score = torch.rand(2, 24, device='meta')
-    mask = UniformMaskGenerator(**options).mask(score, grid=(4, 6))
-    assert (mask.shape, mask.device.type) == ((2, 24), 'meta')
-
-
-@pytest.mark.parametrize('options', OPTIONS)
-def test_given_generator_reproduces(options):
-    generator, score = UniformMaskGenerator(**options), torch.zeros(2, 24)
-    before = torch.get_rng_state()
-    masks = [generator.mask(score, seeded(s), grid=(4, 6)) for s in (1, 1, 2)]
-    assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(masks[0], masks[1])
-    assert not torch.equal(masks[0], masks[2])
-
-
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
