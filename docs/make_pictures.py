@@ -15,8 +15,18 @@ from PIL import Image
 
 from mmattmask.cli.visualize import read_image
 from mmattmask.demo.photographs import find_photographs
+from mmattmask.mask_generators import (
+    AMTMaskGenerator,
+    AttMaskGenerator,
+    ColorNoiseMaskGenerator,
+    PartMaskGenerator,
+    RandomMaskGenerator,
+    SoftToHardMaskGenerator,
+    UniformMaskGenerator,
+)
 from mmattmask.masking import view_score
 from mmattmask.visualization import (
+    Policy,
     apply_policy,
     draw_attention,
     draw_gallery,
@@ -35,6 +45,7 @@ SIZE = (224, 224)
 GRID = (14, 14)
 CROP = (8, 30, 120, 120)  # top, left, height, width in px
 LETTERS = 15  # px
+NUM_PARTS = 5
 
 
 def photograph(name: str, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -51,17 +62,40 @@ def contrast(image: np.ndarray, grid: tuple[int, int] = GRID) -> np.ndarray:
     return distance / distance.max()
 
 
+def other_policies() -> list[Policy]:
+    """Return the policies of configs/policies; those on parts take labels."""
+    third = SoftToHardMaskGenerator(soft=(1 / 3, 1 / 3), hard=(0, 0))
+    mirror = AMTMaskGenerator(0.75, 0.0, rounding='up', first='visible')
+    return [
+        Policy('ColorMAE, green', ColorNoiseMaskGenerator()),
+        Policy('ColorMAE, red', ColorNoiseMaskGenerator(color='red')),
+        Policy('UM-MAE', UniformMaskGenerator(balanced=True)),
+        Policy('uniform, guided', UniformMaskGenerator(show='least')),
+        Policy('MILAN, AdaMAE', mirror),
+        Policy('AutoMAE', third),
+        Policy('MST', AttMaskGenerator('low', 0.75, patch_prob=0.5)),
+        Policy('SemMAE, at 0 %', PartMaskGenerator(), 0.0),
+        Policy('SemMAE, at 100 %', PartMaskGenerator(), 1.0),
+    ]
+
+
 def draw_all_policies() -> np.ndarray:
-    """Draw ten policies on one score."""
+    """Draw all policies on one score."""
     image = photograph('coffee')
     score = contrast(image)
     flat = torch.from_numpy(score).float().flatten().unsqueeze(0)
+    labels = (flat * NUM_PARTS).long().clamp(max=NUM_PARTS - 1)
     sets = {
-        policy.name: apply_policy(policy, flat, GRID)[0]
-        for policy in example_policies(flat.shape[1])
+        policy.name: apply_policy(
+            policy, labels if policy.generator.takes_labels else flat, GRID
+        )[0]
+        for policy in example_policies(flat.shape[1]) + other_policies()
     }
-    caption = 'ten policies on one score: the contrast of colours'
-    return draw_policies(image, score, sets, caption, side=168)
+    # Pixio's cells: a random policy on coarser cells
+    cells = apply_policy(Policy('', RandomMaskGenerator()), flat[:, :49], (7, 7))[0]
+    sets['Pixio, 2 x 2'] = cells.repeat(2, axis=0).repeat(2, axis=1)
+    caption = 'policies on one score: the contrast of colours'
+    return draw_policies(image, score, sets, caption, columns=6, side=112)
 
 
 def draw_crop() -> np.ndarray:

@@ -102,6 +102,7 @@ def build_model(cfg):
     with (
         DefaultScope.overwrite_default_scope(cfg.default_scope),
         patch('mmpretrain.models.selfsup.milan._load_checkpoint', clip_weights),
+        patch('mmattmask.scorers.user_maps.open_maps', Path),  # nobody reads them
         # layers read their rate of stochastic depth from one
         patch('torch.linspace', partial(torch.linspace, device='cpu')),
     ):
@@ -126,7 +127,7 @@ def build_pipeline(cfg):
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         pipeline = DATASETS.build({**dataset, 'lazy_init': True}).pipeline
     hooks = [hook['type'] for hook in cfg.get('custom_hooks', [])]
-    if 'mmattmask.AttentionRefreshHook' in hooks:
+    if {'mmattmask.AttentionRefreshHook', 'mmattmask.CheckMapsHook'} & {*hooks}:
         record_transforms(pipeline.transforms)
     return pipeline
 
@@ -146,6 +147,18 @@ def load_batch(cfg, paths):
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         (batch,) = Runner.build_dataloader(loader)
     return batch
+
+
+def label_maps(name, images, folder):
+    """Write labels of parts for images, if a config needs them; return options."""
+    if load(name).model.get('scorer', {}).get('type') != 'mmattmask.LabelMaps':
+        return []
+    rng = np.random.default_rng(0)
+    for path in Path(images).rglob('*.*'):
+        file = folder / path.relative_to(images).with_suffix('.npy')
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, rng.integers(0, 5, (7, 7)))
+    return [f'model.scorer.path={folder}']
 
 
 def write_images(folder, number):

@@ -33,8 +33,21 @@ POLICIES = {
         type='AttMaskGenerator', mode='high', mask_ratio=0.5, mask_prob=0.5
     ),
     'GPA': dict(type='SoftToHardMaskGenerator', mask_ratio=0.5),
+    'color noise': dict(type='ColorNoiseMaskGenerator', mask_ratio=0.5),
+    'uniform': dict(type='UniformMaskGenerator', balanced=True),
+    'uniform, guided': dict(type='UniformMaskGenerator', show='least'),
+    'MST': dict(type='AttMaskGenerator', mode='low', mask_ratio=0.75, patch_prob=0.5),
+    'MILAN': dict(
+        type='AMTMaskGenerator', mask_ratio=0.5, throw_ratio=0.0, first='visible'
+    ),
+    'AdaMAE': dict(
+        type='AMTMaskGenerator', mask_ratio=0.5, throw_ratio=0.0, first='visible'
+    ),
+    'SemMAE': dict(type='PartMaskGenerator', mask_ratio=0.5),
 }
-UNGUIDED = ('random', 'block-wise')
+UNGUIDED = ('random', 'block-wise', 'color noise', 'uniform')
+# policies with one source of their own
+SOURCES = {'AdaMAE': 'learned', 'SemMAE': 'labels'}
 SCORERS = {
     'self': 'its own cached CLS attention (`CachedAttention`)',
     'teacher': 'a frozen teacher, online or cached (`FrozenTeacher`)',
@@ -49,12 +62,13 @@ def policy(name: str) -> Config:
 
 
 @cache
-def folder() -> Path:
-    """Return a folder with maps of the images of a batch."""
+def folder(labels: bool = False) -> Path:
+    """Return a folder with maps, or labels, of the images of a batch."""
     path = Path(tempfile.mkdtemp())
     rng = np.random.default_rng(0)
     for index in range(2):
-        np.save(path / f'{index}.npy', rng.random((9, 12), dtype=np.float32))
+        values = rng.random((9, 12), dtype=np.float32)
+        np.save(path / f'{index}.npy', (9 * values).astype(int) if labels else values)
     return path
 
 
@@ -62,6 +76,10 @@ def scorer(name: str, host: Host) -> Config | None:
     """Return the config of a scorer for a host."""
     if name == 'self':
         return dict(type='mmattmask.CachedAttention')
+    if name == 'learned':
+        return dict(type='mmattmask.LearnedSampler')
+    if name == 'labels':
+        return dict(type='mmattmask.LabelMaps', path=str(folder(labels=True)))
     if name == 'teacher':
         backbone = dict(
             type='mmpretrain.VisionTransformer',
@@ -113,6 +131,8 @@ def outcomes(host: Host) -> dict[tuple[str, str | None], str]:
     results = {}
     for policy_name in POLICIES:
         sources = (None,) if policy_name in UNGUIDED else tuple(SCORERS)
+        if policy_name in SOURCES:
+            sources = (SOURCES[policy_name],)
         for scorer_name in sources:
             try:
                 losses = train(host, policy_name, scorer_name)
@@ -157,10 +177,13 @@ HEADER = """# What goes with what
 
 Every cell of this table was trained for two steps or refused; a test does it again and
 compares (`tests/integration/test_host_matrix.py`). The numbers in the sentences are
-those of the test's small models. There are three sources of the score (random and
-block-wise masks need none):
+those of the test's small models. There are three sources of the score:
 
 {scorers}
+
+Random, block-wise and uniform masks and colored noise need none; AdaMAE is a policy on
+its own learned score (`LearnedSampler`), SemMAE one on labels (`LabelMaps`). What the
+policies are: [policies](policies.md).
 
 ✓: it trains with all of them. Else the cell names those it trains with, and a number
 says why the others are refused, in the words of the error, which comes before the first

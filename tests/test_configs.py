@@ -9,7 +9,6 @@ import statistics
 import tokenize
 from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +27,7 @@ from tests.config_building import (
     SHIPPED,
     build_model,
     build_pipeline,
+    label_maps,
     load,
     load_batch,
     load_stock,
@@ -46,7 +46,8 @@ DEBUG_CONFIGS = [name for name in PRETRAINING if name.endswith('_debug.py')]
 # The learning rate for so many images, by the first pattern that fits; all other
 # configs keep that of the stock config they come from.
 LEARNING_RATES = {
-    r'configs/(amt|convmae|gpa|hpm|lut)/': (1.5e-4, 256),
+    r'configs/policies/mst': (5e-4, 256),
+    r'configs/(amt|convmae|gpa|hpm|lut|policies)/': (1.5e-4, 256),
     r'configs/ibot/[^/]*_vit-base-': (7.5e-4, 256),
     r'configs/(attmask|ibot)/': (5e-4, 256),
     r'configs/simmim/[^/]*_vit-': (1e-4, 512),
@@ -153,6 +154,13 @@ def test_name_agrees_with_schedule(name):
         assert main.get('T_max', length) == length
 
 
+class Bank(list):
+    """Stands in for a bank in memory."""
+
+    def maps(self, ids):
+        return np.stack([self[int(index)] for index in ids])
+
+
 def give_scores(model, monkeypatch):
     """Give the scorer something to say; its weights are on meta."""
     guidance = guidance_of(model)
@@ -161,13 +169,15 @@ def give_scores(model, monkeypatch):
     size = image_size_of(model.backbone)
     if isinstance(guidance.scorer, CachedMaps) and guidance.scorer.cached:
         maps = np.zeros((2, *guidance.scorer.map_grid(model.backbone, size)))
-        bank = SimpleNamespace(maps=lambda ids: maps[ids].astype(np.float16))
-        guidance.scorer.bank = bank
+        guidance.scorer.bank = Bank(maps.astype(np.float16))
     elif guidance.scorer is not None:
         length = math.prod(guidance.policy_grid(size))
-        monkeypatch.setattr(
-            guidance.scorer, 'forward', lambda x, *args: torch.rand(len(x), length)
-        )
+
+        def forward(inputs, *args):
+            score = torch.rand(len(inputs), length)
+            return (5 * score).long() if guidance.scorer.gives_labels else score
+
+        monkeypatch.setattr(guidance.scorer, 'forward', forward)
 
 
 def check_written_masks(guidance, samples, budget):
@@ -254,6 +264,7 @@ def test_refresh_needs_a_scorer_geometry_and_comes_in_time(name):
     refreshes = [h for h in hooks if type(h).__name__ == 'AttentionRefreshHook']
     preprocessor = cfg.get('data_preprocessor', {})
     scorer = cfg.model.get('scorer') or preprocessor.get('scorer') or {}
+    scorer = scorer.get('scorer', scorer)  # whose maps are shuffled
     is_own = scorer.get('type') == 'mmattmask.CachedAttention'
     is_cached = is_own or scorer.get('cached', False)
     assert len(refreshes) == is_cached
@@ -316,7 +327,9 @@ def test_debug_config_trains_two_steps(name, tmp_path):
     write_images(tmp_path / 'images' / 'nested', 8)
     work_dir = tmp_path / 'work_dir'
     root = f'train_dataloader.dataset.data_root={tmp_path / "images"}'
-    losses = [row['loss'] for row in train(name, work_dir, root, timeout=300)]
+    labels = label_maps(name, tmp_path / 'images', tmp_path / 'labels')
+    rows = train(name, work_dir, root, *labels, timeout=300)
+    losses = [row['loss'] for row in rows]
     assert len(losses) == 2
     assert np.isfinite(losses).all()
     assert losses[0] != losses[1]

@@ -124,7 +124,9 @@ def _user_maps(scorer: 'dict[str, Any] | nn.Module | None') -> 'UserMaps | None'
 
     if isinstance(scorer, dict):
         scorer = MODELS.build(scorer)
-    if scorer is not None and not isinstance(scorer, UserMaps):
+    if scorer is None:
+        return None
+    if not isinstance(scorer, UserMaps) or scorer.gives_labels:
         raise ValueError(
             f'GenerateMask takes scores from UserMaps only, got '
             f'{type(scorer).__name__}: scores from the model exist only in the main '

@@ -12,7 +12,7 @@ from mmattmask.datasets.recording import check_pipeline
 from mmattmask.engine.geometry_recording import record_in_log
 from mmattmask.models.guidance import guidance_of
 from mmattmask.registry import HOOKS
-from mmattmask.scorers import UserMaps
+from mmattmask.scorers import ShuffledMaps, UserMaps
 
 NUM_NAMED = 20
 
@@ -37,6 +37,8 @@ class CheckMapsHook(Hook):
         datasets = bases(runner.train_dataloader.dataset)
         guidance = guidance_of(runner.model)
         scorer = None if guidance is None else guidance.scorer
+        if isinstance(scorer, ShuffledMaps):
+            scorer = scorer.scorer
         if isinstance(scorer, UserMaps):
             record_in_log(runner, datasets)
             _check_images(scorer, datasets)

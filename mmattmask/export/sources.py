@@ -47,7 +47,7 @@ LEFT_OUT = (
     ('decoder', r'decoder|neck\.'),
     ('fusion of blocks', r'proj_(weights|layers)'),  # MFF, for its decoder
     ('head', r'(head|fc|head_dist|lm_head|classifier|pooler|last_layer)\.'),
-    ('mask token', r'(embeddings\.)?(mask_token|masked_embed)$'),
+    ('mask token', r'(embeddings\.|visible_)?(mask_token|masked_embed)$'),
 )
 LAYER = (
     r'(ln[12]|attn\.(qkv|proj)|ffn\.layers\.(0\.0|1))\.(weight|bias)'

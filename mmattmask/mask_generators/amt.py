@@ -12,6 +12,7 @@ from mmattmask.registry import TASK_UTILS
 
 Throw = Literal['middle', 'low']
 Ranking = Literal['sampled', 'top', 'bottom']
+First = Literal['masked', 'visible']
 
 
 @TASK_UTILS.register_module()
@@ -28,6 +29,9 @@ class AMTMaskGenerator(BaseMaskGenerator):
         throw: ``'middle'`` throws the patches drawn after the masked ones and keeps
             the last visible; ``'low'`` throws the last and keeps the middle visible.
             Defaults to ``'middle'``.
+        first: What becomes of the patches drawn first. ``'visible'`` is the mirror:
+            visible and masked change places; with ``throw_ratio=0`` it is MILAN's and
+            AdaMAE's policy. Defaults to ``'masked'``.
         ranking: ``'sampled'`` as in the paper; ``'top'`` or ``'bottom'`` rank by the
             score itself, without sampling. Defaults to ``'sampled'``.
         rounding: ``'down'`` as AMT on MAE; ``'up'`` as SimMIM and AMT on SimMIM.
@@ -46,6 +50,7 @@ class AMTMaskGenerator(BaseMaskGenerator):
         throw: Throw = 'middle',
         ranking: Ranking = 'sampled',
         rounding: Rounding = 'down',
+        first: First = 'masked',
     ) -> None:
         check_ratios(mask_ratio, throw_ratio)
         check_rounding(rounding)
@@ -55,11 +60,14 @@ class AMTMaskGenerator(BaseMaskGenerator):
             raise ValueError(
                 f'ranking must be one of {get_args(Ranking)}, got {ranking!r}'
             )
+        if first not in get_args(First):
+            raise ValueError(f'first must be one of {get_args(First)}, got {first!r}')
         self.mask_ratio = mask_ratio
         self.throw_ratio = throw_ratio
         self.throw = throw
         self.ranking = ranking
         self.rounding: Rounding = rounding
+        self.first = first
 
     def budget(self, num_patches: int) -> PatchBudget:
         """Round the ratios as the released code does."""
@@ -80,11 +88,15 @@ class AMTMaskGenerator(BaseMaskGenerator):
             ranking = rank_sampled(score, rng)
         else:
             ranking = rank_by_score(score, rng, self.ranking == 'bottom')
-        masked, rest = ranking.split(
-            [budget.num_masked, budget.num_visible + budget.num_thrown], dim=1
-        )
+        counts = [budget.num_masked, budget.num_visible]
+        if self.first == 'visible':
+            counts.reverse()
         if self.throw == 'middle':
-            thrown, visible = rest.split([budget.num_thrown, budget.num_visible], dim=1)
+            counts.insert(1, budget.num_thrown)
+            masked, thrown, visible = ranking.split(counts, dim=1)
         else:
-            visible, thrown = rest.split([budget.num_visible, budget.num_thrown], dim=1)
+            counts.append(budget.num_thrown)
+            masked, visible, thrown = ranking.split(counts, dim=1)
+        if self.first == 'visible':
+            masked, visible = visible, masked
         return torch.cat([visible, masked, thrown], dim=1)

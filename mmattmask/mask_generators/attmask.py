@@ -28,8 +28,8 @@ class AttMaskGenerator(BaseMaskGenerator):
     Hint is High with some of the very most attended patches left visible. A constant
     score gives random masks.
 
-    With one ``mask_ratio``, and ``mask_prob=1``, all images have the same counts: this
-    works in every host. Ratios that are drawn, or images without a mask, need a host
+    With one ``mask_ratio``, and both probabilities 1, all images have the same counts:
+    this works in every host. What is drawn for ratios, images or patches needs a host
     with mask tokens. As released in iBOT: ``mask_ratio=(0.1, 0.5), mask_prob=0.5``.
 
     Everything is drawn on the score's device from the one source of randomness, without
@@ -46,6 +46,8 @@ class AttMaskGenerator(BaseMaskGenerator):
         show_ratio: Share of those that become hints, at least one; or a range. Defaults
             to ``mask_ratio``, drawn a second time if that is a range.
         ratio_per_image: Draw ratios for each image rather than for each batch.
+        patch_prob: Probability that a patch is masked which would be, each for itself:
+            with ``mode='low'`` the masks of MST, which never hides attended patches.
 
     Raises:
         ValueError: If the mode is unknown or a ratio is outside [0, 1].
@@ -76,25 +78,28 @@ class AttMaskGenerator(BaseMaskGenerator):
         show_max: float = 0.1,
         show_ratio: float | Sequence[float] | None = None,
         ratio_per_image: bool = False,
+        patch_prob: float = 1.0,
     ) -> None:
         if mode not in get_args(Mode):
             raise ValueError(f'mode must be one of {get_args(Mode)}, got {mode!r}')
-        if not (0 <= mask_prob <= 1 and 0 <= show_max <= 1):
+        shares = (mask_prob, patch_prob, show_max)
+        if not all(0 <= share <= 1 for share in shares):
             raise ValueError(
-                'mask_prob and show_max must be in [0, 1], got '
-                f'{mask_prob} and {show_max}'
+                f'mask_prob, patch_prob and show_max must be in [0, 1], got {shares}'
             )
         self.mode = mode
         self.mask_ratio = as_range(mask_ratio, 'mask_ratio')
         self.mask_prob = mask_prob
+        self.patch_prob = patch_prob
         self.show_max = show_max
         self.show_ratio = self.mask_ratio
         if show_ratio is not None:
             self.show_ratio = as_range(show_ratio, 'show_ratio')
         self.ratio_per_image = ratio_per_image
         drawn = [self.mask_ratio] + [self.show_ratio] * (mode == 'hint')
-        self.variable_counts = mask_prob < 1 or any(low < high for low, high in drawn)
-        self.may_mask_nothing = mask_prob < 1 or self.mask_ratio[0] == 0
+        by_chance = mask_prob < 1 or patch_prob < 1
+        self.variable_counts = by_chance or any(low < high for low, high in drawn)
+        self.may_mask_nothing = by_chance or self.mask_ratio[0] == 0
 
     def budget(self, num_patches: int) -> PatchBudget:
         """Round the ratio down; hints are not masked.
@@ -106,9 +111,10 @@ class AttMaskGenerator(BaseMaskGenerator):
         if self.variable_counts:
             raise ValueError(
                 f'AttMaskGenerator with mask_ratio={self.mask_ratio}, '
-                f'show_ratio={self.show_ratio} and mask_prob={self.mask_prob} masks '
-                'another number of patches each time: this needs a host with mask '
-                'tokens; set single ratios and mask_prob=1 for others'
+                f'show_ratio={self.show_ratio}, mask_prob={self.mask_prob} and '
+                f'patch_prob={self.patch_prob} masks another number of patches each '
+                'time: this needs a host with mask tokens; set single ratios and '
+                'probabilities of 1 for others'
             )
         ratios = torch.tensor(
             [self.mask_ratio[0], self.show_ratio[0]], dtype=torch.float64, device='cpu'
@@ -140,6 +146,9 @@ class AttMaskGenerator(BaseMaskGenerator):
         mask = mask_first(ranking, num_masked)
         if self.mode == 'hint':
             mask = reveal_hints(mask, ranking, num_pool, num_hints, rng)
+        if self.patch_prob < 1:
+            noise = torch.rand(mask.shape, generator=rng, device=mask.device)
+            mask = mask & (noise < self.patch_prob)
         if self.mask_prob < 1:
             mask = mask_some_images(mask, self.mask_prob, rng)
         return mask.float()

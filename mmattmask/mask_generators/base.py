@@ -21,6 +21,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             cannot use it.
         may_mask_nothing: Whether an image may be left without any masked patch: then
             losses that average over the masked patches of a batch may be undefined.
+        takes_labels: Whether the score is a label map, whole numbers without an order.
         uses_progress: Whether ``progress`` changes what is masked.
         by_epoch: Whether ``progress`` is to change with epochs or with iterations.
         include_current: Whether ``progress`` is to count the one in work as done.
@@ -28,6 +29,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
 
     variable_counts: bool = False
     may_mask_nothing: bool = False
+    takes_labels: bool = False
     uses_progress: bool = False
     by_epoch: bool = True
     include_current: bool = False
@@ -115,3 +117,13 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             1 for masked, 0 for all other patches, (B, L) float32.
         """
         return self(score, rng, progress, grid).mask
+
+
+def check_grid(grid: tuple[int, int] | None, score: Tensor) -> tuple[int, int]:
+    """Return the grid, or raise ValueError if it is not that of the score."""
+    if grid is None or grid[0] * grid[1] != score.shape[1]:
+        raise ValueError(
+            'policies with a sense of place need the grid (h, w) of the '
+            f'{score.shape[1]} patches, got {grid}'
+        )
+    return grid

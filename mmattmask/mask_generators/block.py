@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from mmattmask.mask_generators.base import BaseMaskGenerator
+from mmattmask.mask_generators.base import BaseMaskGenerator, check_grid
 from mmattmask.masking import (
     PatchBudget,
     as_range,
@@ -159,12 +159,3 @@ class IBOTMaskGenerator(BaseMaskGenerator):
         return block_masks(
             wanted, grid, smallest, self.aspect, patience=10, generator=rng
         ).float()
-
-
-def check_grid(grid: tuple[int, int] | None, score: Tensor) -> tuple[int, int]:
-    """Return the grid, or raise ValueError if it is not that of the score."""
-    if grid is None or grid[0] * grid[1] != score.shape[1]:
-        raise ValueError(
-            f'blocks need the grid (h, w) of the {score.shape[1]} patches, got {grid}'
-        )
-    return grid

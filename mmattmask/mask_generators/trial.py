@@ -12,8 +12,8 @@ NUM_IMAGES = 8
 def check_policy(policy: BaseMaskGenerator, grid: tuple[int, int]) -> None:
     """Let a policy mask made-up scores on the CPU and look at what comes out.
 
-    Scores are constant for half of the images and random for the others; randomness is
-    the trial's own.
+    Scores, or labels, are constant for half of the images and random for the others;
+    randomness is the trial's own.
 
     Args:
         policy: The policy.
@@ -29,6 +29,8 @@ def check_policy(policy: BaseMaskGenerator, grid: tuple[int, int]) -> None:
         rng = torch.Generator().manual_seed(0)
         score = torch.rand(NUM_IMAGES, num_patches, generator=rng)
         score[: NUM_IMAGES // 2] = 0.5
+        if policy.takes_labels:
+            score = (4 * score).long()
         try:
             for progress in (0.0, 1.0) if policy.uses_progress else (0.0,):
                 _try(policy, score, rng, progress, grid)

@@ -69,6 +69,29 @@ def expand_mask(mask: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
     return rows.repeat_interleave(factor, dim=2)
 
 
+def mask_all_but(places: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
+    """Mask all tokens of each cell but one.
+
+    Args:
+        places: Which token of its cell stays visible, (B, h * w) int64 in
+            0..factor ** 2 - 1, in raster order inside the cell.
+        grid: Cells of an image, (h, w).
+        factor: Tokens per side of a cell.
+
+    Returns:
+        True = masked, (B, h * factor * w * factor) bool, in raster order.
+
+    Raises:
+        ValueError: As :func:`expand_partition`.
+    """
+    _check(places, grid, factor)
+    tokens = _tokens_of_cells(grid, factor, places.device)
+    visible = tokens.expand(len(places), -1, -1).gather(2, places.unsqueeze(2))
+    shape = (len(places), tokens.numel())
+    mask = torch.ones(shape, dtype=torch.bool, device=places.device)
+    return mask.scatter_(1, visible.squeeze(2), False)
+
+
 def _tokens_of_cells(
     grid: tuple[int, int], factor: int, device: torch.device
 ) -> Tensor:

@@ -1,4 +1,4 @@
-"""Losses of predicting a score: its value, standardised, or only its order."""
+"""Losses by a score, and of predicting it: its value, or only its order."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,6 +28,20 @@ def z_score(score: Tensor, eps: float = 1e-6) -> Tensor:
     score = at_least_float32(score)
     variance = score.var(dim=-1, keepdim=True)
     return (score - score.mean(dim=-1, keepdim=True)) * (variance + eps).rsqrt()
+
+
+def relative_score(score: Tensor, eps: float = 1e-6) -> Tensor:
+    """Divide the scores of each image by their mean.
+
+    Args:
+        score: (B, L), not negative.
+        eps: Added to both; a score of zero everywhere becomes 1.
+
+    Returns:
+        (B, L) float32 (float64 for float64 input), 1 on average.
+    """
+    score = at_least_float32(score) + eps
+    return score / score.mean(dim=-1, keepdim=True)
 
 
 def z_score_loss(pred: Tensor, target: Tensor) -> Tensor:

@@ -95,6 +95,57 @@ def view_score(
     return (rows @ attention_map.to(dtype) @ columns.transpose(1, 2)).flatten(1)
 
 
+def view_labels(
+    label_map: Tensor,
+    crop_box: Tensor,
+    image_size: Tensor,
+    flip: Tensor,
+    grid: tuple[int, int],
+    samples: int = 8,
+) -> Tensor:
+    """Crop, resize and flip label maps the way the images were.
+
+    Each patch is read at ``samples`` points per axis; the label that most of them have
+    is the patch's, the smallest of several. Labels are never averaged.
+
+    Args:
+        label_map: Labels of the whole images, (B, h, w) integers.
+        crop_box: As for :func:`view_score`.
+        image_size: As for :func:`view_score`.
+        flip: As for :func:`view_score`.
+        grid: Patches of the view, (h', w').
+        samples: Points per patch and axis.
+
+    Returns:
+        Labels in raster order, (B, h' * w'), of the map's type.
+
+    Raises:
+        ValueError: If the labels are no integers.
+    """
+    if label_map.ndim != 3 or label_map.is_floating_point():
+        raise ValueError(
+            f'label_map must be (B, h, w) integers, got {tuple(label_map.shape)} '
+            f'{label_map.dtype}'
+        )
+    cells = label_map.shape[1:]
+    rows, columns = (
+        _axis_points(
+            crop_box[:, axis] / image_size[:, axis] * cells[axis],
+            crop_box[:, axis + 2] / image_size[:, axis] * cells[axis],
+            flip[:, axis],
+            grid[axis] * samples,
+        )
+        .long()
+        .clamp(0, cells[axis] - 1)
+        for axis in (0, 1)
+    )
+    images = torch.arange(len(label_map), device=label_map.device)[:, None, None]
+    points = label_map[images, rows.unsqueeze(2), columns.unsqueeze(1)]
+    points = points.unflatten(2, (-1, samples)).unflatten(1, (-1, samples))
+    labels: Tensor = points.transpose(2, 3).flatten(3).mode(dim=3).values
+    return labels.flatten(1)
+
+
 def resample(attention_map: Tensor, grid: tuple[int, int], samples: int = 16) -> Tensor:
     """Bring maps to another grid: interpolated bilinearly, averaged over each patch.
 
@@ -135,11 +186,23 @@ def _axis_weights(
     Returns:
         (B, num_patches, num_cells), rows sum to 1.
     """
-    points = torch.arange(num_patches * samples, dtype=start.dtype, device=start.device)
-    points = (points + 0.5) / (num_patches * samples)
-    points = torch.where(flip[:, None], 1 - points, points)
-    points = start[:, None] + points * length[:, None] - 0.5
+    points = _axis_points(start, length, flip, num_patches * samples) - 0.5
     points = torch.minimum(points, last[:, None]).clamp_min(0)
     cells = torch.arange(num_cells, dtype=start.dtype, device=start.device)
     weights = (1 - (points[:, :, None] - cells).abs()).clamp_min(0)
     return weights.reshape(-1, num_patches, samples, num_cells).mean(dim=2)
+
+
+def _axis_points(start: Tensor, length: Tensor, flip: Tensor, number: int) -> Tensor:
+    """Where points spread over a view lie along one axis of its map, (B, number).
+
+    Args:
+        start: Where the view begins, in cells, (B,).
+        length: Its extent in cells, (B,).
+        flip: Whether the axis is reversed, (B,) bool.
+        number: Of points.
+    """
+    points = torch.arange(number, dtype=start.dtype, device=start.device)
+    points = (points + 0.5) / number
+    points = torch.where(flip[:, None], 1 - points, points)
+    return start[:, None] + points * length[:, None]

@@ -44,8 +44,8 @@ class Guidance(BaseModule):
         masking: Whether anything is masked now; hooks set it (iBOT).
 
     Raises:
-        ValueError: If a cell is no square of tokens, or the scorer is not a
-            :class:`Scorer`.
+        ValueError: If a cell is no square of tokens, the scorer is not a
+            :class:`Scorer`, or only one of scorer and policy is about labels.
     """
 
     rng: torch.Generator | None = None
@@ -76,6 +76,13 @@ class Guidance(BaseModule):
             raise ValueError(
                 f'cell_size ({cell_size} px) must be a multiple of the patch size '
                 f'({token_size} px)'
+            )
+        labels = scorer is not None and scorer.gives_labels
+        if mask_generator.takes_labels != labels:
+            names = [type(mask_generator).__name__, type(scorer).__name__]
+            raise ValueError(
+                'policies on parts and label maps go together, such as '
+                'PartMaskGenerator with LabelMaps; got {} with {}'.format(*names)
             )
         self.mask_generator: BaseMaskGenerator = mask_generator
         self.scorer: Scorer | None = scorer
@@ -176,8 +183,9 @@ class Guidance(BaseModule):
                 raise ValueError(
                     f'with these options {type(policy).__name__} leaves some images '
                     'without masked patches; this loss is an average over the masked '
-                    'patches of a batch, undefined if there are none: set mask_prob=1 '
-                    'and ratios above 0 (iBOT averages over images, there they may be)'
+                    'patches of a batch, undefined if there are none: set mask_prob=1, '
+                    'patch_prob=1 and ratios above 0 (iBOT averages over images, there '
+                    'they may be)'
                 )
 
     def policy_grid(self, image_size: Sequence[int]) -> tuple[int, int]:

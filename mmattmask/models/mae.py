@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.mask_generators.progress import training_progress
-from mmattmask.masking import PatchPartition, gather_tokens
+from mmattmask.masking import PatchPartition, gather_tokens, relative_score
 from mmattmask.masking.attention import at_least_float32
 from mmattmask.models.guidance import Guidance, Part, check_learns
 from mmattmask.registry import MODELS
@@ -80,17 +80,31 @@ class GuidedMAEViT(MAEViT):
     Args:
         *args: As for MAEViT. ``img_size`` may be (h, w); ``mask_ratio`` is the ratio of
             random masking while there is no score.
+        secondary_ratio: Share of the visible patches that the encoder gets as a learned
+            token, in their places (secondary masking, UM-MAE). Defaults to 0.
         **kwargs: As for MAEViT.
 
+    Attributes:
+        rng: Source of randomness of the secondary masks; None means torch's own.
+
     Raises:
-        ValueError: If the patch size does not divide the image size.
+        ValueError: If the patch size does not divide the image size, or
+            ``secondary_ratio`` is not in [0, 1).
     """
 
     takes_partition = True
+    rng: torch.Generator | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, secondary_ratio: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         cut(self.img_size, patch_size_of(self))
+        if not 0 <= secondary_ratio < 1:
+            raise ValueError(
+                f'secondary_ratio must be at least 0 and below 1, got {secondary_ratio}'
+            )
+        self.secondary_ratio = secondary_ratio
+        if secondary_ratio:
+            self.visible_mask_token = nn.Parameter(torch.zeros(1, 1, self.embed_dims))
 
     def init_weights(self) -> None:
         """Initialise as stock, with a position embedding for any grid."""
@@ -100,13 +114,25 @@ class GuidedMAEViT(MAEViT):
         projection = self.patch_embed.projection.weight.data
         nn.init.xavier_uniform_(projection.view(projection.shape[0], -1))
         nn.init.normal_(self.cls_token, std=0.02)
+        if self.secondary_ratio:
+            nn.init.normal_(self.visible_mask_token, std=0.02)
 
     def embed_visible(self, x: Tensor, partition: PatchPartition) -> Tensor:
         """Turn images into CLS and visible tokens with positions, (B, 1 + V, C)."""
         x = self.patch_embed(x)[0] + self.pos_embed[:, 1:]
         cls_token = self.cls_token + self.pos_embed[:, :1]
         visible = gather_tokens(x, partition.ids_keep)
+        if self.secondary_ratio:
+            visible = self._hide_some(visible, partition.ids_keep)
         return torch.cat([cls_token.expand(len(x), -1, -1), visible], dim=1)
+
+    def _hide_some(self, visible: Tensor, ids_keep: Tensor) -> Tensor:
+        """Replace a share of the visible tokens, (B, V, C), drawn at random."""
+        num_shown = int(ids_keep.shape[1] * (1 - self.secondary_ratio))
+        noise = torch.rand(ids_keep.shape, generator=self.rng, device=visible.device)
+        hidden = noise.argsort(dim=1).unsqueeze(2) >= num_shown
+        token = self.visible_mask_token + self.pos_embed[0, 1:][ids_keep]
+        return torch.where(hidden, token.type_as(visible), visible)
 
     def forward(
         self, x: Tensor, mask: PatchPartition | bool | None = True
@@ -315,10 +341,13 @@ class GuidedMAE(MAE):
             masks are random at the stock ratio.
         cell_size: Side in px of the squares of patches that share their fate. Defaults
             to the patch size.
+        score_weight: How far the error of a masked patch counts by its score, see
+            :func:`relative_score`: from 0, all alike, to 1, in proportion.
         **kwargs: As for the stock algorithm.
 
     Raises:
-        ValueError: If the parts do not fit each other.
+        ValueError: If the parts do not fit each other, or ``score_weight`` is not in
+            [0, 1] or has no scorer.
     """
 
     def __init__(
@@ -329,6 +358,7 @@ class GuidedMAE(MAE):
         mask_generator: dict[str, Any] | BaseMaskGenerator,
         scorer: dict[str, Any] | Scorer | None = None,
         cell_size: int | None = None,
+        score_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
         backbone = build_guided(backbone)
@@ -354,6 +384,12 @@ class GuidedMAE(MAE):
         )
         self.guidance.check_counts(type(self).__name__)
         self.guidance.bind(self, backbone.img_size)
+        if not 0 <= score_weight <= 1 or (score_weight and scorer is None):
+            raise ValueError(
+                f'score_weight must be in [0, 1], and above 0 it needs a scorer, got '
+                f'{score_weight} with scorer={scorer}'
+            )
+        self.score_weight = score_weight
 
     def _check_parts(self, grid: tuple[int, int], patch_size: int) -> None:
         backbone, neck, head = self.backbone, self.neck, self.head
@@ -421,9 +457,19 @@ class GuidedMAE(MAE):
         latent, mask, ids_restore = self.backbone(inputs, partition)[:3]
         check_learns(self.backbone, latent)
         decoded = Decoded(*self.neck(latent, ids_restore, partition, True))
+        if self.score_weight and score is not None:
+            mask = mask * self._weights(score)
         losses = dict(loss=self.head.loss(decoded.pred, target, mask))
         losses |= self.other_losses(target, score, partition, decoded)
         return losses, latent, partition
+
+    def _weights(self, score: Tensor) -> Tensor:
+        """Return how much the error of each patch counts, (B, L), 1 on average.
+
+        In place of the mask it makes the loss ``sum(w * error) / sum(w)``.
+        """
+        weights = 1 + self.score_weight * (relative_score(score.detach()) - 1)
+        return self.guidance.spread_values(weights, self.backbone.img_size).flatten(1)
 
     def other_losses(
         self,

@@ -24,6 +24,7 @@ class Scorer(BaseModule, metaclass=ABCMeta):
     Attributes:
         reads_geometry: Whether a score depends on where the view lies in its source
             image: then data samples must tell (``crop_box``, ``flip``, …).
+        gives_labels: Whether the score is a label map, for policies on parts.
         cached: Whether maps of whole images are made by ``AttentionRefreshHook`` from
             what :meth:`measure` returns.
         paired_hooks: Names of hooks of which one must be among the run's: without them
@@ -33,6 +34,7 @@ class Scorer(BaseModule, metaclass=ABCMeta):
     """
 
     reads_geometry: bool = False
+    gives_labels: bool = False
     cached: bool = False
     paired_hooks: ClassVar[tuple[str, ...]] = ()
     debias: Debias | None = None

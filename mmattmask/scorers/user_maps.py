@@ -100,16 +100,31 @@ class UserMaps(Scorer):
             index = torch.tensor(rows).to(device, non_blocking=True)
             places.append(index)
             with full_precision(inputs):
-                score = view_score(
+                score = self._look(
                     torch.from_numpy(maps).to(device, non_blocking=True),
-                    crop_box[index],
-                    image_size[index],
-                    flip[index],
+                    (crop_box[index], image_size[index], flip[index]),
                     grid,
-                    samples=cell_size,
+                    cell_size,
                 )
             scores.append(score)
         return torch.cat(scores)[torch.cat(places).argsort()]
+
+    def _look(
+        self,
+        maps: Tensor,
+        geometry: tuple[Tensor, Tensor, Tensor],
+        grid: tuple[int, int],
+        cell_size: int,
+    ) -> Tensor:
+        """Return the score of the views' cells, (n, h * w).
+
+        Args:
+            maps: Maps of one size, (n, h', w').
+            geometry: Of the views, as ``view_geometry`` returns it.
+            grid: Cells of a view, (h, w).
+            cell_size: Side of a cell in px.
+        """
+        return view_score(maps, *geometry, grid, samples=cell_size)
 
     def _by_size(self, keys: Sequence[Any]) -> list[tuple[list[int], np.ndarray]]:
         """Read maps and stack those of one size.
@@ -124,14 +139,18 @@ class UserMaps(Scorer):
         stacks = []
         for rows in rows_by_size.values():
             stack = np.stack([maps[row] for row in rows])
-            if stack.dtype not in (np.bool_, np.uint8):
-                stack = stack.astype(np.float32, copy=False)
-                valid = ((stack >= 0) & (stack < np.inf)).all(axis=(1, 2))
-                if not valid.all():
-                    label = self.files.label(keys[rows[int(valid.argmin())]])
-                    raise ValueError(
-                        f'{label} holds negative, infinite or undefined values: '
-                        'scores are at least 0, large = attended'
-                    )
-            stacks.append((rows, stack))
+            stacks.append((rows, self._checked(stack, [keys[row] for row in rows])))
         return stacks
+
+    def _checked(self, stack: np.ndarray, keys: Sequence[Any]) -> np.ndarray:
+        """Return maps of one size, (n, h, w), if they are scores."""
+        if stack.dtype in (np.bool_, np.uint8):
+            return stack
+        stack = stack.astype(np.float32, copy=False)
+        valid = ((stack >= 0) & (stack < np.inf)).all(axis=(1, 2))
+        if not valid.all():
+            raise ValueError(
+                f'{self.files.label(keys[int(valid.argmin())])} holds negative, '
+                'infinite or undefined values: scores are at least 0, large = attended'
+            )
+        return stack

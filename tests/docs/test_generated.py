@@ -11,9 +11,11 @@ import sys
 import numpy as np
 import pandas
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from scipy import stats
 
+from mmattmask import mask_generators
 from tests.config_building import ROOT
 from tests.docs.pages import PAGES
 
@@ -91,6 +93,28 @@ def test_config_table_is_up_to_date():
     page = (ROOT / 'docs' / 'configs.md').read_text()
     made = script('make_config_table').table()
     assert page == made, 'run python docs/make_config_table.py'
+
+
+def test_policy_table_is_up_to_date():
+    page = (ROOT / 'docs' / 'policies.md').read_text()
+    made = script('make_policy_table').table()
+    assert page == made, 'run python docs/make_policy_table.py'
+
+
+def test_policy_table_leaves_no_policy_out_and_names_what_exists():
+    rows = [
+        row for part in script('make_policy_table').SECTIONS.values() for row in part
+    ]
+    used, scorers = set(), set()
+    for row in rows:
+        model = Config.fromfile(str(ROOT / 'configs' / row.config)).model
+        used.add((model.get('mask_generator') or {}).get('type', '').split('.')[-1])
+        scorers.add((model.get('scorer') or {}).get('type', '').split('.')[-1])
+        for case in row.golden:
+            assert (ROOT / 'tests' / 'data' / 'golden' / f'{case}.npz').is_file(), case
+    policies = {name for name in mask_generators.__all__ if name.endswith('Generator')}
+    assert policies - used <= {'BaseMaskGenerator'}
+    assert {'CenterPrior', 'PatchContrast', 'ShuffledMaps', 'LearnedSampler'} <= scorers
 
 
 def test_tables_of_the_study_are_those_of_its_rows():

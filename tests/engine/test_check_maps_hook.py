@@ -89,11 +89,17 @@ def mask(maps, scorer='mmattmask.UserMaps'):
     )
 
 
-def test_a_run_with_all_maps_trains_without_a_refresh(tmp_path, data_root, maps):
+@pytest.mark.parametrize('shuffled', [False, True])
+def test_a_run_with_all_maps_trains_without_a_refresh(
+    tmp_path, data_root, maps, shuffled
+):
+    scorer = dict(type='mmattmask.UserMaps', path=str(maps))
+    if shuffled:
+        scorer = dict(type='mmattmask.ShuffledMaps', scorer=scorer)
     cfg = toy_config(
         tmp_path / 'run',
         data_root,
-        model__scorer=dict(_delete_=True, type='mmattmask.UserMaps', path=str(maps)),
+        model__scorer=dict(_delete_=True, **scorer),
         custom_hooks=HOOKS,
         train_cfg__max_epochs=1,
         train_dataloader__num_workers=1,

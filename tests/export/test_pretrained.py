@@ -56,6 +56,7 @@ LAYOUTS = {
     'our MAE': lambda s: {
         'state_dict': prefixed('backbone.', s)
         | extra('neck.mask_token')
+        | extra('backbone.visible_mask_token')
         | extra('scorer.teacher.layers.0.ln1.weight')
     },
     'our iBOT': lambda s: {

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.config_building import ROOT
-from tests.host_matrix import POLICIES, SCORERS, outcomes, rows
+from tests.host_matrix import POLICIES, SCORERS, SOURCES, outcomes, rows
 from tests.tiny_hosts import HOSTS
 
 
@@ -21,7 +21,11 @@ def test_the_documented_table_is_what_happens(results):
 def test_no_host_is_left_out(results):
     for name, cells in results.items():
         assert {policy for policy, _ in cells} == set(POLICIES), name
-        assert {source for _, source in cells} == {None, *SCORERS}, name
+        assert {source for _, source in cells} == {
+            None,
+            *SCORERS,
+            *SOURCES.values(),
+        }, name
 
 
 def test_refusals_are_one_sentence_for_a_user(results):

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.registry import TASK_UTILS
+from mmpretrain.models import MILANViT
 
 from mmattmask.mask_generators import AMTMaskGenerator
 from mmattmask.masking import PatchBudget, rank_sampled
@@ -49,17 +50,48 @@ def test_sampled_sets_are_cut_from_the_sampled_ranking(throw):
         assert torch.equal(partition.ids_keep, ranking[:, masked : 36 - thrown])
 
 
+@pytest.mark.parametrize('throw', ['middle', 'low'])
+def test_first_drawn_may_stay_visible(throw):
+    """The mirror: visible and masked change places."""
+    score, options = torch.rand(3, 40), dict(throw=throw)
+    mirror = AMTMaskGenerator(0.45, 0.40, first='visible', **options)
+    usual = AMTMaskGenerator(0.15, 0.40, **options)
+    mirror, usual = (
+        g(score, torch.Generator().manual_seed(4)) for g in (mirror, usual)
+    )
+    assert torch.equal(mirror.ids_keep, usual.ids_mask)
+    assert torch.equal(mirror.ids_throw, usual.ids_throw)
+    assert torch.equal(mirror.ids_mask, usual.ids_keep)
+
+
+@pytest.mark.parametrize(('num_patches', 'ratio'), [(196, 0.75), (128, 0.9), (50, 0.6)])
+def test_first_visible_is_milans_policy(num_patches, ratio, monkeypatch):
+    score, tokens = torch.rand(3, num_patches), torch.zeros(3, num_patches, 1)
+    ranking = rank_sampled(score)
+    monkeypatch.setattr(torch, 'multinomial', lambda *args, **options: ranking)
+    _, ids_restore, ids_keep, _ = MILANViT.attention_masking(None, tokens, ratio, score)
+    monkeypatch.setattr(
+        'mmattmask.mask_generators.amt.rank_sampled', lambda *args: ranking
+    )
+    generator = AMTMaskGenerator(ratio, 0.0, first='visible', rounding='up')
+    partition = generator(score)
+    assert torch.equal(partition.ids_keep, ids_keep)
+    assert torch.equal(partition.ids_restore, ids_restore)
+
+
 @given(
     st.sampled_from(['sampled', 'top', 'bottom']),
     st.sampled_from(['middle', 'low']),
+    st.sampled_from(['masked', 'visible']),
     st.sampled_from([(0.45, 0.4), (0.75, 0.0), (0.3, 0.35), (0.05, 0.94)]),
     st.integers(20, 200),
     st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
 )
 def test_partitions_are_permutations_with_exact_counts(
-    ranking, throw, ratios, num_patches, dtype
+    ranking, throw, first, ratios, num_patches, dtype
 ):
-    generator = AMTMaskGenerator(*ratios, throw=throw, ranking=ranking)
+    options = dict(throw=throw, first=first, ranking=ranking)
+    generator = AMTMaskGenerator(*ratios, **options)
     partition = generator(torch.rand(2, num_patches).to(dtype))
     assert partition.budget == PatchBudget.from_ratios(num_patches, *ratios)
     everyone = [partition.ids_keep, partition.ids_mask, partition.ids_throw]
@@ -76,6 +108,12 @@ def test_attended_patches_are_masked_more_often(throw):
     visible = 1 - masked - partition.thrown.float().mean(0)
     # 'middle' keeps the least attended visible, 'low' throws them
     assert (visible[0] > visible[-1] + 0.2) == (throw == 'middle')
+
+
+def test_attended_patches_are_visible_more_often_if_the_first_are():
+    score = torch.linspace(0.05, 1, 20).expand(8000, -1)
+    masked = AMTMaskGenerator(0.75, 0.0, first='visible')(score).mask.mean(0)
+    assert (masked[:-5] - masked[5:] > 0.05).all()
 
 
 def test_without_a_score_every_patch_is_equal():
@@ -108,6 +146,7 @@ def test_defaults_are_the_papers():
     [
         (dict(throw='top'), r"throw must be one of .*'middle', 'low'.*got 'top'"),
         (dict(ranking='rank'), r"ranking must be one of .*'sampled'.*got 'rank'"),
+        (dict(first='thrown'), r"first must be one of .*'visible'.*got 'thrown'"),
         (dict(mask_ratio=0.7), r'0\.7 \+ 0\.4'),
         (dict(throw_ratio=-0.1), r'-0\.1'),
     ],

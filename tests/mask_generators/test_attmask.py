@@ -13,6 +13,7 @@ from mmattmask.masking import PatchBudget
 
 MODES = ['high', 'hint', 'low']
 RELEASED = dict(mask_ratio=(0.1, 0.5), mask_prob=0.5)
+MST = dict(mask_ratio=0.6, patch_prob=0.5)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -93,7 +94,7 @@ def test_high_holds_hint_and_has_nothing_of_low(num_patches, ratio, seed):
     assert (hints >= pool).all()
 
 
-@pytest.mark.parametrize('options', [dict(mask_ratio=0.4), RELEASED])
+@pytest.mark.parametrize('options', [dict(mask_ratio=0.4), RELEASED, MST])
 @pytest.mark.parametrize('mode', MODES)
 def test_without_a_score_every_patch_is_equal(mode, options):
     draws, patches = 6000, 20
@@ -159,6 +160,18 @@ def test_small_grids_show_at_least_one_patch(num_patches):
     assert (variable.mask(torch.rand(5, num_patches)).sum(1) <= masked).all()
 
 
+def test_patches_of_the_pool_are_masked_each_for_itself():
+    """MST: attended patches never, the others by tosses of one coin."""
+    draws, score = 4000, torch.linspace(0, 1, 20)
+    mask = AttMaskGenerator('low', **MST).mask(score.expand(draws, -1), seeded(0))
+    assert (mask[:, 12:] == 0).all()
+    pool = mask[:, :12]
+    assert (pool.mean(0) - 0.5).abs().max() < 5 * (0.25 / draws) ** 0.5
+    spread = pool.sum(1).var()  # of a sum of 12 tosses: 12 / 4
+    assert abs(spread - 3) < 5 * 3 * (2 / draws) ** 0.5
+    assert AttMaskGenerator('low', **MST).may_mask_nothing
+
+
 def test_at_least_one_patch_stays_masked():
     # one patch of 4 is masked, the pool is all of them
     generator = AttMaskGenerator('hint', 0.25, show_max=1.0, show_ratio=1.0)
@@ -178,7 +191,7 @@ def test_given_generator_reproduces(mode):
     assert not torch.equal(masks[0], masks[2])
 
 
-@pytest.mark.parametrize('options', [dict(mask_ratio=0.75), RELEASED])
+@pytest.mark.parametrize('options', [dict(mask_ratio=0.75), RELEASED, MST])
 @pytest.mark.parametrize('mode', MODES)
 def test_nothing_reads_a_value_of_the_device(mode, options):
     # tensors on the meta device have none
@@ -192,6 +205,7 @@ def test_nothing_reads_a_value_of_the_device(mode, options):
         RELEASED,
         dict(mask_ratio=(0.1, 0.5)),
         dict(mask_ratio=0.3, mask_prob=0.5),
+        dict(mode='low', mask_ratio=0.3, patch_prob=0.5),
         dict(mode='hint', mask_ratio=0.3, show_ratio=(0.1, 0.5)),
     ],
 )
@@ -218,8 +232,9 @@ def test_high_has_one_count_whatever_the_hints_would_be():
         (dict(mask_ratio=1.2), r'mask_ratio .*got 1\.2'),
         (dict(mask_ratio=(0.5, 0.1)), r'mask_ratio .*got \(0\.5, 0\.1\)'),
         (dict(show_ratio=-0.5), r'show_ratio .*got -0\.5'),
-        (dict(mask_prob=1.5), r'got 1\.5 and 0\.1'),
-        (dict(show_max=-0.1), r'got 1\.0 and -0\.1'),
+        (dict(mask_prob=1.5), r'got \(1\.5, 1\.0, 0\.1\)'),
+        (dict(show_max=-0.1), r'got \(1\.0, 1\.0, -0\.1\)'),
+        (dict(patch_prob=-0.5), r'got \(1\.0, -0\.5, 0\.1\)'),
     ],
 )
 def test_wrong_options_are_refused(options, message):

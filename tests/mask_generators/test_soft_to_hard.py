@@ -100,6 +100,35 @@ def test_exclusive_draws_soft_ones_beside_the_hard():
     assert masks[1].sum() > 64  # released: collisions are refilled at random
 
 
+@each('policies/automae_step', lambda case: ['mask'], 'part')
+def test_golden_masks_of_automae(golden, part):
+    """The sampled third of its masked patches by its generator, all others at random.
+
+    With a generator's Gumbel draws in its probability, the largest are the sampled.
+    """
+    case = golden('policies/automae_step')
+    probability, noise = case['out/probability'], case['draw/noise']
+    num_patches = probability.shape[1]
+    ratio = case.config['mask_ratio']
+    num_drawn = int(num_patches * (1 - ratio))
+    generator = SoftToHardMaskGenerator(ratio, soft=(1 / 3, 1 / 3), hard=(0, 0))
+    assert counts(generator, num_patches, 0.5) == (
+        num_patches - num_drawn,
+        0,
+        num_drawn,
+    )
+    ids_shuffle = shuffle_soft_to_hard(
+        probability,
+        num_patches - num_drawn,
+        num_drawn,
+        0,
+        noise=noise,
+        soft_ranking=probability.argsort(dim=1, descending=True),
+    )
+    partition = partition_patches(ids_shuffle, generator.budget(num_patches))
+    assert torch.equal(partition.mask.bool(), case[f'out/{part}'])
+
+
 @pytest.mark.parametrize('constant', [0.0, 0.7])
 def test_constant_score_of_a_soft_mask_is_uniform(constant):
     generator = torch.Generator().manual_seed(1)

@@ -1,0 +1,15 @@
+"""AMT 45/40 by the distance from the middle on the CPU: does everything run?
+
+Command:
+    CONFIG=configs/policies/amt-center_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
+    OPTIONS=train_dataloader.dataset.data_root=FOLDER
+    python tools/train.py $CONFIG --cfg-options $OPTIONS
+Hardware: CPU, 2 cores.
+Hours:    none; about a minute for 100 images, start included.
+Metric:   none; nothing is learned in two epochs.
+"""
+
+_base_ = '../amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+
+model = dict(scorer=dict(_delete_=True, type='mmattmask.CenterPrior'))
+custom_hooks = []  # no maps, no refresh

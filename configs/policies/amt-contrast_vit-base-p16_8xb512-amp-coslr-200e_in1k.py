@@ -1,0 +1,16 @@
+"""AMT 45/40 by the contrast of a patch's pixels, 200 epochs: a control.
+
+What AMT's own maps have to beat, see README.md.
+
+Command:
+    CONFIG=configs/policies/amt-contrast_vit-base-p16_8xb512-amp-coslr-200e_in1k.py
+    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+Hardware: 8 A100 80 GB, batch 4096.
+Hours:    4, estimated from FLOPs (../amt/README.md), if the loader keeps up.
+Metric:   none yet.
+"""
+
+_base_ = '../amt/amt_vit-base-p16_8xb512-amp-coslr-200e_in1k.py'
+
+model = dict(scorer=dict(_delete_=True, type='mmattmask.PatchContrast'))
+custom_hooks = []  # no maps, no refresh

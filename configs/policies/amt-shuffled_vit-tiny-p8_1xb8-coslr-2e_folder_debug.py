@@ -1,0 +1,20 @@
+"""AMT 45/40 by another image's attention map on the CPU: does everything run?
+
+Command:
+    CONFIG=configs/policies/amt-shuffled_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
+    OPTIONS=train_dataloader.dataset.data_root=FOLDER
+    python tools/train.py $CONFIG --cfg-options $OPTIONS
+Hardware: CPU, 2 cores.
+Hours:    none; about a minute for 100 images, start included.
+Metric:   none; nothing is learned in two epochs.
+"""
+
+_base_ = '../amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+
+model = dict(
+    scorer=dict(
+        _delete_=True,
+        type='mmattmask.ShuffledMaps',
+        scorer=dict(type='mmattmask.CachedAttention'),
+    )
+)

@@ -1,0 +1,23 @@
+"""AutoMAE's masks on a small MAE on the CPU: does everything run?
+
+Command:
+    CONFIG=configs/policies/automae_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
+    OPTIONS=train_dataloader.dataset.data_root=FOLDER
+    python tools/train.py $CONFIG --cfg-options $OPTIONS
+Hardware: CPU, 2 cores.
+Hours:    none; about a minute for 100 images, start included.
+Metric:   none; nothing is learned in two epochs.
+"""
+
+_base_ = [
+    '../_base_/mae_vit-tiny-p8_folder_debug.py',
+    '../_base_/gpa_teacher_debug.py',
+]
+
+model = dict(
+    type='mmattmask.GuidedMAE',
+    scorer={**_base_.teacher, 'head': None, 'attention': 'cls'},
+    mask_generator=dict(
+        type='mmattmask.SoftToHardMaskGenerator', soft=(1 / 3, 1 / 3), hard=(0, 0)
+    ),
+)

@@ -1,0 +1,18 @@
+"""UM-MAE on a small MAE on the CPU: does everything run?
+
+Command:
+    CONFIG=configs/policies/um-mae_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
+    OPTIONS=train_dataloader.dataset.data_root=FOLDER
+    python tools/train.py $CONFIG --cfg-options $OPTIONS
+Hardware: CPU, 2 cores.
+Hours:    none; about a minute for 100 images, start included.
+Metric:   none; nothing is learned in two epochs.
+"""
+
+_base_ = '../_base_/mae_vit-tiny-p8_folder_debug.py'
+
+model = dict(
+    type='mmattmask.GuidedMAE',
+    backbone=dict(secondary_ratio=0.25),
+    mask_generator=dict(type='mmattmask.UniformMaskGenerator', balanced=True),
+)

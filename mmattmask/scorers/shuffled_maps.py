@@ -1,0 +1,162 @@
+"""Another image's map: masks that look guided and know nothing of their image."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from mmattmask.geometry import ViewSample, read_metainfo
+from mmattmask.registry import MODELS
+from mmattmask.scorers.base import Scorer
+from mmattmask.scorers.cached_maps import CachedMaps
+from mmattmask.scorers.map_files import NamedMaps
+from mmattmask.scorers.user_maps import UserMaps
+
+
+@MODELS.register_module()
+class ShuffledMaps(CachedMaps):
+    """A scorer that looks maps up, and takes another image's.
+
+    Who gets whose map is drawn once: no image its own, every map is one other's. The
+    map is cropped and flipped as the view it is for. So the scores have the strength,
+    the spread and the preferred places of the maps, and no content: a policy that is
+    not better with the maps themselves follows places.
+
+    Args:
+        scorer: The source of the maps, or its config: ``CachedAttention``,
+            ``FrozenTeacher`` with ``cached=True``, or ``UserMaps``.
+        seed: Of who gets whose map.
+
+    Raises:
+        ValueError: If the scorer does not look maps up, or there is only one map.
+    """
+
+    def __init__(self, scorer: dict[str, Any] | Scorer, seed: int = 0) -> None:
+        if isinstance(scorer, dict):
+            scorer = MODELS.build(scorer)
+        cached = isinstance(scorer, CachedMaps) and scorer.cached
+        if not cached and not isinstance(scorer, UserMaps):
+            raise ValueError(
+                'ShuffledMaps needs a scorer that looks maps up, such as '
+                'CachedAttention, UserMaps or FrozenTeacher with cached=True, got '
+                f'{type(scorer).__name__}'
+            )
+        super().__init__(
+            getattr(scorer, 'crop_mode', 'aligned'),
+            getattr(scorer, 'storage', 'float16'),
+        )
+        self.scorer = scorer
+        self.seed = seed
+        self.cached = cached
+        self.gives_labels = scorer.gives_labels
+        self._others = np.empty(0, np.int64)
+        self._names: list[str] = []
+
+    @property
+    def reads_geometry(self) -> bool:  # type: ignore[override]
+        """Views lie in their source images, also where the map is another's."""
+        return True
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f'seed={self.seed}'
+
+    def bind(self, host: nn.Module) -> None:
+        """Introduce the source of the maps to its host."""
+        self.scorer.bind(host)
+
+    def check(self, backbone: nn.Module) -> None:
+        """Raise ValueError unless the source of the maps can work."""
+        self.scorer.check(backbone)
+
+    def map_grid(
+        self, backbone: nn.Module, image_size: Sequence[int]
+    ) -> tuple[int, int]:
+        """Return the grid (h, w) of the source's maps."""
+        return self.scorer.map_grid(backbone, image_size)
+
+    def measure(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Return what the source measures of the images themselves, (B, L) float32.
+
+        Args:
+            model: The host, in its distributed wrapper if it has one.
+            images: Normalised images, (B, 3, H, W).
+        """
+        return self.scorer.measure(model, images)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Sequence[Any],
+        grid: tuple[int, int],
+        cell_size: int,
+    ) -> Tensor | None:
+        """Return the score of the views' cells, see the source of the maps.
+
+        Raises:
+            ValueError: If a sample lacks its geometry or has no map, or there is only
+                one map.
+        """
+        if self.cached:
+            if self.bank is None:
+                return None
+            self.scorer.bank = self.bank
+        samples = [
+            ViewSample(*other, *place, *flip)
+            for other, place, flip in zip(
+                self._others_of(data_samples),
+                read_metainfo(data_samples, 'ori_shape', 'crop_box'),
+                map(_flip, data_samples),
+                strict=True,
+            )
+        ]
+        return self.scorer(inputs, samples, grid, cell_size)
+
+    def _others_of(
+        self, data_samples: Sequence[Any]
+    ) -> list[tuple[int | None, str | None]]:
+        """Return sample id or path of the images whose maps are taken."""
+        if isinstance(self.scorer, CachedMaps):
+            ids = [idx for (idx,) in read_metainfo(data_samples, 'sample_idx')]
+            return [(self._other(idx, len(self.bank)), None) for idx in ids]
+        files = self.scorer.files
+        keys = [
+            files.find(getattr(s, 'img_path', None), getattr(s, 'sample_idx', None))
+            for s in data_samples
+        ]
+        if not isinstance(files, NamedMaps):
+            return [(self._other(key, len(files)), None) for key in keys]
+        if not self._names:
+            self._names = sorted(files.names)
+        names = self._names
+        others = [self._other(bisect_left(names, key), len(names)) for key in keys]
+        # with an extension, as of an image: what follows the last point is cut off
+        return [(None, f'{names[other]}.npy') for other in others]
+
+    def _other(self, index: int, number: int) -> int:
+        """Return whose map an image gets."""
+        if len(self._others) != number:
+            self._others = derangement(number, self.seed)
+        if not 0 <= index < number:
+            raise ValueError(f'sample id {index} is outside the {number} maps')
+        return int(self._others[index])
+
+
+def derangement(number: int, seed: int) -> np.ndarray:
+    """Return a permutation of 0..number-1 that leaves nothing in its place: one cycle.
+
+    Raises:
+        ValueError: If there is nothing to exchange.
+    """
+    if number < 2:
+        raise ValueError(f'maps cannot be exchanged: there is {number}, 2 are needed')
+    order = np.random.default_rng(seed).permutation(number)
+    others = np.empty(number, np.int64)
+    others[order] = np.roll(order, 1)
+    return others
+
+
+def _flip(sample: Any) -> tuple[bool, str | None]:
+    return getattr(sample, 'flip', False), getattr(sample, 'flip_direction', None)
