@@ -12,9 +12,11 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 from mmattmask.cli.visualize import main
-from mmattmask.visualization.palette import MASKED, THROWN, THROWN_LINE
+from mmattmask.visualization import Membership
+from mmattmask.visualization.strips import add_drawing
 
 from ..engine.toy_run import write_images
+from ..visualization.pictures import colors, flat, record_of
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'visualize.py'
 CONFIG = """
@@ -87,18 +89,13 @@ def test_pages_and_panels(files):
     assert height == pytest.approx(2 * width, abs=1)
     assert {panel.shape for panel in panels.values()} == {(height, width, 3)}
     # 8 x 4 patches at 0.45 and 0.40: 14 masked, 13 thrown, 5 visible
-    middles = [
-        ((2 * i + 1) * height // 16, (2 * j + 1) * width // 8)
-        for i, j in np.ndindex(8, 4)
-    ]
-    own, image = panels['own_policy'], panels['image']
-    colors = [tuple(own[y, x]) for y, x in middles]
-    assert colors.count(MASKED) == 14
-    assert sum(color in (THROWN, THROWN_LINE) for color in colors) == 13
-    visible = [(y, x) for y, x in middles if np.array_equal(own[y, x], image[y, x])]
-    assert len(visible) == 5
-    for y, x in visible:  # pasted, not predicted
-        assert np.array_equal(panels['reconstruction'][y, x], image[y, x])
+    sets = flat(panels['partition'], (8, 4))
+    assert np.bincount(sets.ravel()).tolist() == [5, 14, 13]
+    visible = sets == Membership.VISIBLE
+    image, rebuilt = (
+        colors(panels[name], (8, 4)) for name in ('image', 'reconstruction')
+    )
+    assert np.array_equal(image[visible], rebuilt[visible])  # pasted, not predicted
 
 
 def test_same_command_same_pictures_and_the_seed_matters(files):
@@ -127,7 +124,7 @@ def test_a_backbone_alone_has_no_policy_of_its_own(files):
     folder = Path('work_dirs/visualize/000')
     assert sorted(path.stem for path in folder.glob('*.png')) == PAGES
     names = {path.stem for path in (folder / 'panels').iterdir()}
-    assert not names & {'own_policy', 'reconstruction'}
+    assert not names & {'partition', 'reconstruction'}
     assert 'policy_attmask_high' in names
 
 
@@ -142,15 +139,28 @@ def test_official_weights_by_name_with_photographs(files):
     assert len(list(Path('out').glob('*/policies.png'))) == 2
 
 
-def test_strips_of_a_run(files, tmp_path):
-    folder = tmp_path / 'run' / 'mask_strips'
-    folder.mkdir(parents=True)
+def test_strips_of_a_run(files):
     for epoch in range(3):
-        picture = np.full((20, 40, 3), 60 * epoch, np.uint8)
-        Image.fromarray(picture).save(folder / f'{epoch:08d}.png')
+        add_drawing('run', [record_of(seed=epoch)], epoch, 'epoch')
     assert '3 drawings in out/strips.gif' in main(['--strips', 'run', '--out', 'out'])
     with Image.open('out/strips.gif') as gif:
         assert gif.n_frames == 3
+
+
+def test_a_model_of_grey_images(files):
+    Path('grey.py').write_text(
+        CONFIG.replace('patch_size=4,', 'patch_size=4, patch_cfg=dict(in_channels=1),')
+        .replace('decoder_depth=1', 'decoder_depth=1, in_chans=1')
+        .replace('norm_pix=True', 'norm_pix=True, in_channels=1')
+        .replace('[120, 121, 122]', '[120]')
+        .replace('[60, 61, 62]', '[60]')
+    )
+    main(['grey.py', 'images', '--out', 'out', '--max-images', '1'])
+    for name in ('image', 'reconstruction'):
+        picture = read(f'out/000/panels/{name}.png')
+        middle = picture[picture.shape[0] // 16 :: picture.shape[0] // 8]
+        assert np.ptp(middle) > 20
+    assert (np.ptp(read('out/000/panels/image.png'), axis=2) == 0).all()
 
 
 def test_squashing_keeps_what_cropping_leaves_out(files):

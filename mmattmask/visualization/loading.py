@@ -1,5 +1,6 @@
 """A model to look at, from a config or a name, with a checkpoint's weights."""
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -17,21 +18,50 @@ from mmattmask.evaluation.frozen_backbone import (
 from mmattmask.export import load_matched, read_state_dict
 from mmattmask.models import IBOT
 from mmattmask.scorers.self_attention import image_size_of
-from mmattmask.visualization.portrait import Sitter
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
-DEFAULT_SIZE = (224, 224)
+RANDOM = 'random weights, no checkpoint'
 # What is loaded by others, or never: constants, and hidden teachers.
 NEVER_SAVED = (*OPTIONAL, r'^data_preprocessor\.')
 
 
-def load_sitter(
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A model to look at, in evaluation mode.
+
+    Attributes:
+        vit: Whose attention is read.
+        normalisation: What its input is normalised with.
+        host: The whole algorithm, or None: then there is neither policy nor
+            reconstruction.
+        weights: A line about its weights.
+    """
+
+    vit: nn.Module
+    normalisation: Normalisation
+    host: nn.Module | None = None
+    weights: str = RANDOM
+
+    def __post_init__(self) -> None:
+        """Leave training mode."""
+        for module in (self.vit, self.host):
+            if module is not None:
+                module.eval()  # returns nothing in MMPretrain
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of its images in px."""
+        return image_size_of(self.vit)
+
+
+def load_model(
     config: str,
     checkpoint: str | None = None,
     key: str | None = None,
     options: dict[str, Any] | None = None,
     size: tuple[int, int] | None = None,
-) -> tuple[Sitter, tuple[int, int], str]:
+    device: str = 'cpu',
+) -> LoadedModel:
     """Build a model and give it a checkpoint's weights.
 
     A checkpoint of the config's whole algorithm fills all of it. One of a backbone
@@ -45,10 +75,7 @@ def load_sitter(
             self-distillation the teacher is looked at, unless this is ``'student'``.
         options: Overrides of the config file.
         size: Height and width of the images in px; with a name only.
-
-    Returns:
-        The model, the height and width of its images in px, and a line about its
-        weights.
+        device: Where it runs.
 
     Raises:
         ValueError: If arguments, config and checkpoint do not fit each other.
@@ -57,10 +84,9 @@ def load_sitter(
     if not config.endswith(CONFIG_SUFFIXES):
         if options:
             raise ValueError(f'--cfg-options need a config file, got {config}')
-        size = size or DEFAULT_SIZE
-        vit, line = _backbone(named_backbone(config, size), checkpoint, key)
-        vit.eval()  # returns nothing in MMPretrain
-        return Sitter(vit, Normalisation()), size, line
+        vit = named_backbone(config, size or (224, 224))
+        vit, line = _backbone(vit, checkpoint, key)
+        return LoadedModel(vit.to(device), Normalisation(), None, line)
     if size is not None:
         raise ValueError(
             f'--size {size[0]} {size[1]} goes with names such as vit-base-p16; in a '
@@ -71,18 +97,17 @@ def load_sitter(
     if 'backbone' not in cfg.get('model', {}):
         raise ValueError(f'{config} has no model.backbone')
     vit, host, line = _whole_or_backbone(cfg, checkpoint, key)
-    for module in (vit, host):
-        if module is not None:
-            module.eval()
-    return Sitter(vit, normalisation_of(cfg), host), image_size_of(vit), line
+    if host is not None:
+        host.to(device)  # may hide the teacher
+    return LoadedModel(vit.to(device), normalisation_of(cfg), host, line)
 
 
 def _whole_or_backbone(
     cfg: Config, checkpoint: str | None, key: str | None
 ) -> tuple[nn.Module, nn.Module | None, str]:
     """Return what is looked at, its host if there are weights for it, and a line."""
-    names = [] if checkpoint is None else list(read_state_dict(checkpoint))
-    parts = {name.split('.')[0] for name in names}
+    state = {} if checkpoint is None else read_state_dict(checkpoint)
+    parts = {name.split('.')[0] for name in state}
     if checkpoint is not None and ('backbone' not in parts or parts == {'backbone'}):
         vit, line = _backbone(cfg.model.backbone.to_dict(), checkpoint, key)
         return vit, None, line
@@ -92,9 +117,8 @@ def _whole_or_backbone(
     host = MODELS.build(config)
     if checkpoint is None:
         _initialise(host)
-        line = 'random weights, no checkpoint'
+        line = RANDOM
     else:
-        state = read_state_dict(checkpoint)
         line = load_matched(host, state, checkpoint, NEVER_SAVED)
     # other hosts have teachers too, but only self-distillation evaluates them
     if isinstance(host, IBOT) and key != 'student':
@@ -109,7 +133,7 @@ def _backbone(
         return load_backbone(config, checkpoint, key)
     vit = MODELS.build({k: v for k, v in config.items() if k != '_scope_'})
     _initialise(vit)
-    return vit, 'random weights, no checkpoint'
+    return vit, RANDOM
 
 
 def _initialise(module: nn.Module) -> None:
