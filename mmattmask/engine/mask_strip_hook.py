@@ -26,7 +26,7 @@ from mmattmask.visualization.strips import add_drawing
 
 @HOOKS.register_module()
 class MaskStripHook(Hook):
-    """Draw strips: image | attention | partition | reconstruction.
+    """Draw strips: image | score | partition | reconstruction.
 
     The same whole images, evenly spaced over the dataset, are drawn before training,
     after every refresh of the attention maps, every ``interval`` epochs and at the end.

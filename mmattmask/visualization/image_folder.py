@@ -189,4 +189,4 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 def save(picture: np.ndarray, path: Path) -> None:
     """Write a picture, and the folder it is in."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    Image.fromarray(picture).save(path, optimize=True)

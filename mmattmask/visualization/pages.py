@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mmattmask.visualization.panels import Panel, draw_panels, rank_map
+from mmattmask.visualization.panels import SIDE, Panel, draw_panels, rank_map
 from mmattmask.visualization.policies import describe_counts
 from mmattmask.visualization.records import ImageRecord
 
@@ -104,7 +104,11 @@ def draw_blocks(
 
 
 def draw_policies(
-    image: np.ndarray, score: np.ndarray, sets: Sets, caption: str = ''
+    image: np.ndarray,
+    score: np.ndarray,
+    sets: Sets,
+    caption: str = '',
+    side: float = SIDE,
 ) -> np.ndarray:
     """Draw a score, its ranking, and what policies make of it.
 
@@ -113,6 +117,7 @@ def draw_policies(
         score: (h, w), large = attended.
         sets: Each patch's :class:`Membership`, (h, w), under the policies' names.
         caption: One line above all.
+        side: Of a panel in inches, about.
 
     Returns:
         uint8 RGB.
@@ -125,7 +130,7 @@ def draw_policies(
     for name, own in sets.items():
         note = describe_counts(own)
         panels.append(Panel(image, sets=own, title=name, note=note))
-    return draw_panels(panels, caption)
+    return draw_panels(panels, caption, side=side)
 
 
 def draw_contact_sheet(

@@ -28,8 +28,8 @@ from mmattmask.visualization.palette import (
 )
 from mmattmask.visualization.policies import Membership
 
-OVERLAY = 0.68  # opacity of a score's colours
-DARKENED = 0.75  # brightness of the grey image below them
+OVERLAY = 0.62  # opacity of a score's colours
+DARKENED = 0.9  # brightness of the grey image below them
 DPI = 140
 SIDE, NARROWEST = 1.6, 1.4  # inches of a panel
 GAP = 0.09  # inches between panels

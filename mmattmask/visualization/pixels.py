@@ -20,7 +20,7 @@ def normalise(images: np.ndarray, normalisation: Normalisation) -> Tensor:
         images: Pixels of 0 to 255.
         normalisation: The model's; one without ``rgb`` gets three channels reversed.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(images)).float().permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2)
     mean, std = _statistics(normalisation, pixels)
     return (_reversed(pixels, normalisation) - mean) / std
 
