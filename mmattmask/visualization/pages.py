@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mmattmask.visualization.panels import SIDE, Panel, draw_panels, rank_map
+from mmattmask.visualization.pixels import LEAKS
 from mmattmask.visualization.policies import describe_counts
 from mmattmask.visualization.records import ImageRecord
 
@@ -40,19 +41,13 @@ def draw_sheet(
         ValueError: If there is no drawing, or not one title for each.
     """
     rows = [[p for record in row for p in record.panels()] for row in drawings]
-
-    rows = [
-        [
-            dataclasses.replace(
-                panel,
-                # narrow panels: may be broken here
-                title='' if row else panel.title.replace('recon', 'recon-'),
-                note='',
-            )
-            for panel in panels
-        ]
-        for row, panels in enumerate(rows)
-    ]
+    for row, panels in enumerate(rows):
+        for column, panel in enumerate(panels):
+            # narrow panels: the longest title may be broken here
+            title = '' if row else panel.title.replace('recon', 'recon-')
+            last = row == len(rows) - 1 and panel.prediction is not None
+            note = panel.note if last else ''
+            panels[column] = dataclasses.replace(panel, title=title, note=note)
     return draw_panels(rows, '', row_titles, side=SHEET_SIDE)
 
 
@@ -156,7 +151,10 @@ def draw_contact_sheet(
         for name, own in sets.items():
             panels.append(Panel(record.image, sets=own[number], title=name))
         columns.append(panels)
-    titles = [panel.title for panel in columns[0]]
+    titles = [
+        panel.title + ('\nstatistics leak' if panel.note == LEAKS else '')
+        for panel in columns[0]
+    ]
     rows = [
         [
             dataclasses.replace(p, title='' if row else name, note='')

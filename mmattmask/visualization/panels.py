@@ -43,22 +43,24 @@ INK_CODE = hexadecimal(INK)
 FAINT = dict(fontsize=NOTE, color=hexadecimal(FAINT_INK))
 STYLES = {
     Membership.VISIBLE: dict(
-        facecolor=hexadecimal(PAPER), edgecolor=hexadecimal(FAINT_INK), linewidth=0.6
+        label='visible: pixels',
+        facecolor=hexadecimal(PAPER),
+        edgecolor=hexadecimal(FAINT_INK),
+        linewidth=0.6,
     ),
     Membership.MASKED: dict(
-        facecolor=hexadecimal(MASKED), edgecolor='#7386a4', linewidth=0.3
+        label='masked',
+        facecolor=hexadecimal(MASKED),
+        edgecolor='#7386a4',
+        linewidth=0.3,
     ),
     Membership.THROWN: dict(
+        label='thrown',
         facecolor=hexadecimal(THROWN),
         edgecolor=hexadecimal(THROWN_LINE),
         hatch='//////',
         linewidth=0.0,
     ),
-}
-WORDS = {
-    Membership.VISIBLE: 'visible: pixels',
-    Membership.MASKED: 'masked',
-    Membership.THROWN: 'thrown',
 }
 
 
@@ -97,31 +99,19 @@ class Panel:
             style = dict(cmap=COLORMAP, alpha=OVERLAY, interpolation='nearest')
             axes.imshow(np.asarray(self.score, np.float64), **style, **whole)
             return
+        axes.imshow(self.image, **whole)
         if self.sets is None:
-            axes.imshow(self.image, **whole)
             return
-        flat = [Membership.MASKED, Membership.THROWN]
-        picture = self.image
-        if self.prediction is not None:
-            flat.remove(Membership.MASKED)
-            masked = spread(self.sets == Membership.MASKED, (height, width))
-            picture = np.where(masked[..., None], self.prediction, self.image)
-        axes.imshow(picture, **whole)
         cell = width / self.sets.shape[1], height / self.sets.shape[0]
-        for member in flat:
+        for member in set(self.sets.flat) - {Membership.VISIBLE}:
             first = np.argwhere(self.sets == member)[:, None, ::-1]
             corners = (first + UNIT_SQUARE).reshape(-1, 2) * cell
-            codes = np.tile(SQUARE_CODES, len(first))
-            axes.add_patch(PathPatch(Path(corners, codes), **STYLES[member]))
-
-
-def spread(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Repeat a grid's values (h, w) over the pixels (H, W) they stand for."""
-    rows, columns = (
-        np.arange(pixels) * cells // pixels
-        for pixels, cells in zip(size, values.shape, strict=True)
-    )
-    return values[rows[:, None], columns]
+            cells = Path(corners, np.tile(SQUARE_CODES, len(first)))
+            if self.prediction is not None and member == Membership.MASKED:
+                picture = axes.imshow(self.prediction, **whole)
+                picture.set_clip_path(cells, axes.transData)
+            else:
+                axes.add_patch(PathPatch(cells, **STYLES[member]))
 
 
 def rank_map(score: np.ndarray) -> np.ndarray:
@@ -198,11 +188,12 @@ def draw_panels(
             'a figure needs panels and no row titles or one for each row, got '
             f'{len(rows)} rows and {len(row_titles)} titles'
         )
-    height, width = (side * n for n in _proportions(rows[0][0].image))
-    width = max(width, min(side, NARROWEST))
+    height, width = rows[0][0].image.shape[:2]
+    scale = side / (height * width) ** 0.5
+    height, width = height * scale, max(width * scale, min(side, NARROWEST))
     rows = [[_fill(panel, width) for panel in row] for row in rows]
     titles, notes = (
-        [max(_lines(getattr(panel, name)) for panel in row) for row in rows]
+        [max(len(getattr(panel, name).splitlines()) for panel in row) for row in rows]
         for name in ('title', 'note')
     )
     between = max(titles[1:], default=0) * TITLE + max(notes) * NOTE + 6 / LEADING
@@ -228,6 +219,7 @@ def draw_panels(
         line[0].set_ylabel(title, fontsize=NOTE, **place)
     above, below = titles[0] * TITLE + NOTE, notes[-1] * NOTE + NOTE
     above, below = (points * LEADING / 72 / size[1] for points in (above, below))
+    caption = fill(caption, int(max(size[0], 3) / (NOTE * LETTER)))
     figure.text(0, 1 + above, caption, va='bottom', **FAINT)
     if handles := _legend([panel for row in rows for panel in row]):
         figure.legend(
@@ -253,12 +245,6 @@ def to_array(figure: Figure, **options: Any) -> np.ndarray:
     return np.asarray(Image.open(file).convert('RGB'))
 
 
-def _proportions(image: np.ndarray) -> tuple[float, float]:
-    """Return height and width of an image of area 1."""
-    height, width = image.shape[:2]
-    return (height / width) ** 0.5, (width / height) ** 0.5
-
-
 def _fill(panel: Panel, width: float) -> Panel:
     """Break title and note to a width in inches."""
     title, note = (
@@ -268,18 +254,11 @@ def _fill(panel: Panel, width: float) -> Panel:
     return dataclasses.replace(panel, title=title, note=note)
 
 
-def _lines(text: str) -> int:
-    return len(text.splitlines())
-
-
 def _legend(panels: Sequence[Panel]) -> list[tuple[object, str]]:
     """Return handles and labels for what is in any of the panels."""
-    sets = [panel.sets for panel in panels if panel.sets is not None]
-    handles: list[tuple[object, str]] = [
-        (Patch(**STYLES[member]), WORDS[member])
-        for member in Membership
-        if any((own == member).any() for own in sets)
-    ]
+    members = {member for p in panels if p.sets is not None for member in p.sets.flat}
+    styles = [STYLES[member] for member in Membership if member in members]
+    handles: list[tuple[object, str]] = [(Patch(**s), s['label']) for s in styles]
     if any(panel.score is not None for panel in panels):
         colors = matplotlib.colormaps[COLORMAP](np.linspace(0, 1, 9))
         ramp = tuple(Patch(facecolor=color) for color in colors)

@@ -91,8 +91,8 @@ def test_contact_sheet_has_a_column_for_each_image(monkeypatch):
     found = texts(figure)
     assert [title for title, *_ in found[:3]] == ['a', 'b', 'c']
     rows = [name for *_, name in found[::3]]
-    panels = ['image', 'score', 'ranking', 'partition', 'reconstruction']
-    assert rows == [*panels, 'random']
+    panels = ['image', 'score', 'ranking', 'partition']
+    assert rows == [*panels, 'reconstruction\nstatistics leak', 'random']
     scores = [axes.images[-1].get_array() for axes in figure.axes[3:6]]
     for score, record in zip(scores, records, strict=True):
         assert np.allclose(score, record.score)
@@ -115,6 +115,8 @@ def test_sheet_has_a_row_for_each_time_and_one_legend(size, monkeypatch):
     titles = [title.replace('-', '').replace('\n', '') for title, *_ in found]
     assert titles[:8] == ['image', 'score', 'partition', 'reconstruction'] * 2
     assert set(titles[8:]) == {''}
+    notes = ['', '', '', 'patch statistics from the image'] * 2
+    assert [note for _, note, _ in found] == [''] * 16 + notes
     names = [name for *_, name in found[::8]]
     assert names == ['epoch 0\nRandom', 'epoch 8\nAMT', 'epoch 9\nAMT']
     for row, records in enumerate(drawings):

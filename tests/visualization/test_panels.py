@@ -139,6 +139,16 @@ def test_texts_are_whole_and_do_not_meet(size, grid, monkeypatch):
     assert (picture[:, -5:] == 255).all()
 
 
+def test_a_long_caption_is_broken(monkeypatch):
+    panels = record_of().panels()
+    caption = 'a caption of many words ' * 8
+    with figures(monkeypatch) as drawn:
+        short, long = draw_panels(panels, 'caption'), draw_panels(panels, caption)
+    assert drawn[1].texts[0].get_text().split() == caption.split()
+    assert long.shape[0] > short.shape[0]
+    assert long.shape[1] == short.shape[1]
+
+
 def test_one_legend_names_only_what_is_there(monkeypatch):
     rows = [record_of(seed=seed).panels() for seed in range(3)]
     pair = np.array([[0, 1], [1, 1]], dtype=np.uint8)
