@@ -196,7 +196,11 @@ def draw_panels(
         [max(len(getattr(panel, name).splitlines()) for panel in row) for row in rows]
         for name in ('title', 'note')
     )
-    between = max(titles[1:], default=0) * TITLE + max(notes) * NOTE + 6 / LEADING
+    between = (
+        max(titles[1:], default=0) * TITLE
+        + max(notes[:-1], default=0) * NOTE
+        + 6 / LEADING
+    )
     between *= LEADING / 72
     shape = (len(rows), max(map(len, rows)))
     size = (shape[1] * (width + GAP) - GAP, shape[0] * (height + between) - between)

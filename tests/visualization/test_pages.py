@@ -119,6 +119,8 @@ def test_sheet_has_a_row_for_each_time_and_one_legend(size, monkeypatch):
     assert [note for _, note, _ in found] == [''] * 16 + notes
     names = [name for *_, name in found[::8]]
     assert names == ['epoch 0\nRandom', 'epoch 8\nAMT', 'epoch 9\nAMT']
+    upper, lower = (figure.axes[number].get_position() for number in (0, 8))
+    assert 0 < upper.y0 - lower.y1 < 0.3 * (upper.y1 - upper.y0)
     for row, records in enumerate(drawings):
         for column, record in enumerate(records):
             score = figure.axes[8 * row + 4 * column + 1].images[-1].get_array()
