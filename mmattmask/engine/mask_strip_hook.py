@@ -206,7 +206,7 @@ class MaskStripHook(Hook):
             source = f'bank of {self._bank.header.source}'
         else:
             source = 'the model now, unused' if score is None else 'the model now'
-        policy = name_of(guidance.policy(score))
+        policy = name_of(guidance.policy(score) or guidance.mask_generator)
         if guidance.scorer is not None and score is None:
             policy += ', warm-up'
         return source, policy

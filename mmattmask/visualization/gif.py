@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -48,6 +49,6 @@ def write_gif(
     times = [round(1000 * seconds)] * (len(images) - 1) + [round(1000 * last_seconds)]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = dict(save_all=True, append_images=images[1:], duration=times, loop=0)
+    options: Any = dict(save_all=True, append_images=images[1:], duration=times, loop=0)
     images[0].save(path, optimize=False, **options)
     return path

@@ -1,6 +1,7 @@
 """Heat maps of one number per block and head."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -58,7 +59,7 @@ def draw_heat_maps(
         axes.axvline(columns - 1.5, color=paper, linewidth=4)  # the sum stands apart
         corner = (marked[1] - 0.5, marked[0] - 0.5)
         for color, width in ((paper, 5.0), (ink, 2.2)):
-            line = dict(edgecolor=color, linewidth=width, clip_on=False, zorder=3)
+            line: Any = dict(edgecolor=color, linewidth=width, clip_on=False, zorder=3)
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, **line))
         axes.set_title(title, fontsize=11, color=ink, loc='left')
         axes.set_xticks(range(columns), [*map(str, range(columns - 1)), 'all'])
@@ -66,7 +67,7 @@ def draw_heat_maps(
         axes.set_xlabel('head', color=faint)
         axes.set_ylabel('block', color=faint)
         axes.tick_params(length=0, colors=faint)
-        axes.spines[:].set_visible(False)
+        axes.set_frame_on(False)
         bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
         bar.set_label(label, color=faint)
         bar.outline.set_visible(False)

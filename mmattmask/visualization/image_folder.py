@@ -111,36 +111,38 @@ def visualize(
         FileNotFoundError: If a file is missing.
     """
     names = unique_names(paths)
-    frames, lines = [], []
-    for checkpoint in checkpoints or [None]:
+    frames: list[np.ndarray] = []
+    lines: list[str] = []
+    files: list[str | None] = [*checkpoints]
+    for checkpoint in files or [None]:
         loaded = load_model(config, checkpoint, **model)
         channels = len(loaded.normalisation.mean)
         images = [read_image(path, loaded.size, squash, channels) for path in paths]
         output = run_model(loaded, np.stack(images), [*map(str, paths)], **options)
-        lines += [loaded.weights, *output.remarks]
         first = output.records[0]
+        lines += [loaded.weights, *output.remarks]
         if len(checkpoints) > 1:
-            caption = f'{Path(checkpoint).stem} · {first.score_note}'
+            caption = f'{Path(str(checkpoint)).stem} · {first.score_note}'
             frames.append(draw_contact_sheet(output.records, {}, names, caption))
     if first.prediction_note:
         lines.append(f'reconstruction: {first.prediction_note}')
     if frames:
-        path = write_gif(frames, out / 'checkpoints.gif')
-        lines.append(f'{len(frames)} checkpoints in {path}')
-    scores = torch.from_numpy(np.stack([record.score for record in output.records]))
-    grid, seed = tuple(scores.shape[1:]), options.get('seed', 0)
+        gif = write_gif(frames, out / 'checkpoints.gif')
+        lines.append(f'{len(frames)} checkpoints in {gif}')
+    maps: list[Any] = [record.score for record in output.records]
+    flat = torch.from_numpy(np.stack(maps)).flatten(1)
     sets = {
-        policy.name: apply_policy(policy, scores.flatten(1), grid, seed)
-        for policy in example_policies(grid[0] * grid[1], mask_ratio)
+        policy.name: apply_policy(policy, flat, maps[0].shape, options.get('seed', 0))
+        for policy in example_policies(flat.shape[1], mask_ratio)
     }
-    caption = f'{Path(config).stem} · {lines[0]} · score: {first.score_note}'
+    caption = f'{Path(config).stem} · {loaded.weights} · score: {first.score_note}'
     sheet = draw_contact_sheet(output.records, sets, names, caption)
     save(sheet, out / 'contact_sheet.png')
     for index, name in enumerate(names):
         own = {policy: memberships[index] for policy, memberships in sets.items()}
         pictures = draw_pages(output, own, index, name, options)
-        for path, picture in pictures.items():
-            save(picture, out / name / f'{path}.png')
+        for title, picture in pictures.items():
+            save(picture, out / name / f'{title}.png')
     return '\n'.join([*lines, f'{len(names)} images in {out}'])
 
 
@@ -149,7 +151,8 @@ def draw_pages(
 ) -> dict[str, np.ndarray]:
     """Draw all pages and panels of one image, under the names of their files."""
     record, blocks = output.records[index], output.blocks
-    image = record.image
+    image, score = record.image, record.score
+    assert score is not None  # run_model gives one
     single = {panel.title: panel for panel in record.panels(ranking=True)}
     pages = {'overview': draw_overview(record, name)}
     for kind, maps in output.attention.items():
@@ -167,7 +170,7 @@ def draw_pages(
         for head, attention in enumerate(heads):
             single[f'cls_head_{head:02d}'] = Panel(image, attention)
     caption = f'{name} · policies on one score: {record.score_note}'
-    pages['policies'] = draw_policies(image, record.score, sets, caption)
+    pages['policies'] = draw_policies(image, score, sets, caption)
     for policy, own in sets.items():
         words = policy.lower().replace('%', '').replace(',', '').split()
         single['_'.join(['policy', *words]).replace('-', '_')] = Panel(image, sets=own)

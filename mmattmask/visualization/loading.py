@@ -6,7 +6,6 @@ from typing import Any
 
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
-from torch import nn
 
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.evaluation.frozen_backbone import (
@@ -20,6 +19,7 @@ from mmattmask.models import IBOT
 from mmattmask.scorers.self_attention import image_size_of
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+SIZE = (224, 224)
 RANDOM = 'random weights, no checkpoint'
 # What is loaded by others, or never: constants, and hidden teachers.
 NEVER_SAVED = (*OPTIONAL, r'^data_preprocessor\.')
@@ -30,16 +30,16 @@ class LoadedModel:
     """A model to look at, in evaluation mode.
 
     Attributes:
-        vit: Whose attention is read.
+        vit: The module whose attention is read.
         normalisation: What its input is normalised with.
         host: The whole algorithm, or None: then there is neither policy nor
             reconstruction.
         weights: A line about its weights.
     """
 
-    vit: nn.Module
+    vit: Any
     normalisation: Normalisation
-    host: nn.Module | None = None
+    host: Any = None
     weights: str = RANDOM
 
     def __post_init__(self) -> None:
@@ -81,66 +81,53 @@ def load_model(
         ValueError: If arguments, config and checkpoint do not fit each other.
         FileNotFoundError: If a file is missing.
     """
-    if not config.endswith(CONFIG_SUFFIXES):
-        if options:
-            raise ValueError(f'--cfg-options need a config file, got {config}')
-        vit = named_backbone(config, size or (224, 224))
-        vit, line = _backbone(vit, checkpoint, key)
-        return LoadedModel(vit.to(device), Normalisation(), None, line)
-    if size is not None:
+    is_file = config.endswith(CONFIG_SUFFIXES)
+    if options and not is_file:
+        raise ValueError(f'--cfg-options need a config file, got {config}')
+    if size is not None and is_file:
         raise ValueError(
             f'--size {size[0]} {size[1]} goes with names such as vit-base-p16; in a '
             'config the size is model.backbone.img_size'
         )
-    cfg = Config.fromfile(config)
-    cfg.merge_from_dict(options or {})
+    if is_file:
+        cfg = Config.fromfile(config)
+        cfg.merge_from_dict(options or {})
+    else:
+        cfg = Config(dict(model=dict(backbone=named_backbone(config, size or SIZE))))
     if 'backbone' not in cfg.get('model', {}):
         raise ValueError(f'{config} has no model.backbone')
-    vit, host, line = _whole_or_backbone(cfg, checkpoint, key)
-    if host is not None:
-        host.to(device)  # may hide the teacher
+    model: dict[str, Any] = cfg.model.to_dict()
+    state = {} if checkpoint is None or not is_file else read_state_dict(checkpoint)
+    parts = {name.split('.')[0] for name in state}
+    host, line = None, RANDOM
+    if not is_file or (state and ('backbone' not in parts or parts == {'backbone'})):
+        backbone = {k: v for k, v in model['backbone'].items() if k != '_scope_'}
+        if checkpoint is None:
+            vit = _initialised(backbone)
+        else:
+            vit, line = load_backbone(backbone, checkpoint, key)
+    else:
+        model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+        if checkpoint is None:
+            host = _initialised(model)
+        else:
+            host = MODELS.build(model)
+            line = load_matched(host, state, checkpoint, NEVER_SAVED)
+        vit = host.backbone
+        # other hosts have teachers too, but only self-distillation evaluates them
+        if isinstance(host, IBOT) and key != 'student':
+            vit, line = host.teacher['backbone'], f'{line} (teacher)'
+        host.to(device)
     return LoadedModel(vit.to(device), normalisation_of(cfg), host, line)
 
 
-def _whole_or_backbone(
-    cfg: Config, checkpoint: str | None, key: str | None
-) -> tuple[nn.Module, nn.Module | None, str]:
-    """Return what is looked at, its host if there are weights for it, and a line."""
-    state = {} if checkpoint is None else read_state_dict(checkpoint)
-    parts = {name.split('.')[0] for name in state}
-    if checkpoint is not None and ('backbone' not in parts or parts == {'backbone'}):
-        vit, line = _backbone(cfg.model.backbone.to_dict(), checkpoint, key)
-        return vit, None, line
-    config = cfg.model.to_dict()
-    if cfg.get('data_preprocessor') and not config.get('data_preprocessor'):
-        config['data_preprocessor'] = cfg.data_preprocessor.to_dict()
-    host = MODELS.build(config)
-    if checkpoint is None:
-        _initialise(host)
-        line = RANDOM
-    else:
-        line = load_matched(host, state, checkpoint, NEVER_SAVED)
-    # other hosts have teachers too, but only self-distillation evaluates them
-    if isinstance(host, IBOT) and key != 'student':
-        return host.teacher['backbone'], host, f'{line} (teacher)'
-    return host.backbone, host, line
-
-
-def _backbone(
-    config: dict[str, Any], checkpoint: str | None, key: str | None
-) -> tuple[nn.Module, str]:
-    if checkpoint is not None:
-        return load_backbone(config, checkpoint, key)
-    vit = MODELS.build({k: v for k, v in config.items() if k != '_scope_'})
-    _initialise(vit)
-    return vit, RANDOM
-
-
-def _initialise(module: nn.Module) -> None:
-    """Initialise without MMEngine's two lines for every parameter."""
+def _initialised(config: dict[str, Any]) -> Any:
+    """Build and initialise, without MMEngine's two lines for every parameter."""
+    module = MODELS.build(config)
     before = logging.root.manager.disable
     logging.disable(logging.INFO)
     try:
         module.init_weights()
     finally:
         logging.disable(before)
+    return module

@@ -85,17 +85,14 @@ def run_model(
     inputs = normalise(images, model.normalisation)
     inputs = inputs.to(next(model.vit.parameters()).device)
     blocks, reads, remarks = _read_blocks(model.vit, inputs)
-    maps = {}
-    for name, kind in (('cls', 'cls'), ('received', attention)):
-        found = _maps(model.vit, reads, kind, inputs, remarks)
-        if found is not None:
-            maps[name] = found
+    kinds: dict[str, Attention] = dict(cls='cls', received=attention)
+    maps = {k: _maps(model.vit, reads, kinds[k], inputs, remarks) for k in kinds}
     score, note = None, ''
     if source == 'host':
         score, note = _score_of_host(model.host, inputs, paths)
     if score is None:
         kind = 'cls' if source == 'host' else source
-        score, note = _score_of_block(maps.get(kind), blocks, block, kind, source)
+        score, note = _score_of_block(maps[kind], blocks, block, kind, source)
     guidance = None if model.host is None else guidance_of(model.host)
     side = patch_size_of(model.vit) if guidance is None else guidance.cell_size
     grid = cut(inputs.shape[-2:], side)
@@ -112,12 +109,12 @@ def run_model(
     records = make_records(
         model.host, inputs, model.normalisation, score, decision, note, policy_note
     )
-    attentions = {kind: _numpy(own) for kind, own in maps.items()}
+    attentions = {k: _numpy(own) for k, own in maps.items() if own is not None}
     return ModelOutput(records, blocks, attentions, remarks)
 
 
 def make_records(
-    host: nn.Module | None,
+    host: Any,
     inputs: Tensor,
     normalisation: Normalisation,
     score: Tensor | None,
@@ -137,22 +134,24 @@ def make_records(
         score_note: Where the score is from.
         policy_note: The policy.
     """
-    parts: list[Sequence[Any]] = [to_rgb(inputs, normalisation)]
-    nothing = [None] * len(inputs)
-    parts.append(nothing if score is None else _numpy(score))
+    fields: dict[str, Any] = dict(image=to_rgb(inputs, normalisation))
+    if score is not None:
+        fields['score'] = _numpy(score)
     note = ''
-    if decision is None:
-        parts += [nothing, nothing]
-    else:
-        partition = decision if isinstance(decision, PatchPartition) else None
-        mask = decision if partition is None else partition.mask
-        pixels, note = predict_pixels(host, inputs, mask, partition)
-        grid = guidance_of(host).policy_grid(inputs.shape[-2:])
-        parts.append(membership(decision, grid))
-        shown = nothing if pixels is None else to_rgb(pixels, normalisation, inputs)
-        parts.append(shown)
-    notes = (score_note, policy_note, note)
-    return [ImageRecord(*own, *notes) for own in zip(*parts, strict=True)]
+    if decision is not None:
+        pixels, note = predict_pixels(host, inputs, decision)
+        guidance: Any = guidance_of(host)
+        grid = guidance.policy_grid(inputs.shape[-2:])
+        fields['sets'] = membership(decision, grid)
+        if pixels is not None:
+            fields['prediction'] = to_rgb(pixels, normalisation, inputs)
+    notes: Any = dict(
+        score_note=score_note, policy_note=policy_note, prediction_note=note
+    )
+    return [
+        ImageRecord(**{name: own[i] for name, own in fields.items()}, **notes)
+        for i in range(len(inputs))
+    ]
 
 
 def name_of(generator: BaseMaskGenerator) -> str:
@@ -235,7 +234,7 @@ def _maps(
 
 
 def _score_of_host(
-    host: nn.Module | None, inputs: Tensor, paths: Sequence[str] | None
+    host: Any, inputs: Tensor, paths: Sequence[str] | None
 ) -> tuple[Tensor | None, str]:
     """Return what the host's scorer or teacher says of whole images, (B, h, w)."""
     guidance = None if host is None else guidance_of(host)

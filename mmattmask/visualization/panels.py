@@ -40,8 +40,8 @@ LETTER = 0.6 / 72  # inches a point of letters takes in width, on average
 UNIT_SQUARE = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
 SQUARE_CODES = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY]
 INK_CODE = hexadecimal(INK)
-FAINT = dict(fontsize=NOTE, color=hexadecimal(FAINT_INK))
-STYLES = {
+FAINT: dict[str, Any] = dict(fontsize=NOTE, color=hexadecimal(FAINT_INK))
+STYLES: dict[int, dict[str, Any]] = {
     Membership.VISIBLE: dict(
         label='visible: pixels',
         facecolor=hexadecimal(PAPER),
@@ -89,15 +89,15 @@ class Panel:
     def draw(self, axes: Axes) -> None:
         """Draw on axes; coordinates are pixels of the image."""
         height, width = self.image.shape[:2]
-        whole = dict(extent=(0, width, height, 0))
+        whole: Any = dict(extent=(0, width, height, 0))
         axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
+        axes.set_frame_on(False)
         axes.set_anchor('SW')
         if self.score is not None:
             grey = self.image @ (0.299, 0.587, 0.114) * DARKENED
             axes.imshow(grey, cmap='gray', vmin=0, vmax=255, **whole)
-            style = dict(cmap=COLORMAP, alpha=OVERLAY, interpolation='nearest')
-            axes.imshow(np.asarray(self.score, np.float64), **style, **whole)
+            whole |= dict(cmap=COLORMAP, alpha=OVERLAY, interpolation='nearest')
+            axes.imshow(np.asarray(self.score, np.float64), **whole)
             return
         axes.imshow(self.image, **whole)
         if self.sets is None:
@@ -180,7 +180,7 @@ def draw_panels(
     Raises:
         ValueError: If there is no panel, or not one title for each row.
     """
-    rows: list[Sequence[Panel]] = list(panels)
+    rows: list[Any] = list(panels)
     if rows and isinstance(rows[0], Panel):
         rows = [rows[i : i + columns] for i in range(0, len(rows), columns)]
     if not rows or not rows[0] or len(row_titles) not in (0, len(rows)):
@@ -212,10 +212,10 @@ def draw_panels(
     for row, line in zip(rows, all_axes, strict=True):
         for panel, axes in zip(row, line, strict=False):
             panel.draw(axes)
-            title = dict(fontsize=TITLE, color=INK_CODE, fontweight='bold', pad=4)
-            axes.set_title(panel.title, loc='left', **title)
-            below = dict(xycoords='axes fraction', textcoords='offset points', va='top')
-            axes.annotate(panel.note, (0, 0), (0, -4), **below, **FAINT)
+            bold: Any = dict(fontsize=TITLE, color=INK_CODE, fontweight='bold', pad=4)
+            axes.set_title(panel.title, loc='left', **bold)
+            at: Any = dict(xycoords='axes fraction', textcoords='offset points')
+            axes.annotate(panel.note, (0, 0), (0, -4), va='top', **at, **FAINT)
         for axes in line[len(row) :]:
             axes.remove()
     for line, title in zip(all_axes, row_titles, strict=False):

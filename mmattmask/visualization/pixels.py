@@ -1,9 +1,11 @@
 """Between a model's numbers and pixels: normalising, pictures, predicted patches."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from mmpretrain.models import MAEPretrainHead, SimMIM
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.masking import PatchPartition
@@ -58,16 +60,15 @@ def to_rgb(
 
 
 def predict_pixels(
-    host: nn.Module, inputs: Tensor, mask: Tensor, partition: PatchPartition | None
+    host: Any, inputs: Tensor, decision: PatchPartition | Tensor
 ) -> tuple[Tensor | None, str]:
     """Let a host predict the masked patches.
 
     Args:
         host: The algorithm, unwrapped.
         inputs: Normalised whole images, (B, C, H, W).
-        mask: 1 = masked, (B, L) of the policy's cells.
-        partition: Who is visible, masked or thrown of these cells; None where the
-            policy gives a mask alone.
+        decision: The policy's, of its cells: a partition, or only who is masked,
+            (B, L), 1 = masked.
 
     Returns:
         Normalised images, (B, C, H, W), of which only masked patches mean anything, or
@@ -76,19 +77,20 @@ def predict_pixels(
         none.
     """
     if isinstance(host, GuidedMAE) and isinstance(host.head, MAEPretrainHead):
-        return _mae_pixels(host, inputs, partition)
+        return _mae_pixels(host, inputs, decision)
     if isinstance(host, SimMIM):
-        # mask tokens inside the cells, as GuidedSimMIM and the data preprocessor do
-        guidance = guidance_of(host)
-        given = guidance.spread_values(mask, inputs.shape[-2:])
-        if partition is not None and isinstance(host, GuidedSimMIM):
-            given = guidance.spread(partition, inputs)
-        return host.neck(host.backbone(inputs, given)[0]).float(), 'of masked patches'
+        guidance: Any = guidance_of(host)
+        if isinstance(decision, PatchPartition) and isinstance(host, GuidedSimMIM):
+            masked = guidance.spread(decision, inputs)
+        else:
+            mask = decision if isinstance(decision, Tensor) else decision.mask
+            masked = guidance.spread_values(mask, inputs.shape[-2:])
+        return host.neck(host.backbone(inputs, masked)[0]).float(), 'of masked patches'
     return None, f'{type(host).__name__} predicts no pixels'
 
 
 def _mae_pixels(
-    host: nn.Module, inputs: Tensor, partition: PatchPartition | None
+    host: Any, inputs: Tensor, partition: PatchPartition | Tensor
 ) -> tuple[Tensor, str]:
     partition = host.guidance.spread(partition, inputs)
     latent, _, ids_restore, *_ = host.backbone(inputs, partition)  # MFF has more

@@ -250,7 +250,7 @@ def test_reconstruction_is_in_the_scale_of_the_image(tmp_path, data_root, norm_p
         else (model.guidance.warmup_mask_generator(torch.zeros(2, 16)))
     )
     with torch.no_grad():
-        image, _ = predict_pixels(model, inputs, partition.mask, partition)
+        image, _ = predict_pixels(model, inputs, partition)
         latent, mask, ids = model.backbone(inputs, partition)
         pred = model.neck(latent, ids, partition)
         loss = model.head.loss(pred, inputs, mask)

@@ -191,7 +191,7 @@ def test_pixels_are_what_the_loss_compares(norm_pix):
     budget = PatchBudget(4, 8, 4)
     partition = partition_patches(torch.rand(2, 16).argsort(dim=1), budget)
     with torch.no_grad():
-        image, note = predict_pixels(host, inputs, partition.mask, partition)
+        image, note = predict_pixels(host, inputs, partition)
         latent, mask, ids = host.backbone(inputs, partition)
         pred = host.neck(latent, ids, partition)
         loss = host.head.loss(pred, inputs, mask)
