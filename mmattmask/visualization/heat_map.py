@@ -70,6 +70,7 @@ def draw_heat_maps(
         axes.set_frame_on(False)
         bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
         bar.set_label(label, color=faint)
-        bar.outline.set_visible(False)
+        outline: Any = bar.outline
+        outline.set_visible(False)
         bar.ax.tick_params(length=0, colors=faint)
     return to_array(figure)

@@ -158,8 +158,8 @@ def draw_pages(
     for kind, maps in output.attention.items():
         text = f'{name} · attention of CLS'
         if kind == 'received':
-            how = options.get('attention', kind)
-            text = f'{name} · attention that the patches receive ({how})'
+            reading = options.get('attention', kind)
+            text = f'{name} · attention that the patches receive ({reading})'
         pages[f'{kind}_blocks'] = draw_blocks(image, maps[index], blocks, text)
     if 'cls' in output.attention:
         number = block_number(blocks, options.get('block', -1))

@@ -127,7 +127,7 @@ def make_records(
     Args:
         host: The algorithm, in evaluation mode; needed if there is a decision.
         inputs: Normalised whole images, (B, C, H, W).
-        normalisation: How they are.
+        normalisation: What they are normalised with.
         score: (B, h, w), or None.
         decision: The policy's, on its grid of cells: a partition, a mask (B, L), or
             nothing yet.

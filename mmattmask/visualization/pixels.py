@@ -37,7 +37,7 @@ def to_rgb(
 
     Args:
         inputs: (B, C, H, W), normalised.
-        normalisation: How.
+        normalisation: What they are normalised with.
         like: Inputs whose range of values is shown, those themselves by default: 0 to
             255 if all values lie there and not all in 0 to 1, else the smallest to the
             largest.

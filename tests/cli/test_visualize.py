@@ -167,8 +167,8 @@ def test_squashing_keeps_what_cropping_leaves_out(files):
     wide = np.zeros((16, 64, 3), np.uint8)
     wide[:, :16] = 255
     Image.fromarray(wide).save('wide.png')
-    for how, bright in ((['--squash'], True), ([], False)):
-        main(['mae.py', 'first.pth', 'wide.png', '--out', 'out', *how])
+    for flags, bright in ((['--squash'], True), ([], False)):
+        main(['mae.py', 'first.pth', 'wide.png', '--out', 'out', *flags])
         assert (read('out/wide/panels/image.png') > 200).any() == bright
 
 

@@ -26,7 +26,7 @@ def images_of(size, count=2):
     return rng.integers(0, 256, (count, *size, 3), dtype=np.uint8)
 
 
-def of(output, name):
+def stacked(output, name):
     """One field of all records."""
     return np.stack([getattr(record, name) for record in output.records])
 
@@ -110,15 +110,17 @@ def test_score_is_that_of_the_scorer_or_of_the_block_asked_for():
         own = model.host.guidance.scorer.measure(
             model.host, normalise(images, NORMALISATION)
         )
-    assert np.allclose(of(output, 'score').reshape(2, -1), own.numpy(), atol=1e-6)
+    assert np.allclose(stacked(output, 'score').reshape(2, -1), own.numpy(), atol=1e-6)
     assert output.records[0].score_note == 'CachedAttention, measured now'
     cls = run_model(model, images, source='cls', block=0)
-    assert np.allclose(of(cls, 'score'), cls.attention['cls'][:, 0].mean(axis=1))
+    assert np.allclose(stacked(cls, 'score'), cls.attention['cls'][:, 0].mean(axis=1))
     received = run_model(model, images, source='received')
     total = torch.from_numpy(received.attention['received'][:, 1].sum(axis=1)).flatten(
         1
     )
-    assert np.allclose(of(received, 'score').reshape(2, -1), min_max(total), atol=1e-6)
+    assert np.allclose(
+        stacked(received, 'score').reshape(2, -1), min_max(total), atol=1e-6
+    )
     assert received.records[0].score_note == 'received attention, block 1'
 
 
@@ -126,8 +128,10 @@ def test_ibot_has_the_attention_of_its_teacher():
     model, images = model_of('iBOT', HIGH)
     output = run_model(model, images)
     expected = output.attention['cls'][:, -1].mean(axis=1)
-    assert np.allclose(of(output, 'score'), expected, atol=1e-6)
-    for score, sets in zip(of(output, 'score'), of(output, 'sets'), strict=True):
+    assert np.allclose(stacked(output, 'score'), expected, atol=1e-6)
+    for score, sets in zip(
+        stacked(output, 'score'), stacked(output, 'sets'), strict=True
+    ):
         top = set(np.argsort(-score.reshape(-1))[:8])
         assert set(np.nonzero(sets.reshape(-1))[0]) == top
     assert output.records[0].prediction is None
@@ -151,15 +155,15 @@ def test_hosts_of_both_seams(name, policy, attention):
     model, images = model_of(name, policy, CACHED if attention else None)
     output = run_model(model, images)
     grid, size = HOSTS[name].grid, images.shape[1:3]
-    assert of(output, 'score').shape == of(output, 'sets').shape == (2, *grid)
-    masked = (of(output, 'sets') == Membership.MASKED).sum(axis=(1, 2))
+    assert stacked(output, 'score').shape == stacked(output, 'sets').shape == (2, *grid)
+    masked = (stacked(output, 'sets') == Membership.MASKED).sum(axis=(1, 2))
     assert masked.tolist() == [grid[0] * grid[1] // 2] * 2
     assert ('cls' in output.attention) == attention
     assert bool(output.remarks) == (not attention or name == 'BEiT')
     if name in ('MaskFeat', 'BEiT'):
         assert output.records[0].prediction is None
     else:
-        assert of(output, 'prediction').shape == (2, *size, 3)
+        assert stacked(output, 'prediction').shape == (2, *size, 3)
         leaks = name in ('MAE', 'MFF', 'MAE-HiViT', 'ConvMAE')
         assert (output.records[0].prediction_note == LEAKS) == leaks
 
@@ -177,7 +181,7 @@ def test_simmim_cells_are_expanded_to_tokens(monkeypatch):
     output = run_model(model, images)
     partition = seen[-1]
     mask = partition.mask.view(2, 8, 8)
-    cells = of(output, 'sets').repeat(2, axis=1).repeat(2, axis=2)
+    cells = stacked(output, 'sets').repeat(2, axis=1).repeat(2, axis=2)
     assert np.array_equal(mask.numpy() == 1, cells == Membership.MASKED)
     thrown = partition.thrown.view(2, 8, 8).numpy()
     assert np.array_equal(thrown, cells == Membership.THROWN)
@@ -208,14 +212,16 @@ def test_a_plain_model_has_neither_policy_nor_pixels():
     output = run_model(LoadedModel(model.vit, NORMALISATION), images)
     assert output.records[0].sets is None
     assert output.records[0].prediction is None
-    assert np.allclose(of(output, 'score'), output.attention['cls'][:, -1].mean(axis=1))
+    assert np.allclose(
+        stacked(output, 'score'), output.attention['cls'][:, -1].mean(axis=1)
+    )
 
 
 def test_what_cannot_be_read():
     model, images = model_of('MAE-HiViT', AMT)
     output = run_model(model, images)
     assert output.remarks == ['no attention: GuidedMAEHiViT has no list of blocks']
-    assert (of(output, 'score') == 0).all()
+    assert (stacked(output, 'score') == 0).all()
     with pytest.raises(ValueError, match="score cannot be 'cls': no such attention"):
         run_model(model, images, source='cls')
     model, images = model_of('MAE', AMT)
