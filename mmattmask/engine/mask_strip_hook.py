@@ -1,53 +1,40 @@
 """Pictures of what guidance does, for the same images during the whole run."""
 
-import re
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
-from mmpretrain.structures import DataSample
 from mmpretrain.utils import get_ori_model
-from PIL import Image
 from torch import Tensor
 
 from mmattmask.datasets.concat import bases
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import evaluating, normalized
 from mmattmask.engine.schedule import Schedule
-from mmattmask.files import whole_file
-from mmattmask.masking import PatchPartition
+from mmattmask.evaluation.features import Normalisation
+from mmattmask.evaluation.frozen_backbone import normalisation_of
 from mmattmask.models import GuidedMAE, GuidedMILAN, GuidedSimMIM
 from mmattmask.models.guidance import attention_maps
 from mmattmask.registry import HOOKS
 from mmattmask.scorers import CachedMaps
-from mmattmask.visualization import (
-    Strip,
-    draw_row,
-    draw_sheet,
-    draw_strip,
-    membership,
-)
-from mmattmask.visualization.panels import to_rgb
-from mmattmask.visualization.prediction import predict_pixels
-
-FOLDER = 'mask_strips'
-ROWS = '[0-9]' * 8 + '.png'
+from mmattmask.visualization import ImageRecord, draw_strip
+from mmattmask.visualization.model_output import make_records, name_of, whole_images
+from mmattmask.visualization.strips import add_drawing
 
 
 @HOOKS.register_module()
 class MaskStripHook(Hook):
-    """Draw strips: image | attention | partition | reconstruction.
+    """Draw strips: image | score | partition | reconstruction.
 
     The same whole images, evenly spaced over the dataset, are drawn before training,
     after every refresh of the attention maps, every ``interval`` epochs and at the end.
     Each image is one strip, ``mask_strip_<n>`` for the visualizer (local files,
-    TensorBoard, W&B); ``<work_dir>/mask_strips.png`` shows some of them over time, one
-    row per drawing.
+    TensorBoard, W&B); ``<work_dir>/mask_strips.png`` shows some of them over time, at
+    most 12 drawings below each other, ``<work_dir>/mask_strips/`` keeps all of them for
+    ``tools/visualize.py --strips`` and for resumed runs. Images may have any number of
+    channels.
 
     The partition is what the policy makes of the whole image with the score it has at
     that time (random during warm-up), always from the same random numbers. The random
@@ -166,58 +153,42 @@ class MaskStripHook(Hook):
         self._bank = self._current_bank()
         if get_rank() != 0 or not self._ids:
             return
-        strips = self._strips(runner)
+        records = self._records(runner)
         unit = self.schedule.unit
-        for number, strip in enumerate(strips):
-            caption = f'after {now} {unit}s · training image {self._ids[number]}'
-            if self.dataset is not None:
-                caption = caption.replace('training image', 'image')
-            picture = draw_strip(strip, caption)
+        kind = 'training image' if self.dataset is None else 'image'
+        for number, record in enumerate(records):
+            caption = f'after {now} {unit}s · {kind} {self._ids[number]}'
+            picture = draw_strip(record, caption)
             runner.visualizer.add_image(f'mask_strip_{number:02d}', picture, step=now)
         if self.sheet_images:
-            number = min(self.sheet_images, len(strips))
-            chosen = [(2 * i + 1) * len(strips) // (2 * number) for i in range(number)]
-            self._add_to_sheet(runner, [strips[i] for i in chosen], now)
+            number = min(self.sheet_images, len(records))
+            chosen = [(2 * i + 1) * len(records) // (2 * number) for i in range(number)]
+            add_drawing(runner.work_dir, [records[i] for i in chosen], now, unit)
 
-    def _strips(self, runner: Any) -> list[Strip]:
-        model, preprocessor = self._model, self._model.data_preprocessor
-        inputs = normalized(preprocessor, torch.stack(self._pixels))
-        guidance = self._guidance
+    def _records(self, runner: Any) -> list[ImageRecord]:
+        model, guidance = self._model, self._guidance
+        inputs = normalized(model.data_preprocessor, torch.stack(self._pixels))
         grid = guidance.policy_grid(inputs.shape[-2:])
         with evaluating(runner):
-            score, partition = self._score_and_partition(inputs)
+            score = self._score(inputs)
+            rng = torch.Generator(inputs.device).manual_seed(self.seed)
+            partition = guidance.decide(score, inputs, rng)
             shown = None if score is None else score.unflatten(1, grid)
             if score is None and guidance.scorer and guidance.scorer.measures:
                 shown = attention_maps(model, inputs)
-            mask = partition.mask.unflatten(1, grid)
-            prediction, leak = predict_pixels(model, inputs, mask, partition)
-        images = to_rgb(inputs, preprocessor.mean, preprocessor.std)
-        sets = membership(partition, grid)
-        maps = None
-        if shown is not None:
-            maps = shown.float().cpu().numpy()
-        pixels = None
-        if prediction is not None:
-            pixels = to_rgb(prediction, preprocessor.mean, preprocessor.std)
-        notes = (*self._notes(score is not None), leak)
-        return [
-            Strip(
-                images[i],
-                sets[i],
-                None if maps is None else maps[i],
-                None if pixels is None else pixels[i],
-                *notes,
+            notes = self._notes(score)
+            return make_records(
+                model, inputs, self._normalisation(runner), shown, partition, *notes
             )
-            for i in range(len(images))
-        ]
 
-    def _score_and_partition(
-        self, inputs: Tensor
-    ) -> tuple[Tensor | None, PatchPartition]:
-        """Score whole images and partition them as the policy does now."""
-        score = self._score(inputs)
-        rng = torch.Generator(inputs.device).manual_seed(self.seed)
-        return score, self._guidance.decide(score, inputs, rng)
+    def _normalisation(self, runner: Any) -> Normalisation:
+        """Return what the preprocessor does, of any number of channels."""
+        preprocessor = self._model.data_preprocessor
+        mean, std = (
+            tuple(getattr(preprocessor, name, torch.tensor(default)).flatten().tolist())
+            for name, default in (('mean', 0.0), ('std', 1.0))
+        )
+        return Normalisation(mean, std, normalisation_of(runner.cfg).rgb)
 
     def _score(self, inputs: Tensor) -> Tensor | None:
         """Return the score of whole images, (B, L), or None if none is known."""
@@ -226,44 +197,17 @@ class MaskStripHook(Hook):
             if self._bank is None:
                 return None
             return attention_maps(self._model, inputs).flatten(1)
-        height, width = inputs.shape[-2:]
-        whole = {
-            'crop_box': (0.0, 0.0, float(height), float(width)),
-            'ori_shape': (height, width),
-            'flip': False,
-            'flip_direction': None,
-        }
-        samples = [
-            DataSample(metainfo={**whole, 'sample_idx': index, 'img_path': path})
-            for index, path in zip(self._ids, self._paths, strict=True)
-        ]
+        samples = whole_images(self._ids, self._paths, inputs.shape[-2:])
         return self._guidance.score(inputs, samples)
 
-    def _notes(self, is_guided: bool) -> tuple[str, str]:
-        """Say where attention and partition come from."""
+    def _notes(self, score: Tensor | None) -> tuple[str, str]:
+        """Say where score and partition come from."""
         guidance = self._guidance
-        generator = guidance.mask_generator
-        if not is_guided:
-            generator = guidance.warmup_mask_generator
         if self._bank is not None and self.dataset is None:
-            attention = f'bank of {self._bank.header.source}'
+            source = f'bank of {self._bank.header.source}'
         else:
-            attention = 'the model now' if is_guided else 'the model now, unused'
-        partition = re.sub('MaskGenerator$', '', type(generator).__name__)
-        if guidance.scorer is not None and not is_guided:
-            partition += ', warm-up'
-        return attention, partition
-
-    def _add_to_sheet(self, runner: Any, strips: Sequence[Strip], now: int) -> None:
-        """Store this drawing's row and compose the sheet from the rows so far."""
-        folder = Path(runner.work_dir) / FOLDER
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.glob(ROWS):
-            if int(path.stem) >= now:  # of a former run
-                path.unlink()
-        title = f'{self.schedule.unit} {now}'
-        note = strips[0].partition_note
-        Image.fromarray(draw_row(strips, title, note)).save(folder / f'{now:08d}.png')
-        rows = [np.asarray(Image.open(path)) for path in sorted(folder.glob(ROWS))]
-        with whole_file(folder.with_suffix('.png')) as temporary:
-            Image.fromarray(draw_sheet(rows, strips)).save(temporary)
+            source = 'the model now, unused' if score is None else 'the model now'
+        policy = name_of(guidance.policy(score) or guidance.mask_generator)
+        if guidance.scorer is not None and score is None:
+            policy += ', warm-up'
+        return source, policy

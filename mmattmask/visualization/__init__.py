@@ -1,53 +1,53 @@
 """Pictures of attention, partitions and reconstructions, as uint8 RGB arrays."""
 
-from mmattmask.visualization.animation import strip_frames, write_gif
-from mmattmask.visualization.attention_panels import (
+from mmattmask.visualization.gif import write_gif
+from mmattmask.visualization.pages import (
     draw_blocks,
+    draw_contact_sheet,
     draw_heads,
+    draw_overview,
+    draw_policies,
+    draw_sheet,
+    draw_strip,
+)
+from mmattmask.visualization.panels import (
+    Panel,
+    draw_attention,
+    draw_panel,
+    draw_panels,
+    draw_partition,
     draw_ranking,
     rank_map,
 )
-from mmattmask.visualization.gallery import draw_gallery, draw_table
-from mmattmask.visualization.panels import (
+from mmattmask.visualization.policies import (
     Membership,
-    draw_attention,
-    draw_partition,
-    draw_reconstruction,
-    membership,
-    unnormalize_patches,
-    unpatchify,
-)
-from mmattmask.visualization.policy_panels import (
     Policy,
     apply_policy,
-    draw_policies,
     example_policies,
+    membership,
 )
-from mmattmask.visualization.sheets import draw_row, draw_sheet
-from mmattmask.visualization.strips import Strip, draw_strip
+from mmattmask.visualization.records import ImageRecord
 
 __all__ = [
+    'ImageRecord',
     'Membership',
+    'Panel',
     'Policy',
-    'Strip',
     'apply_policy',
     'draw_attention',
     'draw_blocks',
-    'draw_gallery',
+    'draw_contact_sheet',
     'draw_heads',
+    'draw_overview',
+    'draw_panel',
+    'draw_panels',
     'draw_partition',
     'draw_policies',
     'draw_ranking',
-    'draw_reconstruction',
-    'draw_row',
     'draw_sheet',
     'draw_strip',
-    'draw_table',
     'example_policies',
     'membership',
     'rank_map',
-    'strip_frames',
-    'unnormalize_patches',
-    'unpatchify',
     'write_gif',
 ]

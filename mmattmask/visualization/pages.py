@@ -1,181 +1,165 @@
-"""Pages and contact sheets of what a model makes of images."""
+"""Figures of heads, blocks, policies and whole sets of images."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from mmattmask.visualization.attention_panels import (
-    draw_blocks,
-    draw_heads,
-    draw_ranking,
-)
-from mmattmask.visualization.gallery import TEXT_SIZE, draw_gallery, draw_table, fit
-from mmattmask.visualization.panels import (
-    draw_attention,
-    draw_partition,
-    draw_reconstruction,
-)
-from mmattmask.visualization.policy_panels import describe_counts, draw_policies
-from mmattmask.visualization.portrait import Portrait
-from mmattmask.visualization.prediction import LEAKS
-from mmattmask.visualization.strips import PANEL_SIDE, legend
+from mmattmask.visualization.panels import SIDE, Panel, draw_panels, rank_map
+from mmattmask.visualization.pixels import LEAKS
+from mmattmask.visualization.policies import describe_counts
+from mmattmask.visualization.records import ImageRecord
 
-SHEET_SIDE = 132  # px, of a panel in a contact sheet
-LONGEST_NAME = 16
+SHEET_SIDE, TABLE_SIDE = 1.0, 0.62  # inches of a panel
 
-Sets = Mapping[str, np.ndarray]  # (B, h, w) under the policies' names
+Sets = Mapping[str, np.ndarray]  # memberships under the policies' names
 
 
-class Panel(NamedTuple):
-    """A picture with its name and what to know about it."""
-
-    title: str
-    note: str
-    picture: np.ndarray
+def draw_strip(record: ImageRecord, caption: str = '') -> np.ndarray:
+    """Draw a record's panels side by side; uint8 RGB."""
+    return draw_panels([record.panels()], caption)
 
 
-def main_panels(portrait: Portrait, index: int, side: int = PANEL_SIDE) -> list[Panel]:
-    """Draw image, attention or score, ranking, own partition and reconstruction.
+def draw_overview(record: ImageRecord, caption: str = '') -> np.ndarray:
+    """As :func:`draw_strip`, with the ranking."""
+    return draw_panels(record.panels(ranking=True), caption, columns=3)
+
+
+def draw_sheet(
+    drawings: Sequence[Sequence[ImageRecord]], row_titles: Sequence[str]
+) -> np.ndarray:
+    """Draw the same images over time.
 
     Args:
-        portrait: What the model made of the images.
-        index: Which image.
-        side: Of a panel in px, about.
+        drawings: A row for each time; records of the same images in the same order.
+        row_titles: One per row; a second line is fine.
+
+    Returns:
+        uint8 RGB; of one size for all drawings of the same images.
+
+    Raises:
+        ValueError: If there is no drawing, or not one title for each.
     """
-    original = portrait.images[index]
-    image, score = fit(original, side), portrait.score[index]
-    size = f'{original.shape[0]} x {original.shape[1]} px'
-    panels = [
-        Panel('image', size, image),
-        Panel('score', portrait.score_note, draw_attention(image, score)),
-        Panel('ranking', f'brightest: 1st of {score.size}', draw_ranking(image, score)),
+    rows = [[p for record in row for p in record.panels()] for row in drawings]
+    for row, panels in enumerate(rows):
+        for column, panel in enumerate(panels):
+            # narrow panels: the longest title may be broken here
+            title = '' if row else panel.title.replace('recon', 'recon-')
+            last = row == len(rows) - 1 and panel.prediction is not None
+            note = panel.note if last else ''
+            panels[column] = dataclasses.replace(panel, title=title, note=note)
+    return draw_panels(rows, '', row_titles, side=SHEET_SIDE)
+
+
+def draw_heads(
+    image: np.ndarray, attention: np.ndarray, caption: str = ''
+) -> np.ndarray:
+    """Draw one block's attention: the mean of its heads, then every head.
+
+    Args:
+        image: (H, W, 3) uint8.
+        attention: (heads, h, w), large = attended. Each panel has its own colour scale.
+        caption: One line above all.
+
+    Returns:
+        uint8 RGB.
+    """
+    panels = [Panel(image, attention.mean(axis=0), title='mean of heads')]
+    for number, head in enumerate(attention):
+        panels.append(Panel(image, head, title=f'head {number}'))
+    return draw_panels(panels, caption)
+
+
+def draw_blocks(
+    image: np.ndarray, attention: np.ndarray, blocks: Sequence[int], caption: str = ''
+) -> np.ndarray:
+    """Draw the attention of all blocks (rows) and heads (columns), and their sum.
+
+    Args:
+        image: (H, W, 3) uint8.
+        attention: (blocks, heads, h, w), large = attended. Each panel has its own
+            colour scale.
+        blocks: The blocks' numbers.
+        caption: One line above all.
+
+    Returns:
+        uint8 RGB.
+    """
+    maps = np.concatenate([attention, attention.sum(axis=1, keepdims=True)], axis=1)
+    titles = [*(f'head {head}' for head in range(attention.shape[1])), 'sum']
+    rows = [
+        [
+            Panel(image, one, title='' if row else title)
+            for one, title in zip(heads, titles, strict=True)
+        ]
+        for row, heads in enumerate(maps)
     ]
-    if portrait.sets is None:
-        return panels
-    sets = portrait.sets[index]
-    note = f'{portrait.policy_note}: {describe_counts(sets)}'
-    panels.append(Panel('own policy', note, draw_partition(image, sets)))
-    if portrait.prediction is not None:
-        prediction = fit(portrait.prediction[index], side)
-        picture = draw_reconstruction(image, prediction, sets)
-        panels.append(Panel('reconstruction', portrait.prediction_note, picture))
-    return panels
+    names = [f'block {block}' for block in blocks]
+    return draw_panels(rows, caption, names, side=TABLE_SIDE)
 
 
-def draw_overview(portrait: Portrait, index: int, caption: str = '') -> np.ndarray:
-    """Draw :func:`main_panels` side by side with titles and legend."""
-    titles, notes, pictures = zip(*main_panels(portrait, index), strict=True)
-    footer = legend([], TEXT_SIZE)
-    return draw_gallery(pictures, titles, notes, len(titles), caption, footer)
-
-
-def draw_pages(
-    portrait: Portrait, sets: Sets, index: int, name: str, received: str, block: int
-) -> dict[str, np.ndarray]:
-    """Draw all pages of one image.
+def draw_policies(
+    image: np.ndarray,
+    score: np.ndarray,
+    sets: Sets,
+    caption: str = '',
+    side: float = SIDE,
+) -> np.ndarray:
+    """Draw a score, its ranking, and what policies make of it.
 
     Args:
-        portrait: What the model made of the images.
-        sets: What the policies made of the score.
-        index: Which image.
-        name: The image's, for captions.
-        received: How received attention was read.
-        block: The block whose heads get a page; one of ``portrait.blocks``.
+        image: (H, W, 3) uint8.
+        score: (h, w), large = attended.
+        sets: Each patch's :class:`Membership`, (h, w), under the policies' names.
+        caption: One line above all.
+        side: Of a panel in inches, about.
 
     Returns:
-        Pages under their names: ``overview``, ``policies`` and, if there is such
-        attention, ``cls_heads``, ``cls_blocks`` and ``received_blocks``.
+        uint8 RGB.
     """
-    image, blocks = portrait.images[index], portrait.blocks
-    pages = {'overview': draw_overview(portrait, index, name)}
-    if portrait.cls is not None:
-        of_image = portrait.cls[index]
-        caption = f'{name} · attention of CLS, block {block}'
-        pages['cls_heads'] = draw_heads(image, of_image[blocks.index(block)], caption)
-        caption = f'{name} · attention of CLS'
-        pages['cls_blocks'] = draw_blocks(image, of_image, blocks, caption)
-    if portrait.received is not None:
-        caption = f'{name} · attention that the patches receive ({received})'
-        pages['received_blocks'] = draw_blocks(
-            image, portrait.received[index], blocks, caption
-        )
-    own = {policy: of_images[index] for policy, of_images in sets.items()}
-    caption = f'{name} · policies on one score: {portrait.score_note}'
-    pages['policies'] = draw_policies(image, portrait.score[index], own, caption)
-    return pages
-
-
-def draw_panels(
-    portrait: Portrait, sets: Sets, index: int, block: int
-) -> dict[str, np.ndarray]:
-    """Draw single panels of one image, without any lettering.
-
-    Args:
-        portrait: What the model made of the images.
-        sets: What the policies made of the score.
-        index: Which image.
-        block: The block whose heads are drawn; one of ``portrait.blocks``.
-
-    Returns:
-        Panels under names that are fit for files.
-    """
-    image = fit(portrait.images[index])
-    panels = {
-        _file_name(panel.title): panel.picture for panel in main_panels(portrait, index)
-    }
-    if portrait.cls is not None:
-        heads = portrait.cls[index, portrait.blocks.index(block)]
-        panels['cls_mean'] = draw_attention(image, heads.mean(axis=0))
-        for number, head in enumerate(heads):
-            panels[f'cls_head_{number:02d}'] = draw_attention(image, head)
-    for name, of_images in sets.items():
-        picture = draw_partition(image, of_images[index])
-        panels[f'policy_{_file_name(name)}'] = picture
-    return panels
+    grid = f'{score.shape[0]} x {score.shape[1]}'
+    panels = [
+        Panel(image, score, title='score', note=grid),
+        Panel(image, rank_map(score), title='ranking', note='brightest: 1st'),
+    ]
+    for name, own in sets.items():
+        note = describe_counts(own)
+        panels.append(Panel(image, sets=own, title=name, note=note))
+    return draw_panels(panels, caption, side=side)
 
 
 def draw_contact_sheet(
-    portrait: Portrait, sets: Sets, names: Sequence[str], caption: str = ''
+    records: Sequence[ImageRecord],
+    sets: Sets,
+    names: Sequence[str],
+    caption: str = '',
 ) -> np.ndarray:
-    """Draw all images, one per row: what :func:`main_panels` draws, and the policies.
+    """Draw all images, a column for each: what the model makes of it, and policies.
 
     Args:
-        portrait: What the model made of the images.
-        sets: What the policies made of the score; none leaves them out.
-        names: The images', left of their rows.
+        records: What the model makes of the images.
+        sets: Memberships of all images, (B, h, w), under the policies' names.
+        names: The images', above their columns.
         caption: One line above all.
+
+    Returns:
+        uint8 RGB.
     """
-    rows, columns = [], []
-    for index in range(len(names)):
-        panels = main_panels(portrait, index, SHEET_SIDE)
-        columns = [
-            panel.title + ('\nstatistics leak' if panel.note == LEAKS else '')
-            for panel in panels
+    columns = []
+    for number, record in enumerate(records):
+        panels = record.panels(ranking=True)
+        for name, own in sets.items():
+            panels.append(Panel(record.image, sets=own[number], title=name))
+        columns.append(panels)
+    titles = [
+        panel.title + ('\nstatistics leak' if panel.note == LEAKS else '')
+        for panel in columns[0]
+    ]
+    rows = [
+        [
+            dataclasses.replace(p, title='' if row else name, note='')
+            for p, name in zip(panels, names, strict=True)
         ]
-        image = panels[0].picture
-        rows.append(
-            [
-                *(panel.picture for panel in panels),
-                *(draw_partition(image, own[index]) for own in sets.values()),
-            ]
-        )
-    heads = [*columns, *map(_in_two_lines, sets)]
-    return draw_table(
-        rows, [_short(name) for name in names], heads, caption, legend([], TEXT_SIZE)
-    )
-
-
-def _in_two_lines(name: str) -> str:
-    return name.replace(',', '').replace(' ', '\n', 1)
-
-
-def _short(name: str) -> str:
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f'{name[: LONGEST_NAME - 7]}…{name[-6:]}'
-
-
-def _file_name(title: str) -> str:
-    words = title.lower().replace('%', '').replace(',', '').split()
-    return '_'.join(words).replace('-', '_')
+        for row, panels in enumerate(zip(*columns, strict=True))
+    ]
+    return draw_panels(rows, caption, titles, side=SHEET_SIDE)

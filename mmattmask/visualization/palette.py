@@ -1,11 +1,7 @@
-"""Colours, hatching and lettering of all pictures."""
-
-from functools import cache
-from pathlib import Path
+"""Colours of all pictures."""
 
 import matplotlib
 import numpy as np
-from PIL import ImageFont
 
 RGB = tuple[int, int, int]
 
@@ -29,42 +25,12 @@ SERIES: tuple[RGB, ...] = (
 COLORMAP = 'inferno'  # perceptually uniform
 
 
-@cache
-def _table(name: str) -> np.ndarray:
-    colors = matplotlib.colormaps[name](np.linspace(0, 1, 256))
-    return np.rint(colors[:, :3] * 255).astype(np.uint8)
-
-
-def colorize(values: np.ndarray, name: str = COLORMAP) -> np.ndarray:
-    """Colour numbers by a perceptually uniform map.
-
-    Args:
-        values: Any shape, in [0, 1]; what is outside gets the nearest colour.
-        name: Matplotlib's name of the map.
-
-    Returns:
-        uint8 RGB, the shape of ``values`` and 3.
-    """
-    index = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.int64)
-    colors: np.ndarray = _table(name)[index]
+def colorize(values: np.ndarray) -> np.ndarray:
+    """Return the colours of numbers in [0, 1], uint8 RGB in a last dimension."""
+    colors: np.ndarray = matplotlib.colormaps[COLORMAP](values, bytes=True)[..., :3]
     return colors
 
 
-def hatch(height: int, width: int) -> np.ndarray:
-    """Return the dark, diagonally hatched ground of thrown patches, (H, W, 3) uint8.
-
-    The lines are as far apart on small panels as on large ones, relative to them.
-    """
-    period = max(4, round(min(height, width) / 28))
-    thickness = max(1, round(period / 5))
-    rows, columns = np.indices((height, width))
-    lines = (rows + columns) % period < thickness
-    return np.where(lines[..., None], THROWN_LINE, THROWN).astype(np.uint8)
-
-
-@cache
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return the font that matplotlib ships, ``size`` px high."""
-    folder = Path(matplotlib.get_data_path()) / 'fonts' / 'ttf'
-    name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
-    return ImageFont.truetype(str(folder / name), size)
+def hexadecimal(color: RGB) -> str:
+    """Return a colour as matplotlib and CSS take it, such as ``'#8ca4c8'``."""
+    return '#{:02x}{:02x}{:02x}'.format(*color)

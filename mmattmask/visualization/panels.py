@@ -1,176 +1,270 @@
-"""Single panels: what the score says, who is visible, what comes back.
+"""Panels, and figures of panels in rows and columns."""
 
-Every function takes an image of any size and a grid (h, w) of any shape, and returns a
-uint8 RGB array of the image's size.
-"""
+import dataclasses
+import io
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Any
 
-from enum import IntEnum
-
+import matplotlib
 import numpy as np
-import torch
-from torch import Tensor
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
+from PIL import Image
 
-from mmattmask.masking import PatchPartition
-from mmattmask.visualization.palette import MASKED, colorize, hatch
+from mmattmask.visualization.palette import (
+    COLORMAP,
+    FAINT_INK,
+    INK,
+    MASKED,
+    PAPER,
+    THROWN,
+    THROWN_LINE,
+    hexadecimal,
+)
+from mmattmask.visualization.policies import Membership
 
-OVERLAY = 0.68  # share of the attention's colour; the rest is the grey image, darkened
-DARKENED = 0.75
-BORDER = 0.82  # lines between hidden patches are this much darker than the patches
+OVERLAY = 0.62  # opacity of a score's colours
+DARKENED = 0.9  # brightness of the grey image below them
+DPI = 140
+SIDE, NARROWEST = 1.6, 1.4  # inches of a panel
+GAP = 0.09  # inches between panels
+TITLE, NOTE = 11.0, 9.0  # points
+LEADING = 1.3  # height of a line, in heights of its letters
+LETTER = 0.6 / 72  # inches a point of letters takes in width, on average
+
+UNIT_SQUARE = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
+SQUARE_CODES = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY]
+INK_CODE = hexadecimal(INK)
+FAINT: dict[str, Any] = dict(fontsize=NOTE, color=hexadecimal(FAINT_INK))
+STYLES: dict[int, dict[str, Any]] = {
+    Membership.VISIBLE: dict(
+        label='visible: pixels',
+        facecolor=hexadecimal(PAPER),
+        edgecolor=hexadecimal(FAINT_INK),
+        linewidth=0.6,
+    ),
+    Membership.MASKED: dict(
+        label='masked',
+        facecolor=hexadecimal(MASKED),
+        edgecolor='#7386a4',
+        linewidth=0.3,
+    ),
+    Membership.THROWN: dict(
+        label='thrown',
+        facecolor=hexadecimal(THROWN),
+        edgecolor=hexadecimal(THROWN_LINE),
+        hatch='//////',
+        linewidth=0.0,
+    ),
+}
 
 
-class Membership(IntEnum):
-    """The set a patch belongs to."""
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """An image with what is laid over it, a title and a fainter note.
 
-    VISIBLE = 0
-    MASKED = 1
-    THROWN = 2
+    Attributes:
+        image: (H, W, 3) uint8.
+        score: (h, w), large = attended, any scale; its colours, from the smallest to
+            the largest value, are laid over the grey image.
+        sets: Each patch's :class:`Membership`, (h, w): visible patches stay as they
+            are, masked ones are flat, thrown ones dark and hatched.
+        prediction: (H, W, 3) uint8, shown in place of masked patches.
+        title: What it shows.
+        note: What to know about it.
+    """
+
+    image: np.ndarray
+    score: np.ndarray | None = None
+    sets: np.ndarray | None = None
+    prediction: np.ndarray | None = None
+    title: str = ''
+    note: str = ''
+
+    def draw(self, axes: Axes) -> None:
+        """Draw on axes; coordinates are pixels of the image."""
+        height, width = self.image.shape[:2]
+        whole: Any = dict(extent=(0, width, height, 0))
+        axes.set(xticks=[], yticks=[])
+        axes.set_frame_on(False)
+        axes.set_anchor('SW')
+        if self.score is not None:
+            grey = self.image @ (0.299, 0.587, 0.114) * DARKENED
+            axes.imshow(grey, cmap='gray', vmin=0, vmax=255, **whole)
+            whole |= dict(cmap=COLORMAP, alpha=OVERLAY, interpolation='nearest')
+            axes.imshow(np.asarray(self.score, np.float64), **whole)
+            return
+        axes.imshow(self.image, **whole)
+        if self.sets is None:
+            return
+        cell = width / self.sets.shape[1], height / self.sets.shape[0]
+        for member in set(self.sets.flat) - {Membership.VISIBLE}:
+            first = np.argwhere(self.sets == member)[:, None, ::-1]
+            corners = (first + UNIT_SQUARE).reshape(-1, 2) * cell
+            cells = Path(corners, np.tile(SQUARE_CODES, len(first)))
+            if self.prediction is not None and member == Membership.MASKED:
+                picture = axes.imshow(self.prediction, **whole)
+                picture.set_clip_path(cells, axes.transData)
+            else:
+                axes.add_patch(PathPatch(cells, **STYLES[member]))
 
 
-def membership(partition: PatchPartition, grid: tuple[int, int]) -> np.ndarray:
-    """Return every patch's :class:`Membership`.
+def rank_map(score: np.ndarray) -> np.ndarray:
+    """Return each patch's place in the ranking: 1 = most attended, 0 = least.
 
     Args:
-        partition: Of B images with h * w patches each.
-        grid: Patches of an image, (h, w).
+        score: (h, w), large = attended, any scale.
 
     Returns:
-        (B, h, w) uint8.
+        (h, w) float64 in [0, 1]; patches of equal score share the mean of their
+        places. All are 0.5 if the score is constant.
     """
-    sets = torch.full_like(partition.ids_restore, Membership.VISIBLE)
-    sets = sets.masked_fill(partition.mask.bool(), Membership.MASKED)
-    sets = sets.masked_fill(partition.thrown, Membership.THROWN)
-    array: np.ndarray = sets.cpu().numpy().astype(np.uint8).reshape(-1, *grid)
-    return array
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    mean_place = np.cumsum(counts) - (counts + 1) / 2
+    places: np.ndarray = mean_place[inverse].reshape(score.shape)
+    return places / max(1, score.size - 1)
 
 
-def draw_attention(
-    image: np.ndarray, attention_map: np.ndarray, overlay: float = OVERLAY
-) -> np.ndarray:
-    """Lay an attention map over the grey image.
+def draw_attention(image: np.ndarray, attention_map: np.ndarray) -> np.ndarray:
+    """Draw :attr:`Panel.score` alone, at least as large as the image; uint8 RGB."""
+    return draw_panel(Panel(image, score=attention_map))
 
-    Args:
-        image: (H, W, 3) uint8.
-        attention_map: (h, w), large = attended, any scale; the colours go from its
-            smallest to its largest value. A constant map gets the lowest colour.
-        overlay: Opacity of the colours, in [0, 1].
-    """
-    values = np.asarray(attention_map, dtype=np.float64)
-    values = values - values.min()
-    values = values / values.max() if values.max() > 0 else values
-    colors = colorize(spread(values, image.shape[:2])).astype(np.float64)
-    grey = image.astype(np.float64) @ (0.299, 0.587, 0.114) * DARKENED
-    mixed = overlay * colors + (1 - overlay) * grey[..., None]
-    return np.rint(mixed).astype(np.uint8)
+
+def draw_ranking(image: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """As :func:`draw_attention`; colours are places in the ranking, not scores."""
+    return draw_panel(Panel(image, score=rank_map(score)))
 
 
 def draw_partition(image: np.ndarray, sets: np.ndarray) -> np.ndarray:
-    """Show visible patches as they are, masked ones flat, thrown ones dark and hatched.
-
-    Args:
-        image: (H, W, 3) uint8.
-        sets: Each patch's :class:`Membership`, (h, w).
-    """
-    flat = np.empty_like(image)
-    flat[:] = MASKED
-    lines = patch_borders(sets.shape, image.shape[:2])
-    flat[lines] = np.rint(flat[lines] * BORDER)
-    return _compose(sets, image, flat)
+    """Draw :attr:`Panel.sets` alone, at least as large as the image; uint8 RGB."""
+    return draw_panel(Panel(image, sets=sets))
 
 
-def draw_reconstruction(
-    image: np.ndarray, prediction: np.ndarray, sets: np.ndarray
-) -> np.ndarray:
-    """Show what the decoder predicts beside what the encoder saw.
-
-    Visible patches are pasted from the image (the model is not asked for them), thrown
-    ones were never predicted and look as in :func:`draw_partition`.
-
-    Args:
-        image: (H, W, 3) uint8.
-        prediction: The predicted pixels, (H, W, 3) uint8; see
-            :func:`unnormalize_patches` and :func:`unpatchify`.
-        sets: Each patch's :class:`Membership`, (h, w).
-    """
-    return _compose(sets, image, prediction)
-
-
-def unnormalize_patches(prediction: Tensor, target: Tensor) -> Tensor:
-    """Undo ``norm_pix``: give patches the mean and variance of the true ones.
-
-    These statistics come from the image, not from the model: a picture made with them
-    shows more than the model knows and should say so.
-
-    Args:
-        prediction: Patches normalised to mean 0 and variance 1, (B, L, pixels).
-        target: The same patches of the image, (B, L, pixels).
+def draw_panel(panel: Panel) -> np.ndarray:
+    """Draw a panel without lettering.
 
     Returns:
-        Patches in the scale of ``target``, (B, L, pixels).
-
-    Source: MAEPretrainHead.construct_target of mmpretrain 1.2.0, reversed.
+        uint8 RGB of the image's size, or of a whole multiple if that is small.
     """
-    mean = target.mean(dim=-1, keepdim=True)
-    variance = target.var(dim=-1, keepdim=True)
-    return prediction * (variance + 1e-6).sqrt() + mean
+    height, width = panel.image.shape[:2]
+    factor = max(1, round(SIDE * DPI / (height * width) ** 0.5))
+    figure = Figure((factor * width / DPI, factor * height / DPI), dpi=DPI)
+    panel.draw(figure.add_axes((0, 0, 1, 1)))
+    return to_array(figure)
 
 
-def patchify(images: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Cut images (B, C, H, W) into patches (B, L, pixels), channels last in a patch."""
-    height, width = images.shape[-2] // grid[0], images.shape[-1] // grid[1]
-    patches = images.unflatten(3, (grid[1], width)).unflatten(2, (grid[0], height))
-    return patches.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
-
-
-def unpatchify(patches: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Join patches (B, L, pixels) to images (B, C, H, W); the reverse of patchify.
+def draw_panels(
+    panels: Sequence[Panel] | Sequence[Sequence[Panel]],
+    caption: str = '',
+    row_titles: Sequence[str] = (),
+    columns: int = 4,
+    side: float = SIDE,
+) -> np.ndarray:
+    """Draw panels in rows and columns, with their texts and one legend for all.
 
     Args:
-        patches: In raster order, channels last inside a patch.
-        grid: Patches of an image, (h, w).
-        size: Height and width of an image in px.
+        panels: All of images of one size; rows, or one list to break into rows.
+        caption: A line above all.
+        row_titles: Left of each row.
+        columns: Panels in a row of a list.
+        side: Of a panel in inches, about; images keep their proportions.
+
+    Returns:
+        uint8 RGB.
+
+    Raises:
+        ValueError: If there is no panel, or not one title for each row.
     """
-    height, width = size[0] // grid[0], size[1] // grid[1]
-    patches = patches.reshape(len(patches), *grid, height, width, -1)
-    return patches.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+    rows: list[Any] = list(panels)
+    if rows and isinstance(rows[0], Panel):
+        rows = [rows[i : i + columns] for i in range(0, len(rows), columns)]
+    if not rows or not rows[0] or len(row_titles) not in (0, len(rows)):
+        raise ValueError(
+            'a figure needs panels and no row titles or one for each row, got '
+            f'{len(rows)} rows and {len(row_titles)} titles'
+        )
+    height, width = rows[0][0].image.shape[:2]
+    scale = side / (height * width) ** 0.5
+    height, width = height * scale, max(width * scale, min(side, NARROWEST))
+    rows = [[_fill(panel, width) for panel in row] for row in rows]
+    titles, notes = (
+        [max(len(getattr(panel, name).splitlines()) for panel in row) for row in rows]
+        for name in ('title', 'note')
+    )
+    between = (
+        max(titles[1:], default=0) * TITLE
+        + max(notes[:-1], default=0) * NOTE
+        + 6 / LEADING
+    )
+    between *= LEADING / 72
+    shape = (len(rows), max(map(len, rows)))
+    size = (shape[1] * (width + GAP) - GAP, shape[0] * (height + between) - between)
+    figure = Figure(size, dpi=DPI)
+    # the axes fill the figure; all texts lie outside and are cut out with it
+    space = dict(left=0, right=1, bottom=0, top=1)
+    space |= dict(wspace=GAP / width, hspace=between / height)
+    all_axes = figure.subplots(*shape, squeeze=False, gridspec_kw=space)
+    for row, line in zip(rows, all_axes, strict=True):
+        for panel, axes in zip(row, line, strict=False):
+            panel.draw(axes)
+            bold: Any = dict(fontsize=TITLE, color=INK_CODE, fontweight='bold', pad=4)
+            axes.set_title(panel.title, loc='left', **bold)
+            at: Any = dict(xycoords='axes fraction', textcoords='offset points')
+            axes.annotate(panel.note, (0, 0), (0, -4), va='top', **at, **FAINT)
+        for axes in line[len(row) :]:
+            axes.remove()
+    for line, title in zip(all_axes, row_titles, strict=False):
+        place = dict(rotation=0, ha='right', va='center', color=INK_CODE)
+        line[0].set_ylabel(title, fontsize=NOTE, **place)
+    above, below = titles[0] * TITLE + NOTE, notes[-1] * NOTE + NOTE
+    above, below = (points * LEADING / 72 / size[1] for points in (above, below))
+    caption = fill(caption, int(max(size[0], 3) / (NOTE * LETTER)))
+    figure.text(0, 1 + above, caption, va='bottom', **FAINT)
+    if handles := _legend([panel for row in rows for panel in row]):
+        figure.legend(
+            *zip(*handles, strict=True),
+            loc='upper left',
+            bbox_to_anchor=(0, -below),
+            borderaxespad=0,
+            borderpad=0,
+            ncols=4 if size[0] > 4 else 2,
+            fontsize=NOTE,
+            labelcolor=INK_CODE,
+            frameon=False,
+            handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
+        )
+    return to_array(figure, bbox_inches='tight', pad_inches=0.1)
 
 
-def to_rgb(images: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
-    """Undo the data preprocessor: (B, 3, H, W) floats to (B, H, W, 3) uint8.
-
-    Args:
-        images: Normalised images in RGB.
-        mean: Of the channels, (3, 1, 1), in [0, 255].
-        std: Of the channels, (3, 1, 1).
-    """
-    pixels = (images.float() * std + mean).round().clamp(0, 255)
-    array: np.ndarray = pixels.permute(0, 2, 3, 1).byte().cpu().numpy()
-    return array
+def to_array(figure: Figure, **options: Any) -> np.ndarray:
+    """Render a figure, which belongs to no pyplot, to uint8 RGB."""
+    file = io.BytesIO()
+    fast = dict(compress_level=1)
+    FigureCanvasAgg(figure).print_figure(file, pil_kwargs=fast, **options)
+    return np.asarray(Image.open(file).convert('RGB'))
 
 
-def spread(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Repeat a grid's values (h, w, ...) over the pixels (H, W, ...) they stand for."""
-    rows = np.arange(size[0]) * values.shape[0] // size[0]
-    columns = np.arange(size[1]) * values.shape[1] // size[1]
-    return values[rows[:, None], columns[None, :]]
+def _fill(panel: Panel, width: float) -> Panel:
+    """Break title and note to a width in inches."""
+    title, note = (
+        fill(text, max(1, int(width / (size * LETTER))))
+        for text, size in ((panel.title, TITLE), (panel.note, NOTE))
+    )
+    return dataclasses.replace(panel, title=title, note=note)
 
 
-def patch_borders(grid: tuple[int, ...], size: tuple[int, ...]) -> np.ndarray:
-    """Return the first row and column of pixels of every patch, (H, W) bool.
-
-    Nothing where patches are too small (under 8 px) for lines.
-    """
-    borders = np.zeros(size, dtype=bool)
-    if min(size[0] // grid[0], size[1] // grid[1]) < 8:
-        return borders
-    for axis in (0, 1):
-        ids = np.arange(size[axis]) * grid[axis] // size[axis]
-        first = np.diff(ids, prepend=ids[:1]) > 0
-        borders |= first[:, None] if axis == 0 else first[None, :]
-    return borders
-
-
-def _compose(sets: np.ndarray, image: np.ndarray, masked: np.ndarray) -> np.ndarray:
-    """Take visible pixels from the image and the others from elsewhere."""
-    sets = spread(sets, image.shape[:2])[..., None]
-    shown = np.where(sets == Membership.MASKED, masked, image)
-    return np.where(sets == Membership.THROWN, hatch(*image.shape[:2]), shown)
+def _legend(panels: Sequence[Panel]) -> list[tuple[object, str]]:
+    """Return handles and labels for what is in any of the panels."""
+    members = {member for p in panels if p.sets is not None for member in p.sets.flat}
+    styles = [STYLES[member] for member in Membership if member in members]
+    handles: list[tuple[object, str]] = [(Patch(**s), s['label']) for s in styles]
+    if any(panel.score is not None for panel in panels):
+        colors = matplotlib.colormaps[COLORMAP](np.linspace(0, 1, 9))
+        ramp = tuple(Patch(facecolor=color) for color in colors)
+        handles.append((ramp, 'score, low to high'))
+    return handles

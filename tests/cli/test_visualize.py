@@ -1,4 +1,4 @@
-"""mmattmask visualize as a user runs it."""
+"""``mmattmask visualize`` as a user runs it."""
 
 from pathlib import Path
 
@@ -9,10 +9,12 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from PIL import Image
 
-from mmattmask.visualization.palette import MASKED, THROWN, THROWN_LINE
+from mmattmask.visualization import Membership
+from mmattmask.visualization.strips import add_drawing
 from tests.command_line import mmattmask
 
 from ..engine.toy_run import write_images
+from ..visualization.pictures import colors, flat, record_of
 
 CONFIG = """
 model = dict(
@@ -62,12 +64,16 @@ def files(tmp_path, monkeypatch):
     return model
 
 
+def visualize(*arguments):
+    return mmattmask('visualize', *arguments)
+
+
 def read(path):
     return np.asarray(Image.open(path))
 
 
 def test_pages_and_panels(files):
-    text = mmattmask('visualize', 'mae.py', 'first.pth', 'images', '--out', 'out')
+    text = visualize('mae.py', 'first.pth', 'images', '--out', 'out')
     assert 'matched 50/50 weights of first.pth' in text
     assert 'reconstruction: patch statistics from the image' in text
     assert '3 images in out' in text
@@ -84,25 +90,20 @@ def test_pages_and_panels(files):
     assert height == pytest.approx(2 * width, abs=1)
     assert {panel.shape for panel in panels.values()} == {(height, width, 3)}
     # 8 x 4 patches at 0.45 and 0.40: 14 masked, 13 thrown, 5 visible
-    middles = [
-        ((2 * i + 1) * height // 16, (2 * j + 1) * width // 8)
-        for i, j in np.ndindex(8, 4)
-    ]
-    own, image = panels['own_policy'], panels['image']
-    colors = [tuple(own[y, x]) for y, x in middles]
-    assert colors.count(MASKED) == 14
-    assert sum(color in (THROWN, THROWN_LINE) for color in colors) == 13
-    visible = [(y, x) for y, x in middles if np.array_equal(own[y, x], image[y, x])]
-    assert len(visible) == 5
-    for y, x in visible:  # pasted, not predicted
-        assert np.array_equal(panels['reconstruction'][y, x], image[y, x])
+    sets = flat(panels['partition'], (8, 4))
+    assert np.bincount(sets.ravel()).tolist() == [5, 14, 13]
+    visible = sets == Membership.VISIBLE
+    image, rebuilt = (
+        colors(panels[name], (8, 4)) for name in ('image', 'reconstruction')
+    )
+    assert np.array_equal(image[visible], rebuilt[visible])  # pasted, not predicted
 
 
 def test_same_command_same_pictures_and_the_seed_matters(files):
     arguments = ['mae.py', 'first.pth', 'images/class_0/000.png']
     sheets = []
     for seed in ('0', '0', '1'):
-        mmattmask('visualize', *arguments, '--seed', seed, '--out', 'out')
+        visualize(*arguments, '--seed', seed, '--out', 'out')
         sheets.append(read('out/contact_sheet.png'))
     assert np.array_equal(sheets[0], sheets[1])
     assert not np.array_equal(sheets[0], sheets[2])
@@ -128,7 +129,7 @@ def test_a_backbone_alone_has_no_policy_of_its_own(files):
     folder = Path('work_dirs/visualize/000')
     assert sorted(path.stem for path in folder.glob('*.png')) == PAGES
     names = {path.stem for path in (folder / 'panels').iterdir()}
-    assert not names & {'own_policy', 'reconstruction'}
+    assert not names & {'partition', 'reconstruction'}
     assert 'policy_attmask_high' in names
 
 
@@ -145,12 +146,9 @@ def test_official_weights_by_name_with_photographs(files):
     assert len(list(Path('out').glob('*/policies.png'))) == 2
 
 
-def test_strips_of_a_run(files, tmp_path):
-    folder = tmp_path / 'run' / 'mask_strips'
-    folder.mkdir(parents=True)
+def test_strips_of_a_run(files):
     for epoch in range(3):
-        picture = np.full((20, 40, 3), 60 * epoch, np.uint8)
-        Image.fromarray(picture).save(folder / f'{epoch:08d}.png')
+        add_drawing('run', [record_of(seed=epoch)], epoch, 'epoch')
     assert '3 drawings in out/strips.gif' in mmattmask(
         'visualize', '--strips', 'run', '--out', 'out'
     )
@@ -158,12 +156,30 @@ def test_strips_of_a_run(files, tmp_path):
         assert gif.n_frames == 3
 
 
+def test_a_model_of_grey_images(files):
+    Path('grey.py').write_text(
+        CONFIG.replace('patch_size=4,', 'patch_size=4, patch_cfg=dict(in_channels=1),')
+        .replace('decoder_depth=1', 'decoder_depth=1, in_chans=1')
+        .replace('norm_pix=True', 'norm_pix=True, in_channels=1')
+        .replace('[120, 121, 122]', '[120]')
+        .replace('[60, 61, 62]', '[60]')
+    )
+    visualize('grey.py', 'images', '--out', 'out', '--max-images', '1')
+    for name in ('image', 'reconstruction'):
+        picture = read(f'out/000/panels/{name}.png')
+        middle = picture[picture.shape[0] // 16 :: picture.shape[0] // 8]
+        assert np.ptp(middle) > 20
+    assert (np.ptp(read('out/000/panels/image.png'), axis=2) == 0).all()
+
+
 def test_squashing_keeps_what_cropping_leaves_out(files):
     wide = np.zeros((16, 64, 3), np.uint8)
     wide[:, :16] = 255
     Image.fromarray(wide).save('wide.png')
-    for how, bright in ((['--squash'], True), ([], False)):
-        mmattmask('visualize', 'mae.py', 'first.pth', 'wide.png', '--out', 'out', *how)
+    for flags, bright in ((['--squash'], True), ([], False)):
+        mmattmask(
+            'visualize', 'mae.py', 'first.pth', 'wide.png', '--out', 'out', *flags
+        )
         assert (read('out/wide/panels/image.png') > 200).any() == bright
 
 
@@ -187,4 +203,4 @@ def test_squashing_keeps_what_cropping_leaves_out(files):
 def test_mistakes_end_in_one_clear_line(files, arguments, message):
     Path('broken.png').write_bytes(b'no image')
     with pytest.raises(SystemExit, match=f'error: .*{message}'):
-        mmattmask('visualize', *arguments)
+        visualize(*arguments)

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
+from mmpretrain.registry import TRANSFORMS
 from mmpretrain.utils import get_ori_model
 from PIL import Image
 
@@ -12,7 +14,9 @@ from mmattmask.engine import mask_strip_hook
 from mmattmask.engine.mask_strip_hook import MaskStripHook
 from mmattmask.masking import PatchBudget, view_score
 from mmattmask.visualization import Membership
-from mmattmask.visualization.prediction import predict_pixels
+from mmattmask.visualization.pixels import predict_pixels
+from mmattmask.visualization.records import load_records
+from mmattmask.visualization.strips import strip_frames
 
 from .toy_run import (
     assert_equal_weights,
@@ -21,6 +25,16 @@ from .toy_run import (
     weights,
     write_images,
 )
+
+
+@TRANSFORMS.register_module()
+class LoadBands(LoadImageFromFile):
+    """A picture and, as a fourth channel, its green one."""
+
+    def transform(self, results):
+        results = super().transform(results)
+        results['img'] = results['img'][..., [0, 1, 2, 1]]
+        return results
 
 
 @pytest.fixture(scope='module')
@@ -55,14 +69,14 @@ def pictures(runner):
 def drawn(monkeypatch):
     """Collect the strips, batch by batch, as (epoch, strips)."""
     batches = []
-    original = MaskStripHook._strips
+    original = MaskStripHook._records
 
     def collect(self, runner):
         strips = original(self, runner)
         batches.append((runner.epoch, strips))
         return strips
 
-    monkeypatch.setattr(MaskStripHook, '_strips', collect)
+    monkeypatch.setattr(MaskStripHook, '_records', collect)
     return batches
 
 
@@ -88,11 +102,17 @@ def test_training_does_not_notice(tmp_path, data_root):
 def test_when_it_draws(tmp_path, data_root, strips, steps):
     runner = train(config(tmp_path, data_root, strips=strips))
     assert pictures(runner) == {f'mask_strip_{i:02d}': steps for i in range(3)}
-    rows = {int(path.stem) for path in (tmp_path / 'mask_strips').glob('*.png')}
-    assert rows == steps
+    kept = sorted((tmp_path / 'mask_strips').iterdir())
+    assert {int(path.stem) for path in kept} == steps
+    for path in kept:
+        records, title = load_records(path)
+        assert len(records) == 2
+        assert title.startswith(f'epoch {int(path.stem)}\n')
+    frames = strip_frames(tmp_path)
+    assert len(frames) == len(steps)
     sheet = np.asarray(Image.open(tmp_path / 'mask_strips.png'))
-    row = np.asarray(Image.open(tmp_path / 'mask_strips' / '00000000.png'))
-    assert sheet.shape[0] > len(steps) * row.shape[0]
+    assert sheet.shape[1] == frames[0].shape[1]
+    assert sheet.shape[0] > frames[0].shape[0]
 
 
 def test_refresh_by_iteration_is_seen(tmp_path, data_root):
@@ -128,7 +148,7 @@ def test_same_images_with_the_partition_of_the_policy(tmp_path, data_root, drawn
     }
     for strips, note in ((warm_up, 'Random, warm-up'), (last, 'AMT')):
         for strip in strips:
-            assert strip.partition_note == note
+            assert strip.policy_note == note
             budget = budgets[note]
             counts = [int((strip.sets == member).sum()) for member in Membership]
             assert counts == [budget.num_visible, budget.num_masked, budget.num_thrown]
@@ -138,8 +158,8 @@ def test_same_images_with_the_partition_of_the_policy(tmp_path, data_root, drawn
     flip = torch.zeros(3, 2, dtype=torch.bool)
     scores = view_score(maps, box, size, flip, (4, 4), samples=4).view(3, 4, 4)
     for strip, score in zip(last, scores, strict=True):
-        np.testing.assert_allclose(strip.attention_map, score, atol=1e-5)
-        assert strip.attention_note == 'bank of epoch 3'
+        np.testing.assert_allclose(strip.score, score, atol=1e-5)
+        assert strip.score_note == 'bank of epoch 3'
 
 
 def test_masks_follow_the_score_and_are_drawn_from_the_same_numbers(
@@ -151,8 +171,8 @@ def test_masks_follow_the_score_and_are_drawn_from_the_same_numbers(
     by_epoch = dict(drawn)
     for first, second in zip(by_epoch[1], by_epoch[4], strict=True):
         assert np.array_equal(first.sets, second.sets)  # same map, same masks
-    masked = [s.attention_map[s.sets == Membership.MASKED].mean() for s in by_epoch[1]]
-    others = [s.attention_map[s.sets != Membership.MASKED].mean() for s in by_epoch[1]]
+    masked = [s.score[s.sets == Membership.MASKED].mean() for s in by_epoch[1]]
+    others = [s.score[s.sets != Membership.MASKED].mean() for s in by_epoch[1]]
     assert np.mean(masked) > np.mean(others)
 
 
@@ -161,7 +181,32 @@ def test_non_square_images(tmp_path, data_root, drawn):
     train(cfg)
     strip = drawn[-1][1][0]
     assert strip.image.shape == strip.prediction.shape == (12, 24, 3)
-    assert strip.sets.shape == strip.attention_map.shape == (3, 6)
+    assert strip.sets.shape == strip.score.shape == (3, 6)
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_images_of_any_number_of_channels(tmp_path, drawn, channels):
+    data_root = write_images(tmp_path / 'images')
+    cfg = config(tmp_path / 'run', data_root, train_cfg__max_epochs=2)
+    # MMEngine normalises one channel and three
+    statistics = dict(mean=[120.0], std=[60.0]) if channels == 1 else {}
+    cfg.data_preprocessor = dict(type='SelfSupDataPreprocessor', **statistics)
+    cfg.model.backbone.patch_cfg = dict(in_channels=channels)
+    cfg.model.neck.in_chans = channels
+    cfg.model.head.in_channels = channels
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    if channels == 1:
+        pipeline[0].color_type = 'grayscale'
+    else:
+        pipeline[0].type = 'LoadBands'
+    runner = train(cfg)
+    assert set(pictures(runner)) == {f'mask_strip_{i:02d}' for i in range(3)}
+    for _, strips in drawn:
+        for strip in strips:
+            assert strip.image.shape == strip.prediction.shape == (16, 16, 3)
+            assert np.ptp(strip.image) > 50
+            grey = np.array_equal(strip.image[..., 0], strip.image[..., 1])
+            assert grey == (channels == 1)
 
 
 def test_own_dataset_is_scored_by_the_present_attention(tmp_path, data_root, drawn):
@@ -173,10 +218,10 @@ def test_own_dataset_is_scored_by_the_present_attention(tmp_path, data_root, dra
     )
     train(config(tmp_path / 'run', data_root, strips=dict(dataset=dataset)))
     before, after = drawn[0][1], drawn[-1][1]
-    assert {strip.partition_note for strip in before} == {'Random, warm-up'}
-    assert {strip.partition_note for strip in after} == {'AMT'}
-    assert {strip.attention_note for strip in after} == {'the model now'}
-    assert not np.array_equal(before[0].attention_map, after[0].attention_map)
+    assert {strip.policy_note for strip in before} == {'Random, warm-up'}
+    assert {strip.policy_note for strip in after} == {'AMT'}
+    assert {strip.score_note for strip in after} == {'the model now'}
+    assert not np.array_equal(before[0].score, after[0].score)
 
 
 def test_without_a_scorer_there_is_no_attention_panel(tmp_path, data_root, drawn):
@@ -187,8 +232,8 @@ def test_without_a_scorer_there_is_no_attention_panel(tmp_path, data_root, drawn
     train(cfg)
     assert [epoch for epoch, _ in drawn] == [0, 2]
     for _, strips in drawn:
-        assert all(strip.attention_map is None for strip in strips)
-        assert all(strip.partition_note == 'Random' for strip in strips)
+        assert all(strip.score is None for strip in strips)
+        assert all(strip.policy_note == 'Random' for strip in strips)
 
 
 @pytest.mark.parametrize('norm_pix', [True, False])
@@ -205,10 +250,7 @@ def test_reconstruction_is_in_the_scale_of_the_image(tmp_path, data_root, norm_p
         else (model.guidance.warmup_mask_generator(torch.zeros(2, 16)))
     )
     with torch.no_grad():
-        mask = partition.mask.unflatten(
-            1, model.guidance.policy_grid(inputs.shape[-2:])
-        )
-        image, _ = predict_pixels(model, inputs, mask, partition)
+        image, _ = predict_pixels(model, inputs, partition)
         latent, mask, ids = model.backbone(inputs, partition)
         pred = model.neck(latent, ids, partition)
         loss = model.head.loss(pred, inputs, mask)
@@ -254,7 +296,7 @@ def test_unreadable_image_is_left_out_and_named(tmp_path):
 def test_new_run_in_the_same_work_dir_starts_a_new_sheet(tmp_path, data_root):
     train(config(tmp_path, data_root))
     train(config(tmp_path, data_root, train_cfg__max_epochs=2))
-    rows = {int(path.stem) for path in (tmp_path / 'mask_strips').glob('*.png')}
+    rows = {int(path.stem) for path in (tmp_path / 'mask_strips').iterdir()}
     assert rows == {0, 1, 2}
 
 

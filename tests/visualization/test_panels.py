@@ -1,141 +1,211 @@
-"""Panels: every pixel is what its patch's set says, at any size and grid."""
+"""Panels: every patch is what its set says; figures: texts, places, one legend."""
+
+import sys
+import threading
 
 import numpy as np
 import pytest
-import torch
 
-from mmattmask.masking import PatchBudget, partition_patches
 from mmattmask.visualization import (
     Membership,
+    Panel,
     draw_attention,
+    draw_panel,
+    draw_panels,
     draw_partition,
-    draw_reconstruction,
-    membership,
-    unnormalize_patches,
-    unpatchify,
+    draw_ranking,
+    rank_map,
 )
-from mmattmask.visualization.palette import MASKED, THROWN, THROWN_LINE, colorize
-from mmattmask.visualization.panels import patchify, to_rgb
 
-# image size in px and grid: square, wide, tall, one row, not divisible
-SHAPES = [
-    ((32, 32), (8, 8)),
-    ((20, 50), (2, 5)),
-    ((224, 126), (14, 9)),
-    ((16, 64), (1, 4)),
-    ((30, 31), (7, 4)),
-]
-
-
-def random_case(size, grid):
-    rng = np.random.default_rng(0)
-    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-    sets = rng.integers(0, 3, grid).astype(np.uint8)
-    sets.flat[:3] = list(Membership)
-    return image, sets
-
-
-def cell_of(size, grid):
-    """Return the row and column of the patch of every pixel."""
-    rows = [y * grid[0] // size[0] for y in range(size[0])]
-    columns = [x * grid[1] // size[1] for x in range(size[1])]
-    return np.ix_(rows, columns)
+from .pictures import SHAPES, colors, figures, flat, image_of, labels, record_of, texts
 
 
 @pytest.mark.parametrize(('size', 'grid'), SHAPES)
 def test_visible_pixels_masked_flat_thrown_hatched(size, grid):
-    image, sets = random_case(size, grid)
-    panel = draw_partition(image, sets)
+    record = record_of(size, grid, image=np.full((*size, 3), 200, np.uint8))
+    panel = draw_partition(record.image, record.sets)
     assert panel.dtype == np.uint8
-    assert panel.shape == image.shape
-    of_pixel = sets[cell_of(size, grid)]
-    assert np.array_equal(
-        panel[of_pixel == Membership.VISIBLE], image[of_pixel == Membership.VISIBLE]
-    )
-    masked = {tuple(color) for color in panel[of_pixel == Membership.MASKED].tolist()}
-    assert MASKED in masked
-    assert len(masked) <= 2  # and the lines between patches
-    thrown = {tuple(color) for color in panel[of_pixel == Membership.THROWN].tolist()}
-    assert thrown == {THROWN, THROWN_LINE}
+    assert panel.shape[0] % size[0] == panel.shape[1] % size[1] == 0
+    assert panel.shape[0] // size[0] == panel.shape[1] // size[1]
+    assert np.array_equal(flat(panel, grid), record.sets)
+    visible = colors(panel, grid)[record.sets == Membership.VISIBLE]
+    assert (visible == 200).all()
+
+
+def test_thrown_patches_have_lines_and_masked_ones_have_borders():
+    sets = np.array([[1, 1], [2, 2]], np.uint8)
+    panel = draw_partition(np.zeros((32, 32, 3), np.uint8), sets)
+    masked, thrown = np.split(panel.astype(int), 2)
+    assert len(np.unique(thrown.reshape(-1, 3), axis=0)) > 2
+    assert masked.std(axis=(0, 1)).max() < thrown.std(axis=(0, 1)).min()
+    middle = masked[:, masked.shape[1] // 2 - 2 : masked.shape[1] // 2 + 2]
+    assert middle.min() < masked[8:-8, 8:40].min() - 10
 
 
 @pytest.mark.parametrize(('size', 'grid'), SHAPES)
 def test_reconstruction_shows_the_prediction_only_where_masked(size, grid):
-    image, sets = random_case(size, grid)
-    prediction = np.full_like(image, 77)
-    panel = draw_reconstruction(image, prediction, sets)
-    of_pixel = sets[cell_of(size, grid)]
-    assert (panel[of_pixel == Membership.MASKED] == 77).all()
-    assert np.array_equal(
-        panel[of_pixel == Membership.VISIBLE], image[of_pixel == Membership.VISIBLE]
+    record = record_of(
+        size,
+        grid,
+        image=np.full((*size, 3), 200, np.uint8),
+        prediction=np.full((*size, 3), 77, np.uint8),
     )
-    partition = draw_partition(image, sets)
-    thrown = of_pixel == Membership.THROWN
-    assert np.array_equal(panel[thrown], partition[thrown])
+    panel = draw_panel(record.panels()[-1])
+    middles = colors(panel, grid)
+    assert (middles[record.sets == Membership.MASKED] == 77).all()
+    assert (middles[record.sets == Membership.VISIBLE] == 200).all()
+    thrown = record.sets == Membership.THROWN
+    assert np.array_equal(flat(panel, grid) == Membership.THROWN, thrown)
+
+
+def test_pixels_are_enlarged_and_large_images_are_not():
+    image = image_of((32, 32))
+    panel = draw_panel(Panel(image))
+    assert np.array_equal(panel, image.repeat(7, axis=0).repeat(7, axis=1))
+    image = image_of((300, 400))
+    assert np.array_equal(draw_panel(Panel(image)), image)
 
 
 @pytest.mark.parametrize(('size', 'grid'), SHAPES)
 def test_attention_is_brightest_where_it_is_largest(size, grid):
     image = np.full((*size, 3), 120, dtype=np.uint8)
     attention = np.arange(grid[0] * grid[1], dtype=np.float32).reshape(grid)
-    panel = draw_attention(image, attention).astype(int).sum(axis=2)
-    of_pixel = attention[cell_of(size, grid)]
-    brightness = [panel[of_pixel == value].mean() for value in attention.flat]
+    panel = draw_attention(image, attention)
+    brightness = colors(panel, grid).astype(int).sum(axis=2).reshape(-1)
     assert np.argmax(brightness) == attention.size - 1
-    assert np.all(np.diff(brightness) > -3)  # rounding
+    assert np.all(np.diff(brightness) > -4)  # rounding
 
 
-def test_attention_does_not_depend_on_the_scale_of_the_map():
-    image, _ = random_case((32, 32), (8, 8))
+def test_attention_does_not_depend_on_the_scale_of_the_map_and_shows_the_image():
+    image = image_of((32, 32))
     attention = np.random.default_rng(1).random((8, 8))
     panel = draw_attention(image, attention)
-    assert np.array_equal(panel, draw_attention(image, attention / 64 + 1))
+    other = draw_attention(image, attention / 64 + 1).astype(int)
+    assert np.abs(panel.astype(int) - other).max() <= 2
     assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 64
 
 
 @pytest.mark.parametrize('value', [0.0, 0.7])
 def test_constant_attention_is_lowest_everywhere(value):
     image = np.zeros((8, 8, 3), dtype=np.uint8)
-    panel = draw_attention(image, np.full((2, 2), value), overlay=1.0)
-    assert np.array_equal(panel, colorize(np.zeros((8, 8))))
+    panel = draw_attention(image, np.full((2, 2), value))
+    assert (panel == panel[0, 0]).all()
+    assert panel.max() < 10
 
 
-def test_membership_of_a_partition():
-    budget = PatchBudget(num_visible=1, num_masked=2, num_thrown=3)
-    ids = torch.tensor([[5, 0, 2, 1, 3, 4], [0, 1, 2, 3, 4, 5]])
-    sets = membership(partition_patches(ids, budget), (2, 3))
-    assert sets.tolist() == [[[1, 2, 1], [2, 2, 0]], [[0, 1, 1], [2, 2, 2]]]
+def test_rank_map_orders_and_shares_tied_places():
+    score = np.array([[0.1, 5.0, 0.3], [0.3, 0.3, 9.0]])
+    assert np.allclose(rank_map(score), [[0.0, 0.8, 0.4], [0.4, 0.4, 1.0]])
+    assert np.array_equal(rank_map(score), rank_map(100 * score + 7))
+    assert (rank_map(np.zeros((2, 3))) == 0.5).all()
+    assert rank_map(np.ones((1, 1))) == 0
 
 
-@pytest.mark.parametrize('grid', [(2, 5), (3, 3)])
-def test_unpatchify_reverses_the_patches_of_the_stock_head(grid):
-    from mmpretrain.models import MAEPretrainHead
-
-    size = (grid[0] * 4, grid[1] * 4)
-    images = torch.randn(2, 3, *size)
-    patches = patchify(images, grid)
-    assert torch.equal(unpatchify(patches, grid, size), images)
-    if grid[0] == grid[1]:
-        loss = dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')
-        head = MAEPretrainHead(loss=loss, patch_size=4)
-        assert torch.equal(patches, head.patchify(images))
+def test_ranking_shows_places_not_scores():
+    image = image_of((12, 18))
+    score = np.array([[0.0, 1.0, 1000.0]])
+    expected = draw_attention(image, np.array([[0.0, 0.5, 1.0]]))
+    assert np.array_equal(draw_ranking(image, score), expected)
+    assert not np.array_equal(draw_attention(image, score), expected)
 
 
-def test_unnormalize_reverses_norm_pix_of_the_stock_head():
-    from mmpretrain.models import MAEPretrainHead
+@pytest.mark.parametrize(('size', 'grid'), SHAPES)
+def test_texts_are_whole_and_do_not_meet(size, grid, monkeypatch):
+    record = record_of(size, grid)
+    with figures(monkeypatch) as drawn:
+        picture = draw_panels([record.panels()], 'after 3 epochs')
+    (figure,) = drawn
+    assert [(title, note) for title, note, _ in texts(figure)] == [
+        ('image', f'{size[0]} x {size[1]} px'),
+        ('score', 'the model now'),
+        ('partition', texts(figure)[2][1]),
+        ('reconstruction', 'patch statistics from the image'),
+    ]
+    assert texts(figure)[2][1].startswith('AMT: ')
+    boxes = [
+        text.get_window_extent()
+        for axes in figure.axes
+        for text in (axes._left_title, *axes.texts)
+    ]
+    boxes += [axes.get_window_extent() for axes in figure.axes]
+    boxes += [figure.texts[0].get_window_extent()]
+    boxes += [figure.legends[0].get_window_extent()]
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:number])
+    # nothing is cut off: the edges are paper
+    assert (picture[:5] == 255).all()
+    assert (picture[-5:] == 255).all()
+    assert (picture[:, :5] == 255).all()
+    assert (picture[:, -5:] == 255).all()
 
-    loss = dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')
-    head = MAEPretrainHead(loss=loss, norm_pix=True, patch_size=4)
-    images = 3 * torch.randn(2, 3, 8, 8) + 1
-    target = patchify(images, (2, 2))
-    prediction = head.construct_target(images)
-    assert not torch.allclose(prediction, target)
-    torch.testing.assert_close(unnormalize_patches(prediction, target), target)
+
+def test_a_long_caption_is_broken(monkeypatch):
+    panels = record_of().panels()
+    caption = 'a caption of many words ' * 8
+    with figures(monkeypatch) as drawn:
+        short, long = draw_panels(panels, 'caption'), draw_panels(panels, caption)
+    assert drawn[1].texts[0].get_text().split() == caption.split()
+    assert long.shape[0] > short.shape[0]
+    assert long.shape[1] == short.shape[1]
 
 
-def test_to_rgb_undoes_the_preprocessor():
-    pixels = torch.randint(0, 256, (1, 3, 4, 5))
-    mean = torch.tensor([120.0, 110, 100])[:, None, None]
-    std = torch.tensor([60.0, 50, 40])[:, None, None]
-    images = to_rgb((pixels - mean) / std, mean, std)
-    assert np.array_equal(images[0], pixels[0].permute(1, 2, 0).numpy())
+def test_one_legend_names_only_what_is_there(monkeypatch):
+    rows = [record_of(seed=seed).panels() for seed in range(3)]
+    pair = np.array([[0, 1], [1, 1]], dtype=np.uint8)
+    with figures(monkeypatch) as drawn:
+        draw_panels(rows)
+        draw_panels(record_of(score=None, sets=pair).panels())
+        draw_panels([Panel(image_of((8, 8)))])
+    assert [labels(figure) for figure in drawn] == [
+        [['visible: pixels', 'masked', 'thrown', 'score, low to high']],
+        [['visible: pixels', 'masked']],
+        [],
+    ]
+
+
+def test_rows_and_columns(monkeypatch):
+    rng = np.random.default_rng(1)
+    panels = [
+        Panel(image_of((16, 16)), rng.random((4, 4)), title=f'{i}') for i in 'abc'
+    ]
+    with figures(monkeypatch) as drawn:
+        draw_panels(panels, columns=2, row_titles=['one', 'two'])
+    (figure,) = drawn
+    assert [(a, b) for a, _, b in texts(figure)] == [
+        ('a', 'one'),
+        ('b', ''),
+        ('c', 'two'),
+    ]
+    (a, b, c) = (axes.get_position() for axes in figure.axes)
+    assert a.x0 == pytest.approx(c.x0)
+    assert a.y0 == pytest.approx(b.y0)
+    assert a.x1 < b.x0
+    assert c.y1 < a.y0
+    for axes, panel in zip(figure.axes, panels, strict=True):
+        assert np.array_equal(axes.images[-1].get_array(), panel.score)
+
+
+def test_counts_that_do_not_fit():
+    panel = Panel(np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ValueError, match='got 0 rows and 0 titles'):
+        draw_panels([])
+    with pytest.raises(ValueError, match='got 1 rows and 2 titles'):
+        draw_panels([[panel, panel]], row_titles=['a', 'b'])
+
+
+def test_worker_threads_draw_without_pyplot():
+    pictures = {}
+
+    def draw(number):
+        pictures[number] = draw_panels([record_of(seed=number).panels()])
+
+    threads = [threading.Thread(target=draw, args=(number,)) for number in (0, 1)]
+    known = 'matplotlib.pyplot' in sys.modules
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in (0, 1):
+        again = draw_panels([record_of(seed=number).panels()])
+        assert np.array_equal(pictures[number], again)
+    assert ('matplotlib.pyplot' in sys.modules) == known

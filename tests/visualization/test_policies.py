@@ -1,23 +1,19 @@
-"""Policies side by side: who is masked is what the policy says, and is drawn so."""
+"""Policies on one score: who is masked is what the policy says."""
 
 import numpy as np
 import pytest
 import torch
 
 from mmattmask.mask_generators import IBOTMaskGenerator
+from mmattmask.masking import PatchBudget, partition_patches
 from mmattmask.visualization import (
     Membership,
     Policy,
     apply_policy,
-    draw_partition,
-    draw_policies,
     example_policies,
+    membership,
 )
-from mmattmask.visualization.gallery import fit
-from mmattmask.visualization.palette import MASKED
-from mmattmask.visualization.policy_panels import describe_counts
-
-from .test_attention_panels import find, has_text, image_of
+from mmattmask.visualization.policies import describe_counts
 
 GRIDS = [(4, 4), (14, 14), (16, 8), (3, 10)]
 
@@ -70,28 +66,10 @@ def test_policies_with_variable_counts():
     assert (sets == Membership.MASKED).sum(axis=(1, 2)).tolist() == [12, 12]
 
 
-@pytest.mark.parametrize('size', [(32, 32), (64, 32)])
-def test_page_shows_masked_patches_where_the_partition_says(size):
-    grid = (size[0] // 8, size[1] // 8)
-    score = scored(grid, 1)
-    sets = {
-        policy.name: apply_policy(policy, score, grid)[0]
-        for policy in example_policies(grid[0] * grid[1])
-    }
-    image = image_of(size)
-    page = draw_policies(
-        image, score[0].reshape(grid).numpy(), sets, 'caption', side=48
-    )
-    small = fit(image, 48)
-    for own in sets.values():
-        panel = draw_partition(small, own)
-        found = find(page, panel)
-        assert found
-        top, left = found[0]
-        assert has_text(page[top - 46 : top, left : left + 60])  # its name
-        height, width = small.shape[:2]
-        for row, column in np.ndindex(grid):  # the middle of each patch
-            y = top + round((row + 0.5) * height / grid[0])
-            x = left + round((column + 0.5) * width / grid[1])
-            flat = tuple(page[y, x]) == MASKED
-            assert flat == (own[row, column] == Membership.MASKED)
+def test_membership_of_a_partition_and_of_a_mask():
+    budget = PatchBudget(num_visible=1, num_masked=2, num_thrown=3)
+    ids = torch.tensor([[5, 0, 2, 1, 3, 4], [0, 1, 2, 3, 4, 5]])
+    sets = membership(partition_patches(ids, budget), (2, 3))
+    assert sets.tolist() == [[[1, 2, 1], [2, 2, 0]], [[0, 1, 1], [2, 2, 2]]]
+    mask = torch.tensor([[0.0, 1, 1, 0, 0, 0]])
+    assert membership(mask, (2, 3)).tolist() == [[[0, 1, 1], [0, 0, 0]]]

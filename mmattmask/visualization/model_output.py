@@ -1,0 +1,278 @@
+"""What a model makes of images: attention, score, partition, reconstruction."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from mmattmask.evaluation.features import Normalisation, has_cls, run
+from mmattmask.mask_generators import BaseMaskGenerator
+from mmattmask.masking import PatchPartition, min_max
+from mmattmask.masking.view import resample
+from mmattmask.models.guidance import attention_maps, guidance_of
+from mmattmask.scorers.self_attention import (
+    Attention,
+    BlockAttention,
+    attention_to_patches,
+    blocks_of,
+    check_block,
+    cut,
+    num_prefix_tokens_of,
+    patch_size_of,
+    read_block,
+)
+from mmattmask.visualization.loading import LoadedModel
+from mmattmask.visualization.pixels import normalise, predict_pixels, to_rgb
+from mmattmask.visualization.policies import Policy, decide, membership
+from mmattmask.visualization.records import ImageRecord
+
+ScoreSource = Literal['host', 'cls', 'received']
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOutput:
+    """What a model makes of B images.
+
+    Attributes:
+        records: Images, scores on the grid of the policies' cells, and of a host its
+            own partition and reconstruction.
+        blocks: Numbers of the blocks whose attention can be read.
+        attention: ``'cls'`` attention and ``'received'`` attention of each patch, as
+            far as they can be had, (B, blocks, heads, h, w).
+        remarks: What could not be had, and why.
+    """
+
+    records: list[ImageRecord]
+    blocks: list[int]
+    attention: dict[str, np.ndarray]
+    remarks: list[str]
+
+
+@torch.no_grad()
+def run_model(
+    model: LoadedModel,
+    images: np.ndarray,
+    paths: Sequence[str] | None = None,
+    attention: Attention = 'received',
+    source: ScoreSource = 'host',
+    block: int = -1,
+    progress: float = 1.0,
+    seed: int = 0,
+) -> ModelOutput:
+    """Run a model on images and read its attention.
+
+    Args:
+        model: The model.
+        images: (B, H, W, C) uint8 RGB or grey, of the model's size and channels.
+        paths: The images' files, for scorers that look maps up.
+        attention: How received attention is read, see ``FrozenTeacher``.
+        source: The score is what the host's scorer says, ``'cls'`` attention of
+            ``block`` (mean of heads), or ``'received'`` attention of it (sum of heads).
+            A host without a scorer has the attention of its teacher, or ``'cls'``.
+        block: The block of ``'cls'`` and ``'received'``.
+        progress: Share of the training that is done, for the host's own policy.
+        seed: Of the host's own partition.
+
+    Raises:
+        ValueError: If the images do not fit the model, or it cannot give the score.
+        FileNotFoundError: If a scorer lacks its files.
+    """
+    inputs = normalise(images, model.normalisation)
+    inputs = inputs.to(next(model.vit.parameters()).device)
+    blocks, reads, remarks = _read_blocks(model.vit, inputs)
+    kinds: dict[str, Attention] = dict(cls='cls', received=attention)
+    maps = {k: _maps(model.vit, reads, kinds[k], inputs, remarks) for k in kinds}
+    score, note = None, ''
+    if source == 'host':
+        score, note = _score_of_host(model.host, inputs, paths)
+    if score is None:
+        kind = 'cls' if source == 'host' else source
+        score, note = _score_of_block(maps[kind], blocks, block, kind, source)
+    guidance = None if model.host is None else guidance_of(model.host)
+    side = patch_size_of(model.vit) if guidance is None else guidance.cell_size
+    grid = cut(inputs.shape[-2:], side)
+    if score is None:
+        score = inputs.new_zeros(len(inputs), *grid)
+    elif tuple(score.shape[1:]) != grid:
+        score = resample(score, grid).unflatten(1, grid)
+    decision, policy_note = None, ''
+    if guidance is not None:
+        policy = Policy('', guidance.mask_generator, progress)
+        rng = torch.Generator(score.device).manual_seed(seed)
+        decision = decide(policy, score.flatten(1), grid, rng)
+        policy_note = name_of(policy.generator)
+    records = make_records(
+        model.host, inputs, model.normalisation, score, decision, note, policy_note
+    )
+    attentions = {k: _numpy(own) for k, own in maps.items() if own is not None}
+    return ModelOutput(records, blocks, attentions, remarks)
+
+
+def make_records(
+    host: Any,
+    inputs: Tensor,
+    normalisation: Normalisation,
+    score: Tensor | None,
+    decision: PatchPartition | Tensor | None,
+    score_note: str,
+    policy_note: str,
+) -> list[ImageRecord]:
+    """Let a host predict what a policy masked, and say it all in pictures and arrays.
+
+    Args:
+        host: The algorithm, in evaluation mode; needed if there is a decision.
+        inputs: Normalised whole images, (B, C, H, W).
+        normalisation: What they are normalised with.
+        score: (B, h, w), or None.
+        decision: The policy's, on its grid of cells: a partition, a mask (B, L), or
+            nothing yet.
+        score_note: Where the score is from.
+        policy_note: The policy.
+    """
+    fields: dict[str, Any] = dict(image=to_rgb(inputs, normalisation))
+    if score is not None:
+        fields['score'] = _numpy(score)
+    note = ''
+    if decision is not None:
+        pixels, note = predict_pixels(host, inputs, decision)
+        guidance: Any = guidance_of(host)
+        grid = guidance.policy_grid(inputs.shape[-2:])
+        fields['sets'] = membership(decision, grid)
+        if pixels is not None:
+            fields['prediction'] = to_rgb(pixels, normalisation, inputs)
+    notes: Any = dict(
+        score_note=score_note, policy_note=policy_note, prediction_note=note
+    )
+    return [
+        ImageRecord(**{name: own[i] for name, own in fields.items()}, **notes)
+        for i in range(len(inputs))
+    ]
+
+
+def name_of(generator: BaseMaskGenerator) -> str:
+    """Return the short name of a policy, such as ``'AMT'``."""
+    return re.sub('MaskGenerator$', '', type(generator).__name__)
+
+
+def whole_images(
+    ids: Sequence[int], paths: Sequence[str | None], size: Sequence[int]
+) -> list[DataSample]:
+    """Return what scorers are told of views (H, W) that show whole images."""
+    height, width = size
+    whole = dict(
+        crop_box=(0.0, 0.0, float(height), float(width)),
+        ori_shape=(height, width),
+        flip=False,
+        flip_direction=None,
+    )
+    return [
+        DataSample(metainfo=dict(whole, sample_idx=index, img_path=path))
+        for index, path in zip(ids, paths, strict=True)
+    ]
+
+
+def _numpy(maps: Tensor) -> np.ndarray:
+    array: np.ndarray = maps.float().cpu().numpy()
+    return array
+
+
+def _read_blocks(
+    vit: nn.Module, inputs: Tensor
+) -> tuple[list[int], list[BlockAttention], list[str]]:
+    """Read all blocks that can be read, in one pass; else say why there are none."""
+    blocks: list[int] = []
+    reason = f'{type(vit).__name__} has no list of blocks'
+    listed = hasattr(vit, 'timm_model') or hasattr(vit, 'layers')
+    for number in range(len(blocks_of(vit)) if listed else 0):
+        try:
+            check_block(vit, number)
+            blocks.append(number)
+        except ValueError as error:  # stages of convolutions or of MLPs alone
+            reason = str(error)
+    if not blocks:
+        return [], [], [f'no attention: {reason}']
+    reads: dict[int, BlockAttention] = {}
+
+    def read_from(position: int) -> None:
+        if position == len(blocks):
+            run(vit, inputs)
+            return
+        reads[position] = read_block(
+            vit, blocks[position], lambda: read_from(position + 1)
+        )
+
+    read_from(0)
+    return blocks, [reads[position] for position in range(len(blocks))], []
+
+
+def _maps(
+    vit: nn.Module,
+    reads: Sequence[BlockAttention],
+    kind: Attention,
+    inputs: Tensor,
+    remarks: list[str],
+) -> Tensor | None:
+    """Return (B, blocks, heads, h, w), or None with a remark."""
+    if not reads:
+        return None
+    if kind == 'cls' and not has_cls(vit):
+        remarks.append(f'no attention of CLS: {type(vit).__name__} has no CLS token')
+        return None
+    prefix = num_prefix_tokens_of(vit)
+    grid = cut(inputs.shape[-2:], patch_size_of(vit))
+    try:
+        maps = [attention_to_patches(read, prefix, kind) for read in reads]
+    except ValueError as error:
+        remarks.append(f'no received attention: {error}')
+        return None
+    return torch.stack(maps, dim=1).unflatten(3, grid)
+
+
+def _score_of_host(
+    host: Any, inputs: Tensor, paths: Sequence[str] | None
+) -> tuple[Tensor | None, str]:
+    """Return what the host's scorer or teacher says of whole images, (B, h, w)."""
+    guidance = None if host is None else guidance_of(host)
+    if guidance is None or guidance.scorer is None:
+        return None, ''
+    name = type(guidance.scorer).__name__
+    if guidance.scorer.cached:
+        return attention_maps(host, inputs), f'{name}, measured now'
+    size = inputs.shape[-2:]
+    samples = whole_images(range(len(inputs)), paths or [None] * len(inputs), size)
+    score = guidance.score(inputs, samples)
+    return score.unflatten(1, guidance.policy_grid(size)), name
+
+
+def _score_of_block(
+    maps: Tensor | None, blocks: list[int], block: int, kind: str, source: str
+) -> tuple[Tensor | None, str]:
+    """Return one block's attention, (B, h, w), or None where there is none to read."""
+    if maps is None:
+        if source != 'host':
+            raise ValueError(f'the score cannot be {source!r}: no such attention')
+        return None, 'constant: no attention to read'
+    number = block_number(blocks, block)
+    heads = maps[:, blocks.index(number)]
+    if kind == 'cls':
+        return heads.mean(dim=1), f'CLS attention, block {number}'
+    total = heads.sum(dim=1)
+    scaled = min_max(total.flatten(1)).view_as(total)  # logits may be negative
+    return scaled, f'{kind} attention, block {number}'
+
+
+def block_number(blocks: Sequence[int], block: int) -> int:
+    """Return the number of a block that may be counted from the last, -1.
+
+    Raises:
+        ValueError: If it is none of ``blocks``, whose attention can be read.
+    """
+    number = blocks[-1] + 1 + block if blocks and block < 0 else block
+    if number not in blocks:
+        raise ValueError(f'block {block} has no attention to read, only {blocks} have')
+    return number
