@@ -1,7 +1,7 @@
 """Draw the pictures of the guides, from the photographs inside scikit-image.
 
-    python tools/demo.py                                     # makes the checkpoint
-    python docs/make_pictures.py work_dirs/demo/epoch_48.pth
+    python examples/demo.py                                  # makes the checkpoint
+    python docs/make_pictures.py work_dirs/demo/epoch_30.pth
 
 Without a checkpoint only those that need none are drawn.
 """
@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from mmattmask.cli.visualize import read_image
-from mmattmask.demo.photographs import find_photographs
+from mmattmask.datasets.photographs import find_photographs
 from mmattmask.masking import view_score
 from mmattmask.visualization import (
     apply_policy,

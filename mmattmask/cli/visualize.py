@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from mmattmask.cli.frozen import as_pair
 from mmattmask.datasets.foreground import IMAGE_SUFFIXES
-from mmattmask.demo.photographs import find_photographs
+from mmattmask.datasets.photographs import find_photographs
 from mmattmask.scorers.self_attention import ATTENTIONS
 from mmattmask.visualization.animation import strip_frames, write_gif
 from mmattmask.visualization.pages import (
