@@ -4,7 +4,7 @@
     make demo DATA=FOLDER    # your images; subfolders are searched
 
 Stopped, and run again, it goes on from the last epoch; finished, it writes the report
-again. It shows pictures, step times and that a run can be taken up again, no more: in
+again. It shows pictures, times and that a run can be taken up again, no more: in
 so short a run attention is mostly a pattern of places, and whether guidance helps is a
 question of many runs (docs/study.md).
 """
@@ -38,6 +38,7 @@ CONFIG = Path(__file__).parents[1] / 'configs/demo/amt_vit-tiny_photographs.py'
 SIDE, TILE, STRIDE = 384, 64, 32  # px: shorter side of a photograph, tile, step
 IMAGES = 2048  # an epoch has about so many, more are left out, fewer repeated
 SETTINGS = 'demo.json'
+NAMES = ('random 75 %', 'AMT')
 TEXT = (
     'Masks are random until epoch {begin}; then the attention maps of all images are '
     'made once and AMT follows them: it masks {mask_ratio:.0%} of the patches and '
@@ -95,24 +96,23 @@ def train(cfg: Config, work_dir: Path) -> None:
     print(f'trained for {(time.monotonic() - start) / 60:.1f} minutes')
 
 
-def logged(work_dir: Path) -> pd.DataFrame:
-    """Return what was logged: loss and seconds per step, by epoch, of all starts."""
+def logged_loss(work_dir: Path) -> pd.Series:
+    """Return the mean loss of every epoch, of all starts."""
     rows = []
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
         rows += [json.loads(line) for line in path.read_text().splitlines() if line]
     frame = pd.DataFrame(rows).dropna(subset=['loss'])
     frame = frame.drop_duplicates('step', keep='last')  # steps done again after a stop
-    return frame.groupby('epoch')[['loss', 'time']].agg(
-        {'loss': 'mean', 'time': 'median'}
-    )
+    return frame.groupby('epoch').loss.mean()
 
 
 def write_report(cfg: Config, work_dir: Path) -> Path:
     """Put pictures, loss and step times on one page."""
-    log = logged(work_dir)
+    loss = logged_loss(work_dir)
+    seconds = json.loads((work_dir / 'clock.json').read_text())
     begin = cfg.custom_hooks[0].begin
     policy = cfg.model.mask_generator
-    page = Page('Demo: masks that follow attention', f'{len(log)} epochs; {machine()}')
+    page = Page('Demo: masks that follow attention', f'{len(loss)} epochs; {machine()}')
     page.text(TEXT.format(begin=begin, **policy))
     page.section('Masks over time')
     page.figure(
@@ -120,25 +120,20 @@ def write_report(cfg: Config, work_dir: Path) -> Path:
         'The same images after some epochs: attention, who is visible, masked and '
         'thrown, and what the decoder makes of the masked patches.',
     )
-    page.section('Step time')
-    groups = {'random 75 %': log.time[:begin], 'AMT': log.time[begin:]}
-    times = pd.Series({name: 1000 * part.median() for name, part in groups.items()})
+    page.section('Time')
+    times = [pd.Series(part).median() for part in (seconds[:begin], seconds[begin:])]
+    rows = [
+        (name, f'{value:.2f}', f'{value / times[0]:.2f}')
+        for name, value in zip(NAMES, times, strict=True)
+    ]
     page.table(
-        pd.DataFrame(
-            {
-                'masks': times.index,
-                'ms per step': times.map('{:.0f}'.format).to_numpy(),
-                'relative': (times / times.iloc[0]).map('{:.2f}'.format).to_numpy(),
-            }
-        ),
-        'Wall time of training steps in this run, median over its epochs; what else '
-        'the machine did is in it. benchmarks/step_time.py measures in turns.',
+        pd.DataFrame(rows, columns=['masks', 'seconds per epoch', 'relative']),
+        'Median of the epochs; without a GPU, CPU time of the training process. '
+        'benchmarks/step_time.py measures steps in turns.',
     )
     page.section('Loss')
-    series = {
-        'random 75 %': log.loc[:begin, ['loss']],
-        'AMT': log.loc[begin + 1 :, ['loss']],
-    }
+    parts = (loss.loc[:begin], loss.loc[begin + 1 :])
+    series = {n: part.to_frame() for n, part in zip(NAMES, parts, strict=True)}
     figure = curves(series, 'epoch', 'loss of masked patches')
     page.figure(figure, 'Mean of each epoch. Two tasks, not one that got harder.')
     page.section('Config')

@@ -71,6 +71,7 @@ default_hooks = dict(
 custom_hooks = [
     # CLS attention of so short a run needs half of it to form.
     dict(type='mmattmask.AttentionRefreshHook', begin=15, interval=None),
+    dict(type='mmattmask.ClockHook'),
     dict(type='mmattmask.MaskStripHook', num_images=8, interval=5),
 ]
 resume = False

@@ -54,6 +54,7 @@ def test_trains_reports_and_is_taken_up_again(demo, images, tmp_path, capsys):
     assert sheet == ('image/png', (work_dir / 'mask_strips.png').read_bytes())
     assert chart[0] == 'image/svg+xml'
     assert 'random 75 %' in reader.inside('th')
+    assert len(json.loads((work_dir / 'clock.json').read_text())) == 3
     assert 'masks 45% of the patches and throws 40% away' in page
     drawn = {int(path.stem) for path in (work_dir / 'mask_strips').iterdir()}
     assert {0, 2, 3} <= drawn  # before training, after the refresh, at the end
@@ -66,7 +67,7 @@ def test_trains_reports_and_is_taken_up_again(demo, images, tmp_path, capsys):
     assert 'trained for' in capsys.readouterr().out
     logs = ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
     assert 'resumed epoch: 2' in logs
-    assert list(demo.logged(work_dir).index) == [1, 2, 3]
+    assert list(demo.logged_loss(work_dir).index) == [1, 2, 3]
 
 
 def test_few_images_are_repeated_and_many_left_out(demo, images):
