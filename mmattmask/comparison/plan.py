@@ -216,7 +216,7 @@ def _keep(
     if unknown:
         raise ValueError(f'no run is called {sorted(unknown)}, there are {[*entries]}')
     wanted = {*only, baseline}
-    wanted |= {entries[name].teacher for name in wanted}
+    wanted |= {entries[name].teacher or name for name in wanted}
     return {name: entry for name, entry in entries.items() if name in wanted}
 
 
