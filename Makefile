@@ -20,7 +20,7 @@ export OMP_NUM_THREADS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); \
 export PYTHON
 
 demo: .venv/.ready-demo
-	.venv/bin/python tools/demo.py $(if $(DATA),--data "$(DATA)")
+	.venv/bin/python examples/demo.py $(if $(DATA),--data "$(DATA)")
 
 # Tests run side by side, file by file, one thread each.
 test test-official: export OMP_NUM_THREADS = 1

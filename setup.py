@@ -133,16 +133,19 @@ setup(
     ],
     python_requires='>=3.10,<3.13',
     packages=find_packages(include=['mmattmask', 'mmattmask.*']),
-    package_data={'mmattmask': ['py.typed']},
+    package_data={'mmattmask': ['py.typed', 'reporting/*.jinja']},
     entry_points=dict(console_scripts=['mmattmask=mmattmask.__main__:main']),
     install_requires=[
+        'filelock>=3.12',
+        'jinja2>=3.1',
         'matplotlib>=3.7',
         'numpy>=1.24',
-        'pandas>=2.0',
+        'pandas>=2',
         'pillow>=9.4',
         'rich>=13',
         'safetensors>=0.4',
-        'tabulate>=0.9',  # tables of pandas
+        'scipy>=1.11',
+        'tabulate>=0.9',  # pandas needs it for Markdown
         'torch>=2.5',  # torch.serialization.safe_globals
         'torchvision>=0.20',
     ],

@@ -10,6 +10,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / 'examples'
+DEMO = 'demo.py'  # a command, not a notebook
 NOTEBOOKS = ROOT / 'docs' / 'notebooks'
 METADATA = {
     'kernelspec': {
@@ -36,7 +37,7 @@ def notebook(script: Path) -> str:
 def main(folder: Path = NOTEBOOKS) -> list[Path]:
     """Write all notebooks, remove those without a script; return what there is."""
     folder.mkdir(parents=True, exist_ok=True)
-    scripts = sorted(EXAMPLES.glob('*.py'))
+    scripts = [path for path in sorted(EXAMPLES.glob('*.py')) if path.name != DEMO]
     paths = [folder / f'{script.stem}.ipynb' for script in scripts]
     for script, path in zip(scripts, paths, strict=True):
         path.write_text(notebook(script))

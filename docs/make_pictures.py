@@ -17,7 +17,7 @@ from mmpretrain.utils import register_all_modules
 from PIL import Image
 from safetensors.torch import load_file
 
-from mmattmask.demo.photographs import find_photographs
+from mmattmask.datasets.photographs import find_photographs
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.mask_generators import (
     AMTMaskGenerator,

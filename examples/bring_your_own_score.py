@@ -19,7 +19,7 @@ from mmpretrain.utils import register_all_modules
 from PIL import Image
 from skimage import color, filters, transform
 
-from mmattmask.demo.photographs import find_photographs
+from mmattmask.datasets.photographs import find_photographs
 from mmattmask.visualization import draw_attention, draw_partition, membership
 
 register_all_modules(init_default_scope=True)

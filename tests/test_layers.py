@@ -25,7 +25,6 @@ LAYERS = (
     'reporting',
     'inspection',
     'comparison',
-    'demo',
     'cli',
 )
 

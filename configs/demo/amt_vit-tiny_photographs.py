@@ -1,9 +1,9 @@
 """AMT on a laptop: a small ViT learns from tiles of scikit-image's photographs.
 
-Command:  make demo (that is: python tools/demo.py)
-Hardware: CPU, 2 cores.
+Command:  make demo (that is: python examples/demo.py)
+Hardware: CPU, 1 core.
 
-The paths of the images come from tools/demo.py, which cuts the tiles first.
+The images come from examples/demo.py, which cuts the tiles first.
 """
 
 _base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
@@ -36,7 +36,6 @@ model = dict(
     ),
 )
 
-data_root = 'work_dirs/demo/photographs'
 load, crop, flip, pack = _base_.train_pipeline
 crop = {**crop, 'scale': 64, 'crop_ratio_range': (0.4, 1.0)}
 train_pipeline = [load, crop, flip, pack]
@@ -46,8 +45,8 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='CustomDataset',
-        data_root=data_root,
-        data_prefix='train',
+        data_root='work_dirs/demo/images',
+        with_label=False,
         pipeline=train_pipeline,
     ),
 )
@@ -58,26 +57,21 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1.5e-3, betas=(0.9, 0.95), weight_decay=0.05),
 )
 auto_scale_lr = dict(base_batch_size=64)
-train_cfg = dict(max_epochs=48)
+train_cfg = dict(max_epochs=30)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-4, end=3, convert_to_iter_based=True),
     dict(
-        type='CosineAnnealingLR', T_max=45, begin=3, end=48, convert_to_iter_based=True
+        type='CosineAnnealingLR', T_max=27, begin=3, end=30, convert_to_iter_based=True
     ),
 ]
 
 default_hooks = dict(
-    logger=dict(interval=33), checkpoint=dict(interval=12, max_keep_ckpts=1)
+    logger=dict(interval=8), checkpoint=dict(interval=1, max_keep_ckpts=2)
 )
 custom_hooks = [
     # CLS attention of so short a run needs half of it to form.
-    dict(type='mmattmask.AttentionRefreshHook', begin=24, interval=8),
-    dict(
-        type='mmattmask.KNNHook',
-        memory=dict(type='CustomDataset', data_root=data_root, data_prefix='train'),
-        query=dict(type='CustomDataset', data_root=data_root, data_prefix='test'),
-        interval=12,
-    ),
-    dict(type='mmattmask.MaskStripHook', num_images=8),
+    dict(type='mmattmask.AttentionRefreshHook', begin=15, interval=None),
+    dict(type='mmattmask.ClockHook'),
+    dict(type='mmattmask.MaskStripHook', num_images=8, interval=5),
 ]
 resume = False

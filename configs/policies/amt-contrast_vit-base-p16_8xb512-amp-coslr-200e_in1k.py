@@ -4,7 +4,7 @@ What AMT's own maps have to beat, see README.md.
 
 Command:
     CONFIG=configs/policies/amt-contrast_vit-base-p16_8xb512-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    4, estimated from FLOPs (../amt/README.md), if the loader keeps up.
 Metric:   none yet.

@@ -5,7 +5,7 @@ paper has other maps and weights exp(map / t), with t on a schedule.
 
 Command:
     CONFIG=configs/policies/attg-mae_vit-base-p16_8xb512-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    6, estimated from FLOPs (../amt/README.md), if the loader keeps up.
 Metric:   none yet.

@@ -6,7 +6,7 @@ heads, trained against a discriminator) is not here; the mean of the heads is in
 
 Command:
     CONFIG=configs/policies/automae_vit-base-p16_8xb512-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    9, estimated from FLOPs (../amt/README.md), if the loader keeps up.
 Metric:   linear 66.7, fine-tuned 83.3 at 800 epochs (AutoMAE's README; not run by us).

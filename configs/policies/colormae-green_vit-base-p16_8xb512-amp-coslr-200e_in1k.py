@@ -4,7 +4,7 @@ The noise is drawn anew for each image. The sigmas are ours: the paper's are not
 
 Command:
     CONFIG=configs/policies/colormae-green_vit-base-p16_8xb512-amp-coslr-200e_in1k.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    6, estimated from FLOPs (../amt/README.md), if the loader keeps up.
 Metric:   fine-tuned top-1 83.0 after 300 epochs (ColorMAE's README; not run by us).

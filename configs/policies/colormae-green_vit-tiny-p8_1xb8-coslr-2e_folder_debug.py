@@ -3,7 +3,7 @@
 Command:
     CONFIG=configs/policies/colormae-green_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py
     OPTIONS=train_dataloader.dataset.data_root=FOLDER
-    python tools/train.py $CONFIG --cfg-options $OPTIONS
+    mmattmask train $CONFIG --cfg-options $OPTIONS
 Hardware: CPU, 2 cores.
 Hours:    none; about a minute for 100 images, start included.
 Metric:   none; nothing is learned in two epochs.

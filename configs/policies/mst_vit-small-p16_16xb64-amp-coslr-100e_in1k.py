@@ -6,7 +6,7 @@ its loss are not here. There is no released code.
 
 Command:
     CONFIG=configs/policies/mst_vit-small-p16_16xb64-amp-coslr-100e_in1k.py
-    torchrun --nnodes 2 --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nnodes 2 --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 16 GPUs, batch 1024.
 Hours:    not measured.
 Metric:   k-NN 72.1, linear 75.0, with the decoder (MST's; not run by us).

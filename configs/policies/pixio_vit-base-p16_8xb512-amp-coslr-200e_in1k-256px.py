@@ -4,7 +4,7 @@ Only the masks: Pixio also has 8 CLS tokens and 32 blocks in its decoder.
 
 Command:
     CONFIG=configs/policies/pixio_vit-base-p16_8xb512-amp-coslr-200e_in1k-256px.py
-    torchrun --nproc-per-node 8 tools/train.py $CONFIG --launcher pytorch
+    torchrun --nproc-per-node 8 -m mmattmask train $CONFIG --launcher pytorch
 Hardware: 8 A100 80 GB, batch 4096.
 Hours:    8, estimated from FLOPs (../amt/README.md), if the loader keeps up.
 Metric:   none yet.

@@ -15,7 +15,7 @@ runs = dict(
     attmask_hint=dict(config='attmask-hint' + suffix, title='AttMask-Hint 75'),
     gpa=dict(config='gpa' + suffix, title='GPA soft to hard 75', teacher='random'),
 )
-baseline = 'random'
+baseline = control = 'random'
 epochs = 8
 seeds = (0, 1, 2)
 budgets = ('tokens', 'time')

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
         study.check_finished()
     failures = {}
     if study.to_do() and not args.report_only:
-        check_runs(comparison)
+        check_runs(study)
         pool = Pool(args.devices or default_devices(args.threads), args.threads)
         with ending_on_sigterm():
             failures = pool.work(study.to_do(), study)

@@ -6,7 +6,7 @@ from pathlib import Path
 from mmpretrain.utils import register_all_modules
 
 from mmattmask.cli.arguments import add_cfg_options, add_device, as_pair, config_file
-from mmattmask.demo.photographs import find_photographs
+from mmattmask.datasets.photographs import find_photographs
 from mmattmask.scorers.self_attention import ATTENTIONS
 from mmattmask.visualization.image_folder import find_images, visualize
 from mmattmask.visualization.strips import write_strip_gif

@@ -69,7 +69,7 @@ def fit(table: pd.DataFrame) -> Fit:
     projection = inverse @ design.T @ design
     differences = np.eye(count)[:, None] - np.eye(count)[None]
     padded = np.pad(differences, ((0, 0), (0, 0), (0, table.shape[1])))
-    estimable = np.isclose(padded @ projection, padded).all(axis=-1)
+    estimable = np.asarray(np.isclose(padded @ projection, padded).all(axis=-1))
     return Fit(
         list(table.index),
         effects[:count],

@@ -1,7 +1,7 @@
 """How many epochs a policy gets at an equal budget."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from mmengine.config import Config
@@ -25,7 +25,7 @@ def tokens_per_image(entry: Entry, cfg: Config) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of stock layers on torch's meta device
         plan = read_plan(cfg, str(entry.config), gpus=1)
-    if plan.guidance is None or plan.errors:
+    if plan.model is None or plan.guidance is None or plan.errors:
         reason = '; '.join(plan.errors) or 'the model is not guided'
         raise ValueError(f'run {entry.name}: its tokens cannot be counted: {reason}')
     random_share = _share_without_score(plan)
@@ -79,6 +79,6 @@ def epochs_of_equal(cost_of: Callable[[int], float], budget: float, guess: int) 
     return epochs + 1 if nearer else epochs
 
 
-def seconds_per_epoch(rows: list[Mapping]) -> float:
+def seconds_per_epoch(rows: Sequence[Mapping]) -> float:
     """Return the median of runs, refreshes and first passes of teachers included."""
     return median(row['seconds'] / row['epochs'] for row in rows)

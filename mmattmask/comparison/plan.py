@@ -36,13 +36,13 @@ class Entry:
 
     name: str
     config: Path
-    title: str
-    host: str
-    options: dict[str, Any]
-    teacher: str | None
-    teacher_key: str
-    encoder_tokens: float | None
     budgets: tuple[Budget, ...]
+    title: str
+    host: str = 'MAE'
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    teacher: str | None = None
+    teacher_key: str = 'model.scorer.checkpoint'
+    encoder_tokens: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,17 +180,8 @@ def _entry(
     config = folder / run['config']
     if not config.is_file():
         raise FileNotFoundError(f'run {name}: there is no config {config}')
-    return Entry(
-        name,
-        config,
-        run.get('title', name),
-        run.get('host', 'MAE'),
-        dict(run.get('options') or {}),
-        run.get('teacher'),
-        run.get('teacher_key', 'model.scorer.checkpoint'),
-        run.get('encoder_tokens'),
-        tuple(b for b in chosen if b in run.get('budgets', chosen)),
-    )
+    run['budgets'] = tuple(b for b in chosen if b in run.get('budgets', chosen))
+    return Entry(name, **{'title': name, **run, 'config': config})
 
 
 def _check(
@@ -225,7 +216,7 @@ def _keep(
     if unknown:
         raise ValueError(f'no run is called {sorted(unknown)}, there are {[*entries]}')
     wanted = {*only, baseline}
-    wanted |= {entries[name].teacher for name in wanted}
+    wanted |= {entries[name].teacher or name for name in wanted}
     return {name: entry for name, entry in entries.items() if name in wanted}
 
 

@@ -54,7 +54,8 @@ class Pool:
         Returns:
             Why, for each run that failed or could not start.
         """
-        waiting, failures, total = list(runs), {}, len(runs)
+        waiting, total = list(runs), len(runs)
+        failures: dict[Run, str] = {}
         try:
             while waiting or self._working:
                 failures |= self._collect(total, len(waiting))

@@ -110,8 +110,8 @@ def draw(
             figure = intervals(table, names, label, MARGIN)
             caption = f'{label}. Bars are Dunnett intervals; shaded: no difference.'
             drawn[caption] = save_figure(figure, folder / f'differences_{budget}')
-        for name, read, title in CURVES if runs else ():
-            series = progress_of(own, runs, read)
+        for name, read, title in CURVES:
+            series = progress_of(own, runs, read) if runs else {}
             if series:
                 figure = curves(series, 'share of the training', title)
                 caption = f'{title}, {held}; bands are 95 % intervals.'
@@ -171,7 +171,7 @@ def write_results(study: Study, failures: Mapping[str, str]) -> str:
 
 def _add_strips(page: Page, study: Study, frame: pd.DataFrame) -> None:
     """Show what each policy did to the same images, once per policy."""
-    shown = {}
+    shown: dict[str, Path] = {}
     for row in frame.itertuples():
         sheet = study.work_dir / 'runs' / Path(row.checkpoint).parent / STRIPS
         if sheet.exists():

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from mmattmask.comparison.budget import (
     epochs_of_equal,
     seconds_per_epoch,
@@ -138,11 +140,10 @@ class Study:
         """Return the rows that tell an entry's pace, or None if one is missing."""
         for budget in self.comparison.budgets:
             if budget != 'time' and budget in entry.budgets:
-                rows = [
-                    self.row(Run(entry.name, budget, seed))
-                    for seed in self.comparison.seeds
-                ]
-                return None if None in rows else rows
+                seeds = self.comparison.seeds
+                rows = [self.row(Run(entry.name, budget, seed)) for seed in seeds]
+                known = [row for row in rows if row is not None]
+                return known if len(known) == len(rows) else None
         return None
 
     def _twin(self, run: Run) -> Run | None:
@@ -208,15 +209,11 @@ class Study:
     def data(self, entry: Entry) -> str:
         """Return the fingerprint of the images that an entry sees and is tested on."""
         if entry.name not in self._data:
-            cfg = run_config(
-                entry, Run(entry.name, 'images', 0), self.comparison.epochs
-            )
-            evaluation = self.comparison.evaluation
-            places = (
-                cfg.train_dataloader.dataset,
-                evaluation['train'],
-                evaluation['test'],
-            )
+            run, how = Run(entry.name, 'images', 0), self.comparison.evaluation
+            cfg = run_config(entry, run, self.comparison.epochs)
+            places = [cfg.train_dataloader.dataset, how['train'], how['test']]
+            if how.get('finetune'):
+                places.append(Config.fromfile(how['finetune']).to_dict())
             key = repr(places)
             if key not in self._data:
                 self._data[key] = data_fingerprint(*places)
@@ -234,6 +231,10 @@ class Study:
 
     def _row_of(self, entry: Entry, run: Run, epochs: int, settings: str) -> Row:
         """Return what is known of a run before it starts."""
+        try:
+            tokens: float | None = round(self.tokens(entry, epochs), 2)
+        except ValueError:  # nobody can count them
+            tokens = None
         return dict(
             run=entry.name,
             policy=entry.title,
@@ -241,16 +242,9 @@ class Study:
             budget=run.budget,
             seed=run.seed,
             epochs=epochs,
-            tokens_per_image=self._tokens_if_known(entry, epochs),
+            tokens_per_image=tokens,
             settings=settings,
         )
-
-    def _tokens_if_known(self, entry: Entry, epochs: int) -> float | None:
-        """Return encoder tokens per image, or None where nobody can count them."""
-        try:
-            return round(self.tokens(entry, epochs), 2)
-        except ValueError:
-            return None
 
     def _teacher(self, run: Run) -> str | None:
         """Return the checkpoint of a run's teacher, or None."""

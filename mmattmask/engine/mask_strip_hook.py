@@ -33,7 +33,7 @@ class MaskStripHook(Hook):
     Each image is one strip, ``mask_strip_<n>`` for the visualizer (local files,
     TensorBoard, W&B); ``<work_dir>/mask_strips.png`` shows some of them over time, at
     most 12 drawings below each other, ``<work_dir>/mask_strips/`` keeps all of them for
-    ``tools/visualize.py --strips`` and for resumed runs. Images may have any number of
+    ``mmattmask visualize --strips`` and for resumed runs. Images may have any number of
     channels.
 
     The partition is what the policy makes of the whole image with the score it has at

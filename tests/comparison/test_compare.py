@@ -16,9 +16,11 @@ from PIL import Image
 from mmattmask.comparison.checks import check_runs
 from mmattmask.comparison.evaluate import Evaluation, finetune
 from mmattmask.comparison.plan import read_comparison
+from mmattmask.comparison.study import Study
 from tests.command_line import mmattmask
 from tests.comparison.toy import ROOT, STUDY, write_comparison, write_packed
 
+IBOT = ROOT / 'configs/ibot/ibot_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 FINETUNE = 'finetune_vit-tiny-p4_1xb128-coslr-10e_cifar10.py'
 
 MEASURES = ('knn_cls', 'knn_mean', 'linear_cls', 'linear_mean', 'ridge')
@@ -199,6 +201,10 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(finished, tmp_path):
             "options['train_dataloader.dataset.ann_file'] = 'gone.npz'",
             r'run amt: the training images cannot be listed: .*gone\.npz',
         ),
+        (
+            f"runs['amt'] = dict(config={str(IBOT)!r}); options = {{}}",
+            'run amt: the tokens of IBOT cannot be counted: give encoder_tokens',
+        ),
         ("runs['amt']['config'] = __file__", 'run amt, .*toy.py: a config of None'),
         ("evaluation['train']['type'] = 'NoSuch'", 'NoSuch'),
     ],
@@ -231,7 +237,7 @@ def test_types_need_no_scope(tmp_path):
         f'{path.read_text()}\nimages = dict(type="CustomDataset", data_root={root!r})\n'
         'evaluation.update(train=images, test=images)\n'
     )
-    check_runs(read_comparison(path))
+    check_runs(Study(read_comparison(path), tmp_path / 'work'))
 
 
 def test_missing_images_are_named_before_anything_runs(tmp_path):

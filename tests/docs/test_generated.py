@@ -10,19 +10,20 @@ import runpy
 import sys
 
 import numpy as np
-import pandas
 import pytest
 from mmengine.config import Config
 from PIL import Image
-from scipy import stats
 
 from mmattmask import mask_generators
+from mmattmask.comparison.analysis import fit, judge
+from mmattmask.comparison.table import by_seed
 from tests.config_building import ROOT
 from tests.docs.pages import PAGES
 
 pytestmark = pytest.mark.onedl  # the environment with the tools of documentation
 
 EXAMPLES = sorted(path.name for path in (ROOT / 'examples').glob('*.py'))
+EXAMPLES.remove('demo.py')  # tests/integration/test_demo.py
 IMAGES = ROOT / 'docs' / 'images'
 LARGEST = 300 * 1024
 
@@ -123,32 +124,28 @@ def test_tables_of_the_study_are_those_of_its_rows():
     assert page == script('make_study').renewed(page), 'run python docs/make_study.py'
 
 
+def test_charts_of_the_study_are_those_of_its_rows(tmp_path):
+    drawn = script('make_study').charts(tmp_path)
+    assert [path.stem for path in drawn] == ['differences_tokens', 'differences_time']
+    for path in drawn:
+        committed = (ROOT / 'docs' / 'study' / path.name).read_bytes()
+        assert committed == path.read_bytes(), 'run python docs/make_study.py'
+
+
 @pytest.mark.parametrize(
     ('budget', 'row'), [('tokens', 'equal tokens'), ('time', 'equal time')]
 )
 def test_pooled_analysis_of_the_study_is_that_of_its_rows(budget, row):
-    """Policy and seed, one residual: F, p and half of Dunnett's interval."""
-    rows = pandas.read_csv(ROOT / 'docs' / 'study' / 'runs.csv')
-    chosen = rows[(rows.budget == budget) | (rows.run == 'random')]
-    chosen = chosen.drop_duplicates(['run', 'seed'])
-    table = chosen.pivot(index='run', columns='seed', values='knn_mean')
-    values, mean = table.to_numpy(), table.to_numpy().mean()
-    policies, seeds = values.shape
-    effects = values.mean(1), values.mean(0)
-    rest = values - effects[0][:, None] - effects[1] + mean
-    freedom = (policies - 1) * (seeds - 1)
-    variance = (rest**2).sum() / freedom
-    found = seeds * ((effects[0] - mean) ** 2).sum() / (policies - 1) / variance
-    p = stats.f.sf(found, policies - 1, freedom)
-    # Dunnett's quantile for 7 comparisons with one control, by simulation
-    draw = np.random.default_rng(0).standard_normal
-    shared = (draw((100_000, policies - 1)) + draw((100_000, 1))) / 2**0.5
-    scale = np.sqrt(np.random.default_rng(1).chisquare(freedom, 100_000) / freedom)
-    half = np.quantile(np.abs(shared).max(1) / scale, 0.95)
-    half *= (2 * variance / seeds) ** 0.5
+    """What the text says: F, p and half of Dunnett's interval."""
+    rows = script('make_study').committed()
+    table = by_seed(rows[rows.budget == budget], 'knn_mean')
+    found = judge(table, 'random')
+    (half,) = set((found.high - found.difference).round(6))
+    model = fit(table)
     page = (ROOT / 'docs' / 'study.md').read_text()
-    expected = f'| {row} | {found:.2f} | {f"{p:.3f}"[1:]} | ± {half:.1f}'
+    expected = f'| {row} | {model.f:.2f} | {f"{model.p:.3f}"[1:]} | ± {half:.1f}'
     assert expected in page
+    assert set(found.verdict) == {'undecided'}
 
 
 def test_rows_of_the_study_are_the_same_in_both_files():
