@@ -8,10 +8,10 @@ from typing import Any
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmattmask.checkpoints import read_checkpoint
 from mmattmask.evaluation.features import Normalisation
-from mmattmask.export import load_matched, to_mmpretrain_vit
-from mmattmask.export.fit_vit import fit_vit
-from mmattmask.export.vit_keys import pick_network, read_checkpoint
+from mmattmask.export import load_vit, to_mmpretrain_vit
+from mmattmask.export.vit_keys import pick_network
 
 # 'small' is another model in MMPretrain: 8 blocks, 768 wide.
 ARCHS = {
@@ -98,8 +98,7 @@ def load_backbone(
     weights, key = read_weights(checkpoint, key)
     source = f'{checkpoint} ({key})' if key else str(checkpoint)
     grid = _same_grid(backbone, to_mmpretrain_vit(weights))
-    state = fit_vit(backbone, weights, source, grid)
-    return backbone, load_matched(backbone, state, source, OPTIONAL)
+    return backbone, load_vit(backbone, weights, source, grid, OPTIONAL)
 
 
 def _same_grid(

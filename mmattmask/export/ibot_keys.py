@@ -9,13 +9,8 @@ import torch
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
-from mmattmask.export.vit_keys import (
-    TIMM,
-    load_matched,
-    read_checkpoint,
-    rename,
-    to_mmpretrain_vit,
-)
+from mmattmask.checkpoints import load_matched, read_checkpoint
+from mmattmask.export.vit_keys import TIMM, rename, to_mmpretrain_vit
 
 # Official and our names of the parts of a checkpoint.
 LAST_LAYERS = (('last_layer', 'last_layer'), ('last_layer2', 'patch_last_layer'))

@@ -14,10 +14,11 @@ from typing import Any
 
 from torch import Tensor
 
+from mmattmask.checkpoints import check_finite, read_checkpoint
 from mmattmask.export.convmae_keys import from_official_convmae
 from mmattmask.export.hugging_face import from_hugging_face
 from mmattmask.export.simmim_keys import has_beit_names, to_plain
-from mmattmask.export.vit_keys import pick_network, read_checkpoint, to_mmpretrain_vit
+from mmattmask.export.vit_keys import pick_network, to_mmpretrain_vit
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",
@@ -165,6 +166,7 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
         else:
             left_out[what] += 1
     _check(weights, path)
+    check_finite(weights, path)
     layout = 'convvit' if any(n.startswith('conv_stages.') for n in weights) else 'vit'
     layout = 'beit' if layout == 'vit' and has_beit_names(state) else layout
     return Source(path, kind, layout, weights, dict(left_out), networks)

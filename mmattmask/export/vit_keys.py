@@ -1,16 +1,13 @@
 """ViT weights of other projects under MMPretrain's names."""
 
-import argparse
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmattmask.safe_globals import safe_globals
+from mmattmask.checkpoints import read_checkpoint, unwrapped
 
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
@@ -23,6 +20,8 @@ RENAMES = (
     (r'\.mlp\.fc1\.', '.ffn.layers.0.0.'),
     (r'\.mlp\.fc2\.', '.ffn.layers.1.'),
     (r'^norm\.', 'ln1.'),
+    (r'^fc_norm\.', 'ln2.'),
+    (r'^norm_pre\.', 'pre_norm.'),
 )
 # MMPretrain's names, and timm's.
 TIMM = (
@@ -35,44 +34,6 @@ TIMM = (
     (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
     (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
 )
-
-
-def read_checkpoint(path: str | Path) -> Any:
-    """Read a checkpoint without running code from it.
-
-    Args:
-        path: A file written by torch.save, or a ``.safetensors`` file.
-
-    Returns:
-        What is in it, on the CPU.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or needs code to be read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no checkpoint {path}')
-    if path.suffix == '.safetensors':
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f'{path} is damaged: {error}') from error
-    # leaving the context forgets all of them: those that are allowed anyway stay out
-    known = torch.serialization.get_safe_globals()
-    allowed = [*safe_globals(), argparse.Namespace]
-    allowed = [entry for entry in allowed if entry not in known]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f'{path} cannot be read as weights only; it is damaged or holds other '
-            f'objects: {error}'
-        ) from error
 
 
 def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
@@ -118,7 +79,12 @@ def pick_network(
     state = parts[container] if container else _tensors(content)
     if not key:
         if not state:
-            raise ValueError(f'{path} holds no weights')
+            named = {name: f'{name!r} ({len(w)})' for name, w in parts.items() if w}
+            hint = f' at its top; it has {", ".join(named.values())}: set prefix='
+            raise ValueError(
+                f'{path} holds no weights'
+                + (f"{hint}'{next(iter(named))}'" if named else '')
+            )
         return state, container
     if parts.get(key):
         return parts[key], key
@@ -139,7 +105,7 @@ def pick_network(
 
 
 def _tensors(part: Mapping[Any, Any]) -> dict[str, Tensor]:
-    return {str(k): v for k, v in part.items() if isinstance(v, Tensor)}
+    return {unwrapped(str(k)): v for k, v in part.items() if isinstance(v, Tensor)}
 
 
 def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -153,7 +119,7 @@ def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Returns:
         The same tensors under MMPretrain's names.
     """
-    state = _strip(state, 'module.')
+    state = {unwrapped(name): value for name, value in state.items()}
     if any(name.startswith('backbone.') for name in state):
         state = {k: v for k, v in state.items() if k.startswith('backbone.')}
     for prefix in PREFIXES:
@@ -172,54 +138,3 @@ def rename(name: str, patterns: Iterable[tuple[str, str]]) -> str:
 
 def _strip(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items()}
-
-
-def load_matched(
-    module: nn.Module,
-    state: Mapping[str, Tensor],
-    source: object,
-    optional: Iterable[str] = (),
-) -> str:
-    """Load weights into a module and refuse to leave any of it without.
-
-    Args:
-        module: The module.
-        state: Weights under the module's names; what it does not have is passed over.
-        source: Where the weights are from, for the messages.
-        optional: Patterns of names that may be missing.
-
-    Returns:
-        A line such as ``'matched 150/150 weights of FILE'``.
-
-    Raises:
-        ValueError: If weights of the module are missing or have another shape.
-    """
-    own = module.state_dict()
-    try:  # modules may resize a position embedding as they load it
-        result = module.load_state_dict(dict(state), strict=False)
-    except RuntimeError as error:
-        other_shapes = [
-            f'{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}'
-            for name, value in own.items()
-            if name in state and state[name].shape != value.shape
-        ]
-        raise ValueError(
-            f'{source} does not fit {type(module).__name__}: {_some(other_shapes)}'
-        ) from error
-    missing = [
-        name
-        for name in result.missing_keys
-        if not any(re.search(pattern, name) for pattern in optional)
-    ]
-    matched = f'matched {len(own) - len(result.missing_keys)}/{len(own)} weights'
-    if missing:
-        raise ValueError(
-            f'{source} does not fit {type(module).__name__}: {matched}; missing '
-            f'{_some(missing)}; not used {_some(result.unexpected_keys)}'
-        )
-    return f'{matched} of {source}'
-
-
-def _some(names: list[str], limit: int = 6) -> str:
-    more = f' and {len(names) - limit} more' if len(names) > limit else ''
-    return (', '.join(names[:limit]) or 'nothing') + more

@@ -9,7 +9,7 @@ from mmengine.logging import print_log
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 
-from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
+from mmattmask.export import load_vit, read_state_dict
 from mmattmask.masking import min_max
 from mmattmask.masking.attention import full_precision
 from mmattmask.masking.view import CropMode, resample
@@ -55,6 +55,9 @@ class FrozenTeacher(CachedMaps):
             False: read every view as it is, as in the paper.
         crop_mode: See :class:`CachedMaps`.
         storage: See :class:`CachedMaps`.
+        prefix: What the names begin with in a file of several networks, such as
+            ``'teacher.backbone.'``. Defaults to the backbone; of official iBOT, DINO
+            and AttMask files, the teacher's.
 
     Raises:
         ValueError: If block, head or an option does not exist, or the checkpoint does
@@ -74,6 +77,7 @@ class FrozenTeacher(CachedMaps):
         cached: bool = False,
         crop_mode: CropMode = 'aligned',
         storage: Storage = 'float16',
+        prefix: str | None = None,
     ) -> None:
         super().__init__(crop_mode, storage)
         check_options(attention=(attention, ATTENTIONS))
@@ -91,7 +95,7 @@ class FrozenTeacher(CachedMaps):
                 f'a TIMMBackbone reads its own weights: give {checkpoint} as its '
                 'checkpoint_path'
             )
-        self.checkpoint = checkpoint
+        self.checkpoint, self.prefix = checkpoint, prefix
         self.block = block
         self.head = head
         self.attention: Attention = attention
@@ -121,11 +125,11 @@ class FrozenTeacher(CachedMaps):
                 )
             self.teacher.init_weights()
         else:
-            state = to_mmpretrain_vit(read_state_dict(self.checkpoint))
+            prefix = self.prefix and self.prefix.removesuffix('.')
+            state = read_state_dict(self.checkpoint, prefix)
             # what comes after the block that is read does not matter
-            matched = load_matched(
-                self.teacher, state, self.checkpoint, (r'^ln1\.', r'^ln2\.')
-            )
+            unread = (r'^ln1\.', r'^ln2\.')
+            matched = load_vit(self.teacher, state, self.checkpoint, optional=unread)
             print_log(f'frozen teacher: {matched}', logger='current')
         self._has_weights = True
 

@@ -51,7 +51,7 @@ def test_a_folder_for_hugging_face(checkpoint):
     ('arguments', 'message'),
     [
         ('nothing.pth --list', 'error: there is no checkpoint nothing.pth'),
-        ('cut.pth --list', 'error: cut.pth cannot be read as weights only'),
+        ('cut.pth --list', 'error: cut.pth is damaged'),
         ('x.pth --to timm --out x.pth', 'x.pth is there already: --force'),
         ('x.pth --to timm --out x.pth --force', 'is the checkpoint itself'),
         (
