@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 INSTALL = "pip install 'mmattmask[onedl]'"
 INSTALL_DOWNSTREAM = "pip install 'mmattmask[downstream]'"
-# prints the path of the wheel with compiled ops that it has built
 BUILD_MMCV = (
-    'pip install --force-reinstall --no-deps $(requirements/build_mmcv.sh python)'
+    'pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation '
+    '--no-binary onedl-mmcv onedl-mmcv'
 )
 STOCK_CONFIG = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py'
 
