@@ -19,7 +19,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'another project.\nNothing in the file is executed.',
         epilog=f'targets of --to:\n{targets}\n\nkinds that are read:\n{kinds}',
     )
-    parser.add_argument('checkpoint', help='a file, or the folder of a ViTModel')
+    parser.add_argument('checkpoint', help='the file')
     parser.add_argument('--to', choices=TARGETS, metavar='TARGET')
     parser.add_argument(
         '--out', help='new .pth or .safetensors file; a folder for --to hf'

@@ -1,9 +1,9 @@
 """ViT weights of other projects under MMPretrain's names."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -12,27 +12,37 @@ from mmattmask.checkpoints import read_checkpoint, unwrapped
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
 PREFIXES = ('module.', 'backbone.', 'encoder.')
-# timm's names, which MAE, DINO, iBOT, AttMask and detectron2 share, and MMPretrain's.
-RENAMES = (
-    (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
-    (r'^blocks\.(\d+)\.', r'layers.\1.'),
-    (r'\.norm(\d)\.', r'.ln\1.'),
-    (r'\.mlp\.fc1\.', '.ffn.layers.0.0.'),
-    (r'\.mlp\.fc2\.', '.ffn.layers.1.'),
-    (r'^norm\.', 'ln1.'),
-    (r'^fc_norm\.', 'ln2.'),
-    (r'^norm_pre\.', 'pre_norm.'),
-)
-# MMPretrain's names, and timm's.
-TIMM = (
-    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
-    (r'^pre_norm\.', 'norm_pre.'),
-    (r'^ln1\.', 'norm.'),
-    (r'^ln2\.', 'fc_norm.'),
-    (r'^layers\.(\d+)\.', r'blocks.\1.'),
-    (r'\.ln([12])\.', r'.norm\1.'),
-    (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
-    (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
+
+
+class Names(NamedTuple):
+    """What a project calls the parts of a ViT.
+
+    Attributes:
+        blocks: How names in blocks begin, before the block's number.
+        starts: Pairs of how other names begin, MMPretrain's and the project's.
+        inside: The same for names in blocks, after the number.
+    """
+
+    blocks: str
+    starts: tuple[tuple[str, str], ...]
+    inside: tuple[tuple[str, str], ...]
+
+
+# Shared by MAE, DINO, iBOT, AttMask, SimMIM and detectron2.
+TIMM = Names(
+    'blocks.',
+    (
+        ('patch_embed.projection.', 'patch_embed.proj.'),
+        ('pre_norm.', 'norm_pre.'),
+        ('ln1.', 'norm.'),
+        ('ln2.', 'fc_norm.'),
+    ),
+    (
+        ('ln1.', 'norm1.'),
+        ('ln2.', 'norm2.'),
+        ('ffn.layers.0.0.', 'mlp.fc1.'),
+        ('ffn.layers.1.', 'mlp.fc2.'),
+    ),
 )
 
 
@@ -74,9 +84,11 @@ def pick_network(
         ValueError: If there are no weights, or none of that key.
     """
     content = content if isinstance(content, Mapping) else {}
-    parts = {str(k): _tensors(v) for k, v in content.items() if isinstance(v, Mapping)}
+    parts = {
+        str(k): tensors_of(v) for k, v in content.items() if isinstance(v, Mapping)
+    }
     container = next((name for name in CONTAINERS if name in parts), '')
-    state = parts[container] if container else _tensors(content)
+    state = parts[container] if container else tensors_of(content)
     if not key:
         if not state:
             named = {name: f'{name!r} ({len(w)})' for name, w in parts.items() if w}
@@ -104,7 +116,8 @@ def pick_network(
     return found, container
 
 
-def _tensors(part: Mapping[Any, Any]) -> dict[str, Tensor]:
+def tensors_of(part: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """Return the weights in a part of a checkpoint, without names of wrappers."""
     return {unwrapped(str(k)): v for k, v in part.items() if isinstance(v, Tensor)}
 
 
@@ -126,14 +139,21 @@ def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         state = _strip(state, prefix)
     if not any(re.match(r'blocks\.\d', name) for name in state):
         return dict(state)
-    return {rename(name, RENAMES): value for name, value in state.items()}
+    return {rename(name, TIMM, back=True): value for name, value in state.items()}
 
 
-def rename(name: str, patterns: Iterable[tuple[str, str]]) -> str:
-    """Apply regular expressions and their replacements, in order."""
-    for pattern, replacement in patterns:
-        name = re.sub(pattern, replacement, name)
-    return name
+def rename(name: str, names: Names, back: bool = False) -> str:
+    """Rename a weight of MMPretrain's ViT as a project has it, or ``back``."""
+    sides = ('layers.', names.blocks)
+    own, other = int(back), int(not back)
+    start, pairs = '', names.starts
+    if match := re.match(rf'{re.escape(sides[own])}(\d+)\.', name):
+        start, pairs = f'{sides[other]}{match[1]}.', names.inside
+        name = name[match.end() :]
+    for pair in pairs:
+        if name.startswith(pair[own]):
+            return start + pair[other] + name.removeprefix(pair[own])
+    return start + name
 
 
 def _strip(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

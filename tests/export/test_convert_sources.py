@@ -7,12 +7,11 @@ import re
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.registry import MODELS
 
 from mmattmask.export import convert_checkpoint, read_source
 from tests.tiny_hosts import HOSTS
 
-from .tiny_vits import ARCH, CONVVIT, SIZE, load, save, simmim_vit, vit
+from .tiny_vits import ARCH, SIZE, load, save, simmim_vit, vit
 
 PLAIN = ('MAE', 'MFF', 'EVA (MAE style)', 'MILAN', 'MaskFeat', 'iBOT')
 
@@ -72,12 +71,6 @@ def test_facts(tmp_path):
     assert (facts['heads'], facts['positions']) == ('2', 'relative')
     assert facts['also in the file'] == '1 of mask token'
 
-    config = dict(type='mmattmask.ConvViT', arch=CONVVIT, img_size=32)
-    path = save(MODELS.build(config).state_dict(), tmp_path / 'z.pth')
-    facts = read_source(path).facts()
-    assert (facts['patch size'], facts['width']) == ('8 x 8', '24')
-    assert facts['positions'] == '16 (4 x 4)'
-
 
 def test_wrong_and_incomplete_encoders(tmp_path):
     state = vit().state_dict()
@@ -102,7 +95,7 @@ def test_wrong_and_incomplete_encoders(tmp_path):
         read_source(tmp_path / 'x.pth')
 
 
-@pytest.mark.parametrize('to', ['mmdet', 'mmseg', 'mae', 'ibot', 'hf'])
+@pytest.mark.parametrize('to', ['mmdet', 'mmseg', 'hf'])
 def test_relative_positions_are_not_lost_in_silence(tmp_path, to):
     path = save(simmim_vit().state_dict(), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match=r'no place for 2 weights .*rel_pos_bias'):
@@ -110,10 +103,7 @@ def test_relative_positions_are_not_lost_in_silence(tmp_path, to):
     assert not (tmp_path / 'o.pth').exists()
 
 
-def test_what_beit_and_vit_model_cannot_be_without(tmp_path):
-    path = save(vit().state_dict(), tmp_path / 'x.pth')
-    with pytest.raises(ValueError, match=r'no place for 1 weights .*: pos_embed'):
-        convert_checkpoint(path, 'mmseg-beit', tmp_path / 'o.pth')
+def test_what_a_vit_model_cannot_be_without(tmp_path):
     path = save(vit(with_cls_token=False).state_dict(), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match='a ViTModel must have cls_token'):
         convert_checkpoint(path, 'hf', tmp_path / 'o')
@@ -160,5 +150,5 @@ def test_damaged_files(tmp_path, suffix, kept):
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
         convert_checkpoint(tmp_path / 'x.pth', 'timm', tmp_path / 'o.pth')
-    with pytest.raises(FileNotFoundError, match=r'model\.safetensors'):
+    with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
         read_source(tmp_path)
