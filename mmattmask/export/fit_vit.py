@@ -103,6 +103,14 @@ def load_vit(
     return load_matched(module, fitting, source, optional)
 
 
+def same_grid(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[int, int] | None:
+    """Return a module's grid if positions are as many: 36 may be 4 x 9 then."""
+    found = to_mmpretrain_vit(state).get('pos_embed')
+    own = module.state_dict().get('pos_embed')
+    same = found is not None and own is not None and found.shape == own.shape
+    return getattr(module, 'patch_resolution', None) if same else None
+
+
 def _nothing_fits(
     own: Collection[str], state: Mapping[str, Tensor], module: nn.Module, source: object
 ) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from mmengine.registry import DATASETS
 
+from mmattmask.checkpoints import load_whole, read_checkpoint
 from mmattmask.datasets.recording import check_pipeline, record_transforms
 from mmattmask.engine.schedule import Schedule
 from mmattmask.inspection.built_config import BuiltConfig, base_datasets, on_meta
@@ -23,6 +24,7 @@ from mmattmask.launching import (
 )
 from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
+from mmattmask.registry import WEIGHT_INITIALIZERS
 from mmattmask.scorers.ema_teacher import teachers_of
 
 # Sides in px of the image that is sent through a pipeline.
@@ -318,15 +320,46 @@ def amp_without_accelerator(built: BuiltConfig) -> Finding | None:
     )
 
 
-def missing_teacher(built: BuiltConfig) -> Finding | None:
-    """The file with a frozen teacher's weights is not there."""
-    path = getattr(built.scorer, 'checkpoint', None)
-    if path is None or '://' in path or Path(path).is_file():
+def unfitting_weights(built: BuiltConfig) -> Finding | None:
+    """A file of weights is not there, or does not fit what it is for."""
+    if built.model is None:
         return None
-    return Finding(
-        f"the teacher's weights {path} are not here: the run stops at its start",
-        f'put the file there, or scorer=dict(checkpoint=...); looked in {Path.cwd()}',
-    )
+    backbone, scorer = built.model.backbone, built.scorer
+    load_from, init_cfg = built.cfg.get('load_from'), backbone.init_cfg
+    teacher = getattr(scorer, 'checkpoint', None)
+    ways: list[tuple[str, str, Callable[[], object]]] = []
+    if load_from:
+        ways.append(('load_from', load_from, lambda: _load_from(built, load_from)))
+    if isinstance(init_cfg, dict) and init_cfg.get('_scope_') == 'mmattmask':
+        ways.append(
+            (
+                'model.backbone.init_cfg.checkpoint',
+                init_cfg['checkpoint'],
+                lambda: WEIGHT_INITIALIZERS.build(dict(init_cfg))(backbone),
+            )
+        )
+    if teacher is not None:
+        ways.append(('the checkpoint of the scorer', teacher, scorer.load))
+    for what, path, load in ways:
+        if '://' in path:
+            continue
+        if not Path(path).is_file():
+            return Finding(
+                f'the weights {path} are not here: the run stops at its start',
+                f'{what}=FILE; looked in {Path.cwd()}',
+            )
+        try:
+            load()
+        except ValueError as error:
+            return Finding(' '.join(str(error).split()), f'another file for {what}')
+    return None
+
+
+def _load_from(built: BuiltConfig, path: str) -> None:
+    """Load a checkpoint into the model on the meta device."""
+    content = read_checkpoint(path)
+    state = content.get('state_dict', content) if isinstance(content, dict) else {}
+    load_whole(built.model, state, logger='silent')
 
 
 FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
@@ -343,7 +376,7 @@ FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     still_teacher,
     constant_temperature,
     unscaled_lr,
-    missing_teacher,
+    unfitting_weights,
     other_randomness_after_resume,
     amp_without_accelerator,
 )

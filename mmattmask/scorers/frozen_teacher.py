@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 
 from mmattmask.export import load_vit, read_state_dict
+from mmattmask.export.fit_vit import same_grid
 from mmattmask.masking import min_max
 from mmattmask.masking.attention import full_precision
 from mmattmask.masking.view import CropMode, resample
@@ -125,13 +126,21 @@ class FrozenTeacher(CachedMaps):
                 )
             self.teacher.init_weights()
         else:
-            prefix = self.prefix and self.prefix.removesuffix('.')
-            state = read_state_dict(self.checkpoint, prefix)
-            # what comes after the block that is read does not matter
-            unread = (r'^ln1\.', r'^ln2\.')
-            matched = load_vit(self.teacher, state, self.checkpoint, optional=unread)
-            print_log(f'frozen teacher: {matched}', logger='current')
+            print_log(f'frozen teacher: {self.load()}', logger='current')
         self._has_weights = True
+
+    def load(self) -> str:
+        """Read the checkpoint into the teacher.
+
+        Returns:
+            A line such as ``'matched 150/150 weights of FILE'``.
+        """
+        prefix = self.prefix and self.prefix.removesuffix('.')
+        state = read_state_dict(self.checkpoint, prefix)
+        # what comes after the block that is read does not matter
+        unread = (r'^ln1\.', r'^ln2\.')
+        grid = same_grid(self.teacher, state)
+        return load_vit(self.teacher, state, self.checkpoint, grid, unread)
 
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless the teacher's patches divide the student's images."""

@@ -4,13 +4,13 @@ import re
 
 import pytest
 import torch
-from mmengine.registry import OPTIM_WRAPPERS
+from mmengine.registry import MODELS, OPTIM_WRAPPERS
 
 from mmattmask.inspection import findings as module
 from mmattmask.inspection.built_config import build_config
 from mmattmask.inspection.findings import FINDINGS, findings
-from tests.config_building import ROOT, find
-from tests.inspection.tiny_plan import tiny_config, tiny_plan
+from tests.config_building import find
+from tests.inspection.tiny_plan import VIT, tiny_config, tiny_plan
 from tests.models.ibot_model import ibot_config
 
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='mmattmask.PackInputs')
@@ -82,11 +82,11 @@ CASES = {
         r'--auto-scale-lr, or .*lr=0\.0008',
         {'auto_scale_lr.base_batch_size': 12},
     ),
-    'missing_teacher': (
+    'unfitting_weights': (
         TEACHER,
-        r'nowhere\.pth',
-        'checkpoint=',
-        {**TEACHER, 'model.scorer.checkpoint': str(ROOT / 'README.md')},
+        r'nowhere\.pth are not here',
+        'the checkpoint of the scorer=FILE',
+        {},
     ),
     'other_randomness_after_resume': (
         dict(resume=True),
@@ -234,6 +234,44 @@ def test_the_advice_about_amp_leaves_none_of_its_options_behind():
     assert options.pop('_delete_')
     OPTIM_WRAPPERS.build(dict(options, optimizer=optimizer))
     assert 'without loss_scale' in found.fix
+
+
+def with_file(path, way):
+    if way == 'load_from':
+        return dict(load_from=str(path))
+    if way == 'init_cfg':
+        init_cfg = dict(type='Pretrained', _scope_='mmattmask', checkpoint=str(path))
+        return {'model.backbone.init_cfg': dict(init_cfg, grid=(4, 6))}
+    scorer = dict(
+        type='mmattmask.FrozenTeacher',
+        backbone=dict(
+            type='VisionTransformer', arch=VIT, img_size=(32, 48), patch_size=8
+        ),
+        checkpoint=str(path),
+        block=1,
+        head=0,
+        _delete_=True,
+    )
+    return {'model.scorer': scorer, **NO_HOOKS}
+
+
+@pytest.mark.parametrize('way', ['load_from', 'init_cfg', 'teacher'])
+def test_weights_that_do_not_fit(tmp_path, way):
+    model = MODELS.build(tiny_config().model)
+    weights = model.state_dict() if way == 'load_from' else model.backbone.state_dict()
+    path = tmp_path / 'x.pth'
+    torch.save(weights, path)
+    assert module.unfitting_weights(tiny_plan(**with_file(path, way))) is None
+    torch.save({f'net.{name}': value for name, value in weights.items()}, path)
+    found = module.unfitting_weights(tiny_plan(**with_file(path, way)))
+    assert re.search(r'matched 0/\d+ weights', found.sentence)
+    assert 'another file for' in found.fix
+    path.write_text('<html>')
+    found = module.unfitting_weights(tiny_plan(**with_file(path, way)))
+    assert 'is a web page' in found.sentence
+    path.unlink()
+    found = module.unfitting_weights(tiny_plan(**with_file(path, way)))
+    assert 'x.pth are not here: the run stops' in found.sentence
 
 
 def host_plan(part, **changes):
