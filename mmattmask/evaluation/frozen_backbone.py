@@ -121,9 +121,9 @@ def read_weights(
             loads nothing then, and evaluates random weights.
     """
     content = read_checkpoint(path)
-    state, _ = pick_network(content, key, path)
+    state = pick_network(content, key, path)
     # other hosts have teachers too, but only self-distillation gives them the head
     if key is None and any(name.startswith('teacher.head.') for name in state):
         key = 'teacher'
-        state, _ = pick_network(content, key, path)
+        state = pick_network(content, key, path)
     return state, key

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mmattmask.export.hugging_face import vit_config
-from mmattmask.export.sources import KINDS, read_source
+from mmattmask.export.sources import KINDS, listed, read_source
 from mmattmask.export.targets import TARGETS, to_target
 from mmattmask.files import whole_file, write_text
 from mmattmask.version import __version__
@@ -49,11 +49,10 @@ class Report:
 
     def __str__(self) -> str:
         """Return lines for people."""
-        left_out = ', '.join(f'{n} of {what}' for what, n in self.left_out.items())
         lines = [
             f'{self.source}: {KINDS[self.kind]}',
             f'{self.out}: {TARGETS[self.target].what}, {self.converted} tensors',
-            f'left out: {left_out or "nothing"}',
+            f'left out: {listed(self.left_out) or "nothing"}',
             *(f'note: {note}' for note in self.notes),
         ]
         return '\n'.join(lines) + '\n'

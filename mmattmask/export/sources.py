@@ -5,7 +5,6 @@ keys and values, see ``simmim_keys``.
 """
 
 import dataclasses
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -20,11 +19,8 @@ from mmattmask.export.vit_keys import pick_network, tensors_of, to_mmpretrain_vi
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",
-    'simmim': 'official SimMIM',
-    'beit': 'BEiT',
-    'ibot': 'official iBOT, AttMask or DINO',
-    'mae': 'official MAE',
-    'timm': "timm's names (also DeiT, and backbones of DINO and iBOT alone)",
+    'beit': 'official SimMIM, or BEiT',
+    'timm': "timm's names: official MAE, DINO, iBOT, AttMask, DeiT, and timm",
 }
 # The first name that a kind has; the first kind that has one.
 SIGNS = (
@@ -84,6 +80,9 @@ class Source:
         state = self.weights
         patch = state['patch_embed.projection.weight']
         tables = [w for n, w in state.items() if n.endswith('position_bias_table')]
+        absolute = [state['pos_embed']] if 'pos_embed' in state else []
+        positions = [' x '.join(map(str, table.shape[1:-1])) for table in absolute]
+        positions += ['relative'] * bool(tables)
         return {
             'kind': f'{self.kind}: {KINDS[self.kind]}',
             'depth': str(self.depth),
@@ -91,26 +90,12 @@ class Source:
             'feed-forward width': str(len(state['layers.0.ffn.layers.0.0.weight'])),
             'heads': str(tables[0].shape[1]) if tables else 'not in the weights',
             'patch size': ' x '.join(map(str, patch.shape[2:])),
-            'positions': positions(state),
+            'positions': ', '.join(positions) or 'none',
             'layer scale': 'yes' if 'layers.0.attn.gamma1.weight' in state else 'no',
             'weights': f'{len(state)}, {patch.dtype}'.replace('torch.', ''),
-            'also in the file': _listed(self.left_out) or 'nothing',
+            'also in the file': listed(self.left_out) or 'nothing',
             'networks (--key)': ', '.join(self.networks) or 'one',
         }
-
-
-def positions(state: Mapping[str, Tensor]) -> str:
-    """Describe how a ViT knows positions."""
-    relative = any('relative_position_bias_table' in name for name in state)
-    if 'pos_embed' not in state:
-        return 'relative' if relative else 'none'
-    shape = state['pos_embed'].shape
-    if len(shape) == 4:
-        return f'{shape[1]} x {shape[2]}'
-    extra = int('cls_token' in state)
-    side = math.isqrt(shape[1] - extra)
-    grid = f'{side} x {side}' if side * side == shape[1] - extra else 'not a square'
-    return f'{shape[1]} ({"CLS, " * extra}{grid}){", and relative" * relative}'
 
 
 def read_source(path: str | Path, key: str | None = None) -> Source:
@@ -128,10 +113,9 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     """
     path = Path(path)
     content = read_checkpoint(path)
-    picked, container = pick_network(content, key, path)
+    state, left_out = _part(pick_network(content, key, path))
     networks = _networks(content)
-    state, part, left_out = _part(picked)
-    kind = _kind(state, container, part, left_out, path)
+    kind = _kind(state, path)
     weights = {}
     for name, value in to_plain(to_mmpretrain_vit(state)).items():
         what = next((what for what, p in LEFT_OUT if re.match(p, name)), None)
@@ -160,16 +144,16 @@ def _networks(content: Mapping[str, Any]) -> tuple[str, ...]:
     return (*outer, *sorted(inner))
 
 
-def _part(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str, Counter[str]]:
-    """Return a network's backbone, how its names began, and what else there was."""
+def _part(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Counter[str]]:
+    """Return a network's backbone, and what else there was."""
     for part in PARTS:
         inside = {
             n.removeprefix(part): v for n, v in state.items() if n.startswith(part)
         }
         if inside:
             others = [name for name in state if not name.startswith(part)]
-            return inside, part, Counter(_what(name) for name in others)
-    return state, '', Counter()
+            return inside, Counter(_what(name) for name in others)
+    return state, Counter()
 
 
 def _what(name: str) -> str:
@@ -178,13 +162,7 @@ def _what(name: str) -> str:
     return known or name.split('.')[0]
 
 
-def _kind(
-    state: Mapping[str, Tensor],
-    container: str,
-    part: str,
-    left_out: Mapping[str, int],
-    path: Path,
-) -> str:
+def _kind(state: Mapping[str, Tensor], path: Path) -> str:
     kind = next((k for k, s in SIGNS if any(re.match(s, n) for n in state)), None)
     if kind is None:
         shapes = [f'{name} {tuple(value.shape)}' for name, value in state.items()]
@@ -192,13 +170,7 @@ def _kind(
             f'{path} holds no ViT of a known kind ({", ".join(KINDS)}); its first '
             f'weights are {", ".join(shapes[:8]) or "none"}'
         )
-    if kind == 'beit' and part == 'encoder.':
-        return 'simmim'
-    if kind == 'timm' and container in ('teacher', 'student'):
-        return 'ibot'
-    has_decoder = any(name.startswith('decoder_') for name in state)
-    bare = container == 'model' and not any(n.startswith('head.') for n in state)
-    return 'mae' if kind == 'timm' and (has_decoder or bare) else kind
+    return kind
 
 
 def _check(weights: Mapping[str, Tensor], path: Path) -> None:
@@ -229,5 +201,6 @@ def _check(weights: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
-def _listed(counts: Mapping[str, int]) -> str:
+def listed(counts: Mapping[str, int]) -> str:
+    """Write counts for people: ``'30 of teacher, 1 of decoder'``."""
     return ', '.join(f'{count} of {what}' for what, count in counts.items())

@@ -61,12 +61,10 @@ def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tenso
         ValueError: If the file is damaged, needs code to be read, or holds no weights
             or none of that network.
     """
-    return pick_network(read_checkpoint(path), key, path)[0]
+    return pick_network(read_checkpoint(path), key, path)
 
 
-def pick_network(
-    content: Any, key: str | None, path: str | Path
-) -> tuple[dict[str, Tensor], str]:
+def pick_network(content: Any, key: str | None, path: str | Path) -> dict[str, Tensor]:
     """Pick the weights of one network of a checkpoint.
 
     Args:
@@ -77,8 +75,7 @@ def pick_network(
         path: Where they are from, for messages.
 
     Returns:
-        The weights under the names they have below ``key``, and their container, ''
-        where there is none.
+        The weights under the names they have below ``key``.
 
     Raises:
         ValueError: If there are no weights, or none of that key.
@@ -97,9 +94,9 @@ def pick_network(
                 f'{path} holds no weights'
                 + (f"{hint}'{next(iter(named))}'" if named else '')
             )
-        return state, container
+        return state
     if parts.get(key):
-        return parts[key], key
+        return parts[key]
     named = {f'{k}.{name}': w for k, part in parts.items() for name, w in part.items()}
     start = re.compile(rf'(module\.)?{re.escape(key)}\.')
     found = {
@@ -113,7 +110,7 @@ def pick_network(
         raise ValueError(
             f'{path} has nothing called {key!r}; it has {", ".join(names[:12])}'
         )
-    return found, container
+    return found
 
 
 def tensors_of(part: Mapping[Any, Any]) -> dict[str, Tensor]:

@@ -36,7 +36,7 @@ def test_networks_of_official_ibot(tmp_path, net):
     report = convert_checkpoint(
         tmp_path / 'official.pth', 'mmpretrain', tmp_path / 'o.pth', key=net, prefix=''
     )
-    assert report.kind == 'ibot'
+    assert report.kind == 'timm'
     expected = {'mask token': 1} if net == 'student' else {'head': 1}
     assert report.left_out == expected
     assert ('student, teacher: --key' in str(report)) == (net is None)

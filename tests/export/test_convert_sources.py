@@ -63,7 +63,7 @@ def test_facts(tmp_path):
     assert facts['kind'].startswith('mmpretrain: ')
     assert (facts['depth'], facts['width']) == ('2', '24')
     assert (facts['feed-forward width'], facts['patch size']) == ('48', '8 x 8')
-    assert facts['positions'] == '25 (CLS, not a square)'
+    assert facts['positions'] == '25'
     assert (facts['heads'], facts['layer scale']) == ('not in the weights', 'yes')
 
     path = save(simmim_vit(img_size=32).state_dict(), tmp_path / 'y.pth')
