@@ -219,7 +219,9 @@ def load_whole(
     missing = _without(result.missing_keys, OPTIONAL)
     unused = result.unexpected_keys
     matched = f'matched {len(own) - len(result.missing_keys)}/{len(own)} weights'
-    random = [name for name in missing if name.startswith('backbone.') and is_whole]
+    kinds = {kind.__name__ for kind in type(module).__mro__}
+    start = 'backbone.' if is_whole else '' if 'BaseBackbone' in kinds else None
+    random = [] if start is None else [n for n in missing if n.startswith(start)]
     nothing = own and len(result.missing_keys) == len(own)
     if random or nothing or (strict and (missing or unused)):
         raise ValueError(

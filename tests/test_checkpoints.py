@@ -196,6 +196,23 @@ def test_init_cfg_converts_an_encoder_and_leaves_the_decoder(
         assert torch.equal(found[name], value), name
 
 
+@pytest.mark.parametrize('prefix', [None, 'backbone.'])
+def test_the_stock_init_cfg_of_a_backbone_refuses_half_a_file(tmp_path, state, prefix):
+    less = {k: v for k, v in state.items() if 'backbone.layers.1.' not in k}
+    weights = less if prefix else backbone_of(less)
+    torch.save(weights, tmp_path / 'x.pth')
+    config = toy_config('work', 'nowhere').model.backbone.to_dict()
+    config['init_cfg'] = dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth'))
+    config['init_cfg'] |= {'prefix': prefix} if prefix else {}
+    model = MODELS.build(config)
+    with pytest.raises(ValueError, match=r'matched 18/30 weights; missing layers\.1'):
+        model.init_weights()
+    torch.save(state if prefix else backbone_of(state), tmp_path / 'x.pth')
+    model = MODELS.build(config)
+    model.init_weights()
+    assert torch.equal(model.cls_token, state['backbone.cls_token'])
+
+
 def test_hivit_begins_from_its_init_cfg(tmp_path):
     config = dict(type='mmattmask.GuidedMAEHiViT', img_size=64, arch='tiny')
     source = MODELS.build(config)
