@@ -213,6 +213,12 @@ def test_a_step_that_cannot_be_made(name):
     assert module.failing_step(tiny_plan()) is None
 
 
+def test_limits_of_the_meta_device_are_no_problem():
+    built = build_config(find('mae-gpa_hivit-tiny'), 'host.py')
+    assert not built.errors
+    assert module.failing_step(built) is None
+
+
 def test_five_channels_that_fit():
     fits = {
         **FIVE,
