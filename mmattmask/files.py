@@ -11,7 +11,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a name of this process's own to write to; it then becomes ``path``.
 
     The folder is made if missing. If the block fails, what was written is removed and
-    a former file stays.
+    a former file stays. Its mode follows the umask, whatever a library (safetensors)
+    makes of it.
 
     Args:
         path: The final name; the temporary one has the same ending.
@@ -20,7 +21,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -21,13 +21,17 @@ from mmengine.registry import Registry
 from mmattmask.runtime import (
     check_runtime,
     refuse_code_in_checkpoints,
+    refuse_weights_that_do_not_fit,
     register_safe_globals,
+    stop_at_bad_losses,
     tolerate_scope,
 )
 
 check_runtime()
 register_safe_globals()
 refuse_code_in_checkpoints()
+refuse_weights_that_do_not_fit()
+stop_at_bad_losses()
 tolerate_scope()
 
 DATA_SAMPLERS = Registry(

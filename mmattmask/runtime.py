@@ -7,11 +7,11 @@ imports neither when it is imported itself.
 
 from importlib import import_module, metadata
 from importlib.util import find_spec
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from mmattmask.checkpoints import load_whole, read_checkpoint
 from mmattmask.safe_globals import safe_globals
 
 RUNTIME_MODULES = ('mmengine', 'mmcv', 'mmpretrain')
@@ -83,27 +83,52 @@ def refuse_code_in_checkpoints() -> None:
 def load_weights_only(
     file: Any, map_location: Any = None, weights_only: bool | None = None
 ) -> Any:
-    """Read a checkpoint as MMEngine does, without running code from it.
+    """Read a checkpoint as MMEngine does; ``weights_only`` is not asked: always."""
+    return read_checkpoint(file, map_location)
 
-    Args:
-        file: A file or what one reads from.
-        map_location: As for ``torch.load``.
-        weights_only: Not used: always.
 
-    Raises:
-        ValueError: If the file holds other objects.
+def refuse_weights_that_do_not_fit() -> None:
+    """Let no run begin from random weights because a checkpoint has other names.
+
+    MMEngine warns and goes on. See :func:`mmattmask.checkpoints.load_whole`. Calling
+    this again changes nothing.
     """
-    allowed = import_module('mmengine.runner.checkpoint').get_torch_safe_globals()
-    try:
-        with torch.serialization.safe_globals(allowed):
-            return torch.load(file, map_location=map_location, weights_only=True)
-    except UnpicklingError as error:
-        raise ValueError(
-            f'{file} holds more than weights, and nothing of it was run: '
-            f'{str(error).splitlines()[0]} If you trust it, read it with '
-            'torch.load(FILE, weights_only=False) in a process of your own and save '
-            'dict(state_dict=...) of it'
-        ) from error
+    checkpoint = import_module('mmengine.runner.checkpoint')
+    checkpoint.load_state_dict = load_whole
+
+
+def stop_at_bad_losses() -> None:
+    """Give every run ``FiniteLossHook``, unless it has one.
+
+    Lists of hooks in a config replace those of its bases, so a base cannot. Calling
+    this again changes nothing.
+    """
+    runner = import_module('mmengine.runner').Runner
+    if runner.register_hooks.__module__ == __name__:
+        return
+    register = runner.register_hooks
+
+    def register_hooks(self: Any, *args: Any, **kwargs: Any) -> None:
+        register(self, *args, **kwargs)
+        if all(type(hook).__name__ != 'FiniteLossHook' for hook in self.hooks):
+            self.register_hook(dict(type='mmattmask.FiniteLossHook'))
+
+    runner.register_hooks = register_hooks
+
+
+def return_from_train() -> None:
+    """Let ``train()`` and ``eval()`` of MMPretrain's backbones return the backbone.
+
+    As torch's do; theirs return None. Calling this again changes nothing.
+    """
+    base = import_module('mmpretrain.models.backbones.base_backbone').BaseBackbone
+
+    def train(self: Any, mode: bool = True) -> Any:
+        """Set the mode of the backbone and return it."""
+        super(base, self).train(mode)
+        return self
+
+    base.train = train
 
 
 def tolerate_scope() -> None:

@@ -53,6 +53,12 @@ def data_folder() -> Path:
     return folder_of('MMATTMASK_DATA', 'datasets')
 
 
+@pytest.fixture(scope='session')
+def weights_folder() -> Path:
+    """Real pre-trained weights."""
+    return folder_of('MMATTMASK_WEIGHTS', 'pre-trained weights')
+
+
 def loader(folder: Path):
     def load_or_skip(name: str) -> GoldenCase:
         if folder != BUNDLED and not (folder / f'{name}.json').is_file():

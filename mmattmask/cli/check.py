@@ -4,9 +4,9 @@ import argparse
 import warnings
 
 from mmattmask.cli.arguments import add_cfg_options, read_config
+from mmattmask.inspection.built_config import UnreadableError, build_config
 from mmattmask.inspection.findings import findings
-from mmattmask.inspection.plan import UnreadableError, read_plan
-from mmattmask.inspection.report import report
+from mmattmask.inspection.summary import report
 
 SOUND, PROBLEMS, UNREADABLE = 0, 1, 2
 
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of stock layers on torch's meta device
-            plan = read_plan(cfg, args.config, args.gpus)
+            built = build_config(cfg, args.config, args.gpus)
     except UnreadableError as error:
         return f'error: {error}', UNREADABLE
-    found = findings(plan)
+    found = findings(built)
     is_sound = all(finding.level == 'note' for finding in found)
-    return report(plan, found), SOUND if is_sound else PROBLEMS
+    return report(built, found), SOUND if is_sound else PROBLEMS

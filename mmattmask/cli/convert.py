@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     targets = '\n'.join(f'  {name:15}{t.what}' for name, t in TARGETS.items())
     kinds = '\n'.join(f'  {name:15}{what}' for name, what in KINDS.items())
     parser.epilog = f'targets of --to:\n{targets}\n\nkinds that are read:\n{kinds}'
-    parser.add_argument('checkpoint', help='a file, or the folder of a ViTModel')
+    parser.add_argument('checkpoint', help='the file')
     parser.add_argument('--to', choices=TARGETS, metavar='TARGET')
     parser.add_argument(
         '--out', help='new .pth or .safetensors file; a folder for --to hf'

@@ -7,8 +7,8 @@ from statistics import median
 from mmengine.config import Config
 
 from mmattmask.comparison.plan import Entry
-from mmattmask.inspection.plan import Plan, read_plan
-from mmattmask.inspection.tokens import cost, patch_budget
+from mmattmask.inspection.built_config import BuiltConfig, build_config
+from mmattmask.inspection.flops import cost, patch_budget
 
 
 def tokens_per_image(entry: Entry, cfg: Config) -> float:
@@ -24,34 +24,34 @@ def tokens_per_image(entry: Entry, cfg: Config) -> float:
         return float(entry.encoder_tokens)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of stock layers on torch's meta device
-        plan = read_plan(cfg, str(entry.config), gpus=1)
-    if plan.model is None or plan.guidance is None or plan.errors:
-        reason = '; '.join(plan.errors) or 'the model is not guided'
+        built = build_config(cfg, str(entry.config), gpus=1)
+    if built.guidance is None or built.errors:
+        reason = '; '.join(built.errors) or 'the model is not guided'
         raise ValueError(f'run {entry.name}: its tokens cannot be counted: {reason}')
-    random_share = _share_without_score(plan)
+    random_share = _share_without_score(built)
     policies = (
-        (plan.guidance.warmup_mask_generator, random_share),
-        (plan.guidance.mask_generator, 1 - random_share),
+        (built.guidance.warmup_mask_generator, random_share),
+        (built.guidance.mask_generator, 1 - random_share),
     )
     total = 0.0
     for generator, share in policies:
-        budget = patch_budget(plan.guidance, plan.image_size, generator)
-        found = cost(plan.model, budget)
+        budget = patch_budget(built.guidance, built.image_size, generator)
+        found = cost(built.model, budget)
         if found is None:
             raise ValueError(
-                f'run {entry.name}: the tokens of {type(plan.model).__name__} cannot '
+                f'run {entry.name}: the tokens of {type(built.model).__name__} cannot '
                 'be counted: give encoder_tokens'
             )
         total += share * found.encoder_tokens
     return total
 
 
-def _share_without_score(plan: Plan) -> float:
+def _share_without_score(built: BuiltConfig) -> float:
     """Return the share of the run before the first refresh."""
-    if plan.cached_scorer is None:
+    if built.cached_scorer is None:
         return 0.0
-    (hook, *_) = plan.hooks_of('AttentionRefreshHook') or [None]
-    total, unit = plan.total
+    (hook, *_) = built.hooks_of('AttentionRefreshHook') or [None]
+    total, unit = built.total
     if hook is None or hook.schedule.unit != unit:
         return 1.0 if hook is None else 0.0
     return min(1.0, hook.schedule.begin / total)

@@ -10,6 +10,9 @@ from mmattmask.downstream.layer_decay import LayerDecayOptimWrapperConstructor
 from mmattmask.downstream.repeat_factor_sampler import RepeatFactorSampler
 from mmattmask.downstream.simple_fpn import SimpleFeaturePyramid
 from mmattmask.downstream.vitdet import ViTDet
+from mmattmask.runtime import return_from_train
+
+return_from_train()
 
 __all__ = [
     'FedLoss',

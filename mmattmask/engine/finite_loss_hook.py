@@ -44,6 +44,8 @@ class FiniteLossHook(Hook):
         outputs: dict[str, torch.Tensor] | None = None,
     ) -> None:
         """Count this iteration's loss; read the count if it is time."""
+        if not outputs or 'loss' not in outputs:  # of no model here
+            return
         bad = (~torch.isfinite(outputs['loss'])).int()
         self.count = bad if self.count is None else self.count + bad
         self.iterations += 1

@@ -8,10 +8,11 @@ from typing import Any
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from mmattmask.checkpoints import read_checkpoint
 from mmattmask.evaluation.features import Normalisation
-from mmattmask.export import load_matched, to_mmpretrain_vit
-from mmattmask.export.fit_vit import fit_vit
-from mmattmask.export.vit_keys import pick_network, read_checkpoint
+from mmattmask.export import load_vit
+from mmattmask.export.fit_vit import same_grid
+from mmattmask.export.vit_keys import pick_network
 
 # 'small' is another model in MMPretrain: 8 blocks, 768 wide.
 ARCHS = {
@@ -97,18 +98,8 @@ def load_backbone(
     backbone = MODELS.build(config)
     weights, key = read_weights(checkpoint, key)
     source = f'{checkpoint} ({key})' if key else str(checkpoint)
-    grid = _same_grid(backbone, to_mmpretrain_vit(weights))
-    state = fit_vit(backbone, weights, source, grid)
-    return backbone, load_matched(backbone, state, source, OPTIONAL)
-
-
-def _same_grid(
-    backbone: nn.Module, state: Mapping[str, Tensor]
-) -> tuple[int, int] | None:
-    """Return the backbone's grid if positions are as many: 36 may be 4 x 9 then."""
-    found, own = state.get('pos_embed'), backbone.state_dict().get('pos_embed')
-    same = found is not None and own is not None and found.shape == own.shape
-    return getattr(backbone, 'patch_resolution', None) if same else None
+    grid = same_grid(backbone, weights)
+    return backbone, load_vit(backbone, weights, source, grid, OPTIONAL)
 
 
 def read_weights(
@@ -130,9 +121,9 @@ def read_weights(
             loads nothing then, and evaluates random weights.
     """
     content = read_checkpoint(path)
-    state, _ = pick_network(content, key, path)
+    state = pick_network(content, key, path)
     # other hosts have teachers too, but only self-distillation gives them the head
     if key is None and any(name.startswith('teacher.head.') for name in state):
         key = 'teacher'
-        state, _ = pick_network(content, key, path)
+        state = pick_network(content, key, path)
     return state, key

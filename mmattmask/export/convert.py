@@ -9,8 +9,6 @@ and never transpose it.
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,9 +16,9 @@ import torch
 from torch import Tensor
 
 from mmattmask.export.hugging_face import vit_config
-from mmattmask.export.sources import KINDS, read_source
+from mmattmask.export.sources import KINDS, listed, read_source
 from mmattmask.export.targets import TARGETS, to_target
-from mmattmask.files import whole_file
+from mmattmask.files import whole_file, write_text
 from mmattmask.version import __version__
 
 PICKLES = ('.pth', '.pt')
@@ -51,11 +49,10 @@ class Report:
 
     def __str__(self) -> str:
         """Return lines for people."""
-        left_out = ', '.join(f'{n} of {what}' for what, n in self.left_out.items())
         lines = [
             f'{self.source}: {KINDS[self.kind]}',
             f'{self.out}: {TARGETS[self.target].what}, {self.converted} tensors',
-            f'left out: {left_out or "nothing"}',
+            f'left out: {listed(self.left_out) or "nothing"}',
             *(f'note: {note}' for note in self.notes),
         ]
         return '\n'.join(lines) + '\n'
@@ -77,10 +74,10 @@ def convert_checkpoint(
     Nothing in the file is executed. The output appears at once or not at all.
 
     Args:
-        path: A checkpoint of a kind in ``KINDS``, or the folder of a Hugging Face
-            model.
+        path: A checkpoint of a kind in ``KINDS``.
         to: A key of ``TARGETS``.
         out: A new ``.pth``, ``.pt`` or ``.safetensors`` file; of ``'hf'``, a folder.
+            Folders above it are made.
         key: Which network of a file of several, such as ``'teacher'``. Defaults to the
             backbone; of official iBOT, the teacher's.
         prefix: What names begin with. Defaults to what the target expects; ``''`` is
@@ -94,7 +91,7 @@ def convert_checkpoint(
         What was converted and what was left out.
 
     Raises:
-        FileNotFoundError: If there is no such file, or no folder for ``out``.
+        FileNotFoundError: If there is no such file.
         FileExistsError: If ``out`` is there and ``force`` is off.
         ValueError: If the file is damaged, holds code or no known ViT, or weights of
             the encoder have no place in the target.
@@ -156,8 +153,6 @@ def _check_out(out: Path, to: str, force: bool) -> None:
     if (to == 'hf') == (out.suffix in endings):
         wanted = 'a folder' if to == 'hf' else f'a file in {", ".join(endings)}'
         raise ValueError(f'{to} needs {wanted}, got {out}')
-    if not out.absolute().parent.is_dir():
-        raise FileNotFoundError(f'there is no folder {out.parent}')
     if out.exists() and not force:
         raise FileExistsError(f'{out} is there already: --force writes over it')
     if out.exists() and out.is_dir() != (to == 'hf'):
@@ -183,17 +178,7 @@ def _write_folder(
     config: Mapping[str, object],
     metadata: Mapping[str, str],
 ) -> None:
-    """Write a model's folder; what else is in it stays."""
-    temporary = out.with_name(f'.{out.name}.{os.getpid()}.tmp')
-    temporary.mkdir()
-    try:
-        _save_safetensors(temporary / 'model.safetensors', weights, metadata)
-        text = json.dumps(config, indent=2) + '\n'
-        (temporary / 'config.json').write_text(text)
-        if not out.exists():
-            os.replace(temporary, out)
-            return
-        for file in temporary.iterdir():
-            os.replace(file, out / file.name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    """Write a model's folder, the weights last; what else is in it stays."""
+    write_text(out / 'config.json', json.dumps(config, indent=2) + '\n')
+    with whole_file(out / 'model.safetensors') as file:
+        _save_safetensors(file, weights, metadata)

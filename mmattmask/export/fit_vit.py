@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mmattmask.checkpoints import load_matched, some
 from mmattmask.export.simmim_keys import (
     LAYER_SCALES,
     SHARED_TABLE,
@@ -20,7 +21,10 @@ from mmattmask.export.simmim_keys import (
 from mmattmask.export.vit_keys import to_mmpretrain_vit
 
 # Weights that are part of the encoder's function: none may be left over.
-ENCODER = re.compile(r'layers\.|patch_embed\.|pos_embed$|rel_pos_bias\.|norm_pre\.')
+ENCODER = re.compile(
+    r'layers\.|patch_embed\.|pos_embed$|rel_pos_bias\.|pre_norm\.'
+    r'|(reg|dist|distillation|register|storage)_tokens?$'
+)
 INDEX = re.compile(r'relative_position_index$')  # a buffer that is computed
 
 
@@ -50,13 +54,15 @@ def fit_vit(
         ValueError: If a weight of the encoder has no place.
     """
     own = {name: value.shape for name, value in module.state_dict().items()}
+    # half precision can be neither multiplied without loss nor interpolated everywhere
+    dtype = next(module.parameters()).dtype
+    state = {n: v.to(dtype) if v.is_floating_point() else v for n, v in state.items()}
     state = _as_in(own, to_mmpretrain_vit(state))
     shape = own.get('pos_embed', ())
     target = shape[1:3] if len(shape) == 4 else getattr(module, 'patch_resolution', ())
     if 'pos_embed' in state and shape and target:
-        # half precision cannot be interpolated everywhere
-        positions = state['pos_embed'].to(module.pos_embed.dtype)
-        state['pos_embed'] = fit_pos_embed(positions, shape, tuple(target), grid)
+        rows = state['pos_embed']
+        state['pos_embed'] = fit_pos_embed(rows, shape, tuple(target), grid)
     homeless = [
         name
         for name in state
@@ -67,7 +73,55 @@ def fit_vit(
             f'{source} does not fit {type(module).__name__}, which has no place for '
             f'{len(homeless)} of its weights: {", ".join(homeless[:6])}'
         )
-    return {name: value for name, value in state.items() if name in own}
+    fitting = {name: value for name, value in state.items() if name in own}
+    if not fitting:
+        raise ValueError(_nothing_fits(own, state, module, source))
+    return fitting
+
+
+def load_vit(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    source: object,
+    grid: tuple[int, int] | None = None,
+    optional: Iterable[str] = (),
+) -> str:
+    """Fit weights of any source to a ViT and load them, or say why not.
+
+    The one way of weights into frozen teachers, backbones to evaluate, and
+    ``init_cfg``. Arguments as for :func:`fit_vit` and
+    :func:`mmattmask.checkpoints.load_matched`.
+
+    Returns:
+        A line such as ``'matched 150/150 weights of FILE'``.
+
+    Raises:
+        ValueError: If anything but ``optional`` would keep its first values, a weight
+            of the encoder has no place, or weights are not finite.
+    """
+    fitting = fit_vit(module, state, source, grid)
+    return load_matched(module, fitting, source, optional)
+
+
+def same_grid(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[int, int] | None:
+    """Return a module's grid if positions are as many: 36 may be 4 x 9 then."""
+    found = to_mmpretrain_vit(state).get('pos_embed')
+    own = module.state_dict().get('pos_embed')
+    same = found is not None and own is not None and found.shape == own.shape
+    return getattr(module, 'patch_resolution', None) if same else None
+
+
+def _nothing_fits(
+    own: Collection[str], state: Mapping[str, Tensor], module: nn.Module, source: object
+) -> str:
+    """Say which names a file has instead, and what is in front of a ViT's."""
+    found = (re.match(r'(.+\.)(patch_embed|blocks|layers)\.', name) for name in state)
+    prefixes = sorted({match[1] for match in found if match})
+    hint = f"; set prefix='{prefixes[0]}'" if prefixes else ''
+    return (
+        f'{source} does not fit {type(module).__name__}: matched 0/{len(own)} weights; '
+        f'its names are {some(state, 3)}, not {some(own, 3)}{hint}'
+    )
 
 
 def _as_in(own: Collection[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:

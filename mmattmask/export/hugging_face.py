@@ -9,50 +9,30 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from mmattmask.export.vit_keys import Names, rename
+
 QKV = ('query', 'key', 'value')
-# Ours, and theirs after ``encoder.layer.N.`` or at the beginning.
-IN_LAYERS = (
-    ('attn.proj.', 'attention.output.dense.'),
-    ('ffn.layers.0.0.', 'intermediate.dense.'),
-    ('ffn.layers.1.', 'output.dense.'),
-    ('ln1.', 'layernorm_before.'),
-    ('ln2.', 'layernorm_after.'),
-)
-STARTS = (
-    ('cls_token', 'embeddings.cls_token'),
-    ('pos_embed', 'embeddings.position_embeddings'),
-    ('patch_embed.projection.', 'embeddings.patch_embeddings.projection.'),
-    ('ln1.', 'layernorm.'),
+NAMES = Names(
+    'encoder.layer.',
+    (
+        ('cls_token', 'embeddings.cls_token'),
+        ('pos_embed', 'embeddings.position_embeddings'),
+        ('patch_embed.projection.', 'embeddings.patch_embeddings.projection.'),
+        ('ln1.', 'layernorm.'),
+    ),
+    (
+        ('attn.proj.', 'attention.output.dense.'),
+        ('ffn.layers.0.0.', 'intermediate.dense.'),
+        ('ffn.layers.1.', 'output.dense.'),
+        ('ln1.', 'layernorm_before.'),
+        ('ln2.', 'layernorm_after.'),
+    ),
 )
 NEEDED = ('cls_token', 'pos_embed', 'patch_embed.projection.bias', 'ln1.weight')
 # Heads of the usual widths: tiny, small, base, large, huge.
 USUAL_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
-
-
-def from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename weights of a ViTModel to MMPretrain's names.
-
-    Raises:
-        ValueError: If a block has no key or no value beside its query.
-    """
-    renamed = {}
-    for name, value in state.items():
-        match = re.fullmatch(
-            r'encoder\.layer\.(\d+)\.attention\.attention\.(query|key|value)\.(\w+)',
-            name,
-        )
-        if match is None:
-            renamed[_to_ours(name)] = value
-        elif match[2] == 'query':
-            names = [name.replace('.query.', f'.{part}.') for part in QKV]
-            if not all(part in state for part in names):
-                raise ValueError(f'there is {name} but not its key and value')
-            parts = torch.cat([state[part] for part in names])
-            renamed[f'layers.{match[1]}.attn.qkv.{match[3]}'] = parts
-    return renamed
 
 
 def to_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -68,7 +48,7 @@ def to_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, value in state.items():
         match = re.fullmatch(r'layers\.(\d+)\.attn\.qkv\.(\w+)', name)
         if match is None:
-            renamed[_to_theirs(name)] = value
+            renamed[rename(name, NAMES)] = value
             continue
         attention = f'encoder.layer.{match[1]}.attention.attention'
         for part, rows in zip(QKV, value.chunk(3), strict=True):
@@ -128,23 +108,3 @@ def vit_config(
         encoder_stride=patch[0],
         torch_dtype=str(weight.dtype).removeprefix('torch.'),
     )
-
-
-def _to_theirs(name: str) -> str:
-    layer = re.match(r'layers\.(\d+)\.', name)
-    start = f'encoder.layer.{layer[1]}.' if layer else ''
-    rest = name[layer.end() :] if layer else name
-    for ours, theirs in IN_LAYERS if layer else STARTS:
-        if rest.startswith(ours):
-            return start + theirs + rest.removeprefix(ours)
-    return name
-
-
-def _to_ours(name: str) -> str:
-    layer = re.match(r'encoder\.layer\.(\d+)\.', name)
-    start = f'layers.{layer[1]}.' if layer else ''
-    rest = name[layer.end() :] if layer else name
-    for ours, theirs in IN_LAYERS if layer else STARTS:
-        if rest.startswith(theirs):
-            return start + ours + rest.removeprefix(theirs)
-    return name

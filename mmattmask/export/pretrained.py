@@ -11,13 +11,10 @@ from mmengine.logging import print_log
 from mmengine.model import update_init_info
 from torch import nn
 
-from mmattmask.export.fit_vit import fit_vit
-from mmattmask.export.vit_keys import load_matched, read_state_dict
+from mmattmask.checkpoints import OPTIONAL
+from mmattmask.export.fit_vit import load_vit
+from mmattmask.export.vit_keys import read_state_dict
 from mmattmask.registry import WEIGHT_INITIALIZERS
-
-# What a downstream backbone may have beyond its pre-training: relative positions of
-# ViTDet (zero at first), the norm after average pooling, and a buffer that is computed.
-OPTIONAL = (r'\.rel_pos_[hw]$', r'^ln2\.', r'relative_position_index$')
 
 
 def load_pretrained(
@@ -54,8 +51,7 @@ def load_pretrained(
             'model.backbone.init_cfg.checkpoint=FILE'
         )
     state = read_state_dict(checkpoint, prefix and prefix.removesuffix('.'))
-    state = fit_vit(module, state, checkpoint, grid)
-    return load_matched(module, state, checkpoint, optional)
+    return load_vit(module, state, checkpoint, grid, optional)
 
 
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained')
@@ -89,11 +85,12 @@ class PretrainedViT:
     def __call__(self, module: nn.Module) -> None:
         """Load the weights; arguments and errors as of :func:`load_pretrained`."""
         cfgs = getattr(module, 'init_cfg', None) or []
-        cfgs = [cfgs] if isinstance(cfgs, Mapping) else cfgs
-        if all(cfg['type'] != 'Pretrained' for cfg in cfgs):
+        # backbones initialise themselves after it unless it is one dict of this type
+        if not isinstance(cfgs, Mapping) or cfgs['type'] != 'Pretrained':
             raise ValueError(
-                "write init_cfg=dict(type='Pretrained', _scope_='mmattmask', ...); "
-                'after any other type MMEngine overwrites what was loaded'
+                "write init_cfg=dict(type='Pretrained', _scope_='mmattmask', ...), not "
+                'a list; in a list, or after any other type, what was loaded is '
+                'overwritten'
             )
         matched = load_pretrained(
             module, self.checkpoint, self.prefix, self.grid, self.optional

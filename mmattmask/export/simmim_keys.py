@@ -95,17 +95,6 @@ def fold_scales(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
-def with_scales(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Add layer scales of one where there are none; to the plain form."""
-    scaled = dict(state)
-    for name, value in state.items():
-        for suffix, linear in SCALED.items():
-            if re.fullmatch(rf'layers\.\d+\.{re.escape(linear)}\.weight', name):
-                scale = name.removesuffix(f'{linear}.weight') + suffix
-                scaled.setdefault(scale, value.new_ones(len(value)))
-    return scaled
-
-
 def expand_table(state: Mapping[str, Tensor], depth: int) -> dict[str, Tensor]:
     """Give each block its own copy of a shared relative position bias."""
     expanded = {k: v for k, v in state.items() if not k.startswith('rel_pos_bias.')}

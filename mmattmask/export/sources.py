@@ -1,11 +1,10 @@
 """Whose checkpoint is it? Its encoder in one form, whatever the names were.
 
-The plain form is that of MMPretrain's VisionTransformer (of ConvMAE, of our ConvViT),
-with one bias for queries, keys and values, see ``simmim_keys``.
+The plain form is that of MMPretrain's VisionTransformer, with one bias for queries,
+keys and values, see ``simmim_keys``.
 """
 
 import dataclasses
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -14,35 +13,24 @@ from typing import Any
 
 from torch import Tensor
 
-from mmattmask.export.convmae_keys import from_official_convmae
-from mmattmask.export.hugging_face import from_hugging_face
+from mmattmask.checkpoints import check_finite, read_checkpoint
 from mmattmask.export.simmim_keys import has_beit_names, to_plain
-from mmattmask.export.vit_keys import pick_network, read_checkpoint, to_mmpretrain_vit
+from mmattmask.export.vit_keys import pick_network, tensors_of, to_mmpretrain_vit
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",
-    'mmseg': "MMSegmentation's VisionTransformer",
-    'hf': "Hugging Face's ViTModel",
-    'convmae': 'official ConvMAE',
-    'simmim': 'official SimMIM',
-    'beit': 'BEiT',
-    'ibot': 'official iBOT, AttMask or DINO',
-    'mae': 'official MAE',
-    'timm': "timm's names (also DeiT, and backbones of DINO and iBOT alone)",
+    'beit': 'official SimMIM, or BEiT',
+    'timm': "timm's names: official MAE, DINO, iBOT, AttMask, DeiT, and timm",
 }
 # The first name that a kind has; the first kind that has one.
 SIGNS = (
-    ('convmae', r'blocks1\.0\.'),
-    ('mmpretrain', r'conv_stages\.0\.'),
-    ('hf', r'encoder\.layer\.0\.attention\.attention\.'),
-    ('mmseg', r'layers\.0\.attn\.attn\.in_proj'),
     ('mmpretrain', r'layers\.0\.attn\.qkv\.'),
     ('beit', r'blocks\.0\.(attn\.q_bias|attn\.relative_position|gamma_1)|rel_pos_bias'),
     ('timm', r'blocks\.0\.attn\.qkv\.'),
 )
-BLOCK = re.compile(r'(blocks\d?|layers?)\.\d+\.')
+BLOCK = re.compile(r'(blocks|layers)\.\d+\.')
 # What the backbone's names begin with beside other parts of a network.
-PARTS = ('backbone.', 'encoder.', 'vit.')
+PARTS = ('backbone.', 'encoder.')
 LEFT_OUT = (
     ('decoder', r'decoder|neck\.'),
     ('fusion of blocks', r'proj_(weights|layers)'),  # MFF, for its decoder
@@ -54,19 +42,12 @@ LAYER = (
     r'|attn\.gamma1\.weight|ffn\.gamma2\.weight'
     r'|attn\.relative_position_(bias_table|index)|attn\.rel_pos_[hw]'
 )
-STAGE = (
-    r'embed\.(conv|ln)\.\w+'
-    r'|blocks\.\d+\.(ln[12]|pointwise[12]|depthwise|ffn\.layers\.(0\.0|1))\.\w+'
-)
 KNOWN = re.compile(
-    rf'cls_token|pos_embed|patch_embed\.(projection|conv|ln)\.\w+|layers\.\d+\.({LAYER})'
-    r'|(ln[12]|pre_norm|projection)\.(weight|bias)|fusions\.\d+\.\w+'
-    rf'|rel_pos_bias\.relative_position_(bias_table|index)|conv_stages\.\d+\.({STAGE})'
+    rf'cls_token|pos_embed|(ln[12]|pre_norm|patch_embed\.projection)\.(weight|bias)'
+    rf'|rel_pos_bias\.relative_position_(bias_table|index)|layers\.\d+\.({LAYER})'
 )
-NEEDED = (
-    *(f'{name}.weight' for name in ('ln1', 'attn.qkv', 'attn.proj', 'ln2')),
-    *(f'ffn.layers.{name}.weight' for name in ('0.0', '1')),
-)
+LINEAR = ('attn.qkv', 'attn.proj', 'ffn.layers.0.0', 'ffn.layers.1')
+NEEDED = tuple(f'{name}.weight' for name in ('ln1', 'ln2', *LINEAR))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +57,7 @@ class Source:
     Attributes:
         path: The file.
         kind: A key of ``KINDS``.
-        layout: ``'vit'``, ``'beit'`` (relative positions or separate biases) or
-            ``'convvit'``.
+        is_beit: Whether it has relative positions or separate biases.
         weights: In the plain form.
         left_out: How many tensors of other parts there are.
         networks: What ``key`` may be for this file.
@@ -85,7 +65,7 @@ class Source:
 
     path: Path
     kind: str
-    layout: str
+    is_beit: bool
     weights: dict[str, Tensor]
     left_out: dict[str, int]
     networks: tuple[str, ...]
@@ -98,50 +78,31 @@ class Source:
     def facts(self) -> dict[str, str]:
         """Return what the weights tell about the architecture, for people."""
         state = self.weights
-        convolution = 'conv' if self.layout == 'convvit' else 'projection'
-        patch = state[f'patch_embed.{convolution}.weight']
-        sides = [
-            patch,
-            *(w for n, w in state.items() if n.endswith('embed.conv.weight')),
-        ]
-        if self.layout == 'convvit':
-            sides = sides[1:]
-        patch_size = (math.prod(w.shape[axis] for w in sides) for axis in (2, 3))
+        patch = state['patch_embed.projection.weight']
         tables = [w for n, w in state.items() if n.endswith('position_bias_table')]
+        absolute = [state['pos_embed']] if 'pos_embed' in state else []
+        positions = [' x '.join(map(str, table.shape[1:-1])) for table in absolute]
+        positions += ['relative'] * bool(tables)
         return {
             'kind': f'{self.kind}: {KINDS[self.kind]}',
             'depth': str(self.depth),
             'width': str(len(patch)),
             'feed-forward width': str(len(state['layers.0.ffn.layers.0.0.weight'])),
             'heads': str(tables[0].shape[1]) if tables else 'not in the weights',
-            'patch size': ' x '.join(map(str, patch_size)),
-            'positions': positions(state),
+            'patch size': ' x '.join(map(str, patch.shape[2:])),
+            'positions': ', '.join(positions) or 'none',
             'layer scale': 'yes' if 'layers.0.attn.gamma1.weight' in state else 'no',
             'weights': f'{len(state)}, {patch.dtype}'.replace('torch.', ''),
-            'also in the file': _listed(self.left_out) or 'nothing',
+            'also in the file': listed(self.left_out) or 'nothing',
             'networks (--key)': ', '.join(self.networks) or 'one',
         }
-
-
-def positions(state: Mapping[str, Tensor]) -> str:
-    """Describe how a ViT knows positions."""
-    relative = any('relative_position_bias_table' in name for name in state)
-    if 'pos_embed' not in state:
-        return 'relative' if relative else 'none'
-    shape = state['pos_embed'].shape
-    if len(shape) == 4:
-        return f'{shape[1]} x {shape[2]}'
-    extra = int('cls_token' in state)
-    side = math.isqrt(shape[1] - extra)
-    grid = f'{side} x {side}' if side * side == shape[1] - extra else 'not a square'
-    return f'{shape[1]} ({"CLS, " * extra}{grid}){", and relative" * relative}'
 
 
 def read_source(path: str | Path, key: str | None = None) -> Source:
     """Read the encoder of a checkpoint of any known kind.
 
     Args:
-        path: A file, or the folder of a Hugging Face model.
+        path: The file.
         key: Which network of a file of several, such as ``'teacher'``. Defaults to the
             backbone; of official iBOT, the teacher's.
 
@@ -151,34 +112,27 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
             known ViT, or a weight of the encoder is missing or not known.
     """
     path = Path(path)
-    path = path / 'model.safetensors' if path.is_dir() else path
     content = read_checkpoint(path)
-    picked, container = pick_network(content, key, path)
+    state, left_out = _part(pick_network(content, key, path))
     networks = _networks(content)
-    state, part, left_out = _part(_tensors(picked))
-    kind = _kind(state, container, part, left_out, path)
+    kind = _kind(state, path)
     weights = {}
-    for name, value in _plain(kind, state).items():
+    for name, value in to_plain(to_mmpretrain_vit(state)).items():
         what = next((what for what, p in LEFT_OUT if re.match(p, name)), None)
         if what is None:
             weights[name] = value
         else:
             left_out[what] += 1
     _check(weights, path)
-    layout = 'convvit' if any(n.startswith('conv_stages.') for n in weights) else 'vit'
-    layout = 'beit' if layout == 'vit' and has_beit_names(state) else layout
-    return Source(path, kind, layout, weights, dict(left_out), networks)
-
-
-def _tensors(part: Mapping[str, Any]) -> dict[str, Tensor]:
-    tensors = {k: v for k, v in part.items() if isinstance(v, Tensor)}
-    return {str(name).removeprefix('module.'): v for name, v in tensors.items()}
+    check_finite(weights, path)
+    is_beit = has_beit_names(state)
+    return Source(path, kind, is_beit, weights, dict(left_out), networks)
 
 
 def _networks(content: Mapping[str, Any]) -> tuple[str, ...]:
     """List what ``key`` may be: parts of a file that are networks of their own."""
-    parts = {'': _tensors(content)}
-    parts |= {k: _tensors(v) for k, v in content.items() if isinstance(v, Mapping)}
+    parts = {'': tensors_of(content)}
+    parts |= {k: tensors_of(v) for k, v in content.items() if isinstance(v, Mapping)}
     parts = {k: v for k, v in parts.items() if any(map(BLOCK.search, v))}
     inner = {
         name.partition('.backbone.')[0]
@@ -190,16 +144,16 @@ def _networks(content: Mapping[str, Any]) -> tuple[str, ...]:
     return (*outer, *sorted(inner))
 
 
-def _part(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str, Counter[str]]:
-    """Return a network's backbone, how its names began, and what else there was."""
+def _part(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Counter[str]]:
+    """Return a network's backbone, and what else there was."""
     for part in PARTS:
         inside = {
             n.removeprefix(part): v for n, v in state.items() if n.startswith(part)
         }
-        if inside and not any(n.startswith('layer.') for n in inside):
+        if inside:
             others = [name for name in state if not name.startswith(part)]
-            return inside, part, Counter(_what(name) for name in others)
-    return state, '', Counter()
+            return inside, Counter(_what(name) for name in others)
+    return state, Counter()
 
 
 def _what(name: str) -> str:
@@ -208,13 +162,7 @@ def _what(name: str) -> str:
     return known or name.split('.')[0]
 
 
-def _kind(
-    state: Mapping[str, Tensor],
-    container: str,
-    part: str,
-    left_out: Mapping[str, int],
-    path: Path,
-) -> str:
+def _kind(state: Mapping[str, Tensor], path: Path) -> str:
     kind = next((k for k, s in SIGNS if any(re.match(s, n) for n in state)), None)
     if kind is None:
         shapes = [f'{name} {tuple(value.shape)}' for name, value in state.items()]
@@ -222,29 +170,7 @@ def _kind(
             f'{path} holds no ViT of a known kind ({", ".join(KINDS)}); its first '
             f'weights are {", ".join(shapes[:8]) or "none"}'
         )
-    if kind == 'beit' and part == 'encoder.':
-        return 'simmim'
-    if kind == 'timm' and container in ('teacher', 'student'):
-        return 'ibot'
-    has_decoder = any(name.startswith('decoder_') for name in state)
-    bare = container == 'model' and not any(n.startswith('head.') for n in state)
-    return 'mae' if kind == 'timm' and (has_decoder or bare) else kind
-
-
-def _plain(kind: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename to the plain form."""
-    if kind == 'convmae':
-        return from_official_convmae(state)
-    if kind == 'hf':
-        return from_hugging_face(state)
-    if kind == 'mmseg':
-        pairs = (('.attn.attn.in_proj_', '.attn.qkv.'), ('.attn.attn.out_', '.attn.'))
-    else:
-        state = to_mmpretrain_vit(state)
-        pairs = (('fc_norm.', 'ln2.'), ('norm_pre.', 'pre_norm.'))
-    for old, new in pairs:
-        state = {name.replace(old, new): value for name, value in state.items()}
-    return to_plain(state)
+    return kind
 
 
 def _check(weights: Mapping[str, Tensor], path: Path) -> None:
@@ -266,9 +192,8 @@ def _check(weights: Mapping[str, Tensor], path: Path) -> None:
         for index in range(max(blocks, default=0) + 1)
         for name in sorted(wanted - blocks.get(index, set()))
     ]
-    stem = ('patch_embed.projection.weight', 'patch_embed.conv.weight')
-    if not any(name in weights for name in stem):
-        missing.append(stem[0])
+    if (stem := 'patch_embed.projection.weight') not in weights:
+        missing.append(stem)
     if missing:
         raise ValueError(
             f'{path} is not complete: {len(missing)} weights are missing: '
@@ -276,5 +201,6 @@ def _check(weights: Mapping[str, Tensor], path: Path) -> None:
         )
 
 
-def _listed(counts: Mapping[str, int]) -> str:
+def listed(counts: Mapping[str, int]) -> str:
+    """Write counts for people: ``'30 of teacher, 1 of decoder'``."""
     return ', '.join(f'{count} of {what}' for what, count in counts.items())

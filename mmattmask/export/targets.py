@@ -7,26 +7,22 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from mmattmask.export.convmae_keys import to_official_convmae
 from mmattmask.export.hugging_face import to_hugging_face
 from mmattmask.export.simmim_keys import (
-    SHARED_TABLE,
-    expand_table,
     fold_scales,
     has_beit_names,
     scales_as,
     to_beit,
-    with_scales,
 )
 from mmattmask.export.sources import Source
-from mmattmask.export.vit_keys import TIMM, rename
+from mmattmask.export.vit_keys import TIMM, Names, rename
 
 Weights = dict[str, Tensor]
 
 
 def as_mmpretrain(weights: Weights, source: Source) -> Weights:
     """Return a plain ViT as it is, one like BEiT as BEiTViT and SimMIMViT have it."""
-    return to_beit(weights) if source.layout == 'beit' else weights
+    return to_beit(weights) if source.is_beit else weights
 
 
 def as_timm(weights: Weights, source: Source) -> Weights:
@@ -41,32 +37,15 @@ def as_folded(weights: Weights, source: Source) -> Weights:
     return fold_scales(weights)
 
 
-def as_seg_mae(weights: Weights, source: Source) -> Weights:
-    """Return weights with layer scales and a table of relative positions per block."""
-    if SHARED_TABLE in weights:
-        weights = expand_table(weights, source.depth)
-    weights = with_scales(weights)
-    return {scales_as(0, name): value for name, value in weights.items()}
-
-
-def as_seg_beit(weights: Weights, source: Source) -> Weights:
-    """Return weights as for MMSegmentation's MAE, with separate biases."""
-    return to_beit(as_seg_mae(weights, source))
-
-
 def as_hugging_face(weights: Weights, source: Source) -> Weights:
     """Return weights without layer scales under the names of ViTModel."""
     return to_hugging_face(fold_scales(weights))
 
 
-def as_convmae(weights: Weights, source: Source) -> Weights:
-    """Return weights of a ConvViT under the official names."""
-    return to_official_convmae(weights)
-
-
-MMSEG = (
-    (r'\.attn\.qkv\.', '.attn.attn.in_proj_'),
-    (r'\.attn\.proj\.', '.attn.attn.out_proj.'),
+MMSEG = Names(
+    'layers.',
+    (),
+    (('attn.qkv.', 'attn.attn.in_proj_'), ('attn.proj.', 'attn.attn.out_proj.')),
 )
 NOTHING = r'^$'
 RELATIVE = r'relative_position'
@@ -84,7 +63,7 @@ class Target:
     Attributes:
         what: For people.
         change: What changes beyond names.
-        names: Regular expressions and replacements, in order.
+        names: What it calls the parts; None is as MMPretrain.
         container: Below which key of a ``.pth`` file the weights are; '' is none.
         prefix: How their names begin.
         drops: Pattern of what is not needed there.
@@ -93,7 +72,7 @@ class Target:
 
     what: str
     change: Callable[[Weights, Source], Weights]
-    names: tuple[tuple[str, str], ...] = ()
+    names: Names | None = None
     container: str = ''
     prefix: str = ''
     drops: str = NOTHING
@@ -115,14 +94,6 @@ TARGETS = {
         drops=FOR_VECTORS,
         refuses=rf'{RELATIVE}|{PRE_NORM}',
     ),
-    'mmdet-project': Target(
-        "MMDetection's projects/ViTDet",
-        as_folded,
-        TIMM,
-        container='model',
-        drops=FOR_VECTORS,
-        refuses=rf'{RELATIVE}|{PRE_NORM}',
-    ),
     'mmseg': Target(
         "MMSegmentation's VisionTransformer (patch_bias=True, norm eps 1e-6)",
         as_folded,
@@ -131,20 +102,6 @@ TARGETS = {
         drops=POOLED,
         refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}',
     ),
-    'mmseg-mae': Target(
-        "MMSegmentation's MAE (norm eps 1e-6)",
-        as_seg_mae,
-        container='state_dict',
-        drops=rf'{POOLED}|{INDEX}',
-        refuses=rf'{WINDOWS}|{PRE_NORM}',
-    ),
-    'mmseg-beit': Target(
-        "MMSegmentation's BEiT (norm eps 1e-6)",
-        as_seg_beit,
-        container='state_dict',
-        drops=rf'{POOLED}|{INDEX}',
-        refuses=rf'{WINDOWS}|{PRE_NORM}|^pos_embed$',
-    ),
     'timm': Target(
         "timm's VisionTransformer, or Beit",
         as_timm,
@@ -152,32 +109,15 @@ TARGETS = {
         refuses=rf'{WINDOWS}',
         drops=rf'\.attn\.{INDEX}',
     ),
-    'mae': Target(
-        'official MAE',
-        as_folded,
-        TIMM,
-        container='model',
-        refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}',
-    ),
-    'ibot': Target(
-        'official iBOT, AttMask and DINO: a teacher without head',
-        as_folded,
-        TIMM,
-        container='teacher',
-        prefix='backbone.',
-        refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}|{POOLED}',
-    ),
     'hf': Target(
         "a folder for Hugging Face's ViTModel",
         as_hugging_face,
         refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}|{POOLED}',
     ),
-    'convmae': Target('official ConvMAE', as_convmae, container='model'),
 }
 # What is dropped, for people.
 DROPPED = {'cls_token': 'CLS token', 'ln1': 'final norm', 'ln2': 'norm after pooling'}
 MAPS = ('mmpretrain', 'mmdet')  # take the position embedding of ViTDet
-CONVOLUTIONAL = ('mmpretrain', 'convmae')
 
 
 def to_target(
@@ -198,22 +138,15 @@ def to_target(
     """
     if to not in TARGETS:
         raise ValueError(f'there is no target {to!r}; there are {", ".join(TARGETS)}')
-    convolutional = source.layout == 'convvit'
-    if convolutional and to not in CONVOLUTIONAL:
-        raise ValueError(
-            f'{source.path} has convolutional stages and can become '
-            f'{" or ".join(CONVOLUTIONAL)}, not {to}'
-        )
-    if to == 'convmae' and not convolutional:
-        raise ValueError(
-            f'{source.path} has no convolutional stages and cannot become {to}'
-        )
     target = TARGETS[to]
     kept, dropped = _without(source, to)
     changed = target.change(kept, source)
+    notes = _notes(kept, changed)
     start = target.prefix if prefix is None else prefix
-    renamed = {start + rename(n, target.names): w for n, w in changed.items()}
-    return renamed, dropped, _notes(kept, changed)
+    if target.names is not None:
+        changed = {rename(name, target.names): w for name, w in changed.items()}
+    renamed = {start + name: value for name, value in changed.items()}
+    return renamed, dropped, notes
 
 
 def _without(source: Source, to: str) -> tuple[Weights, dict[str, int]]:
@@ -239,11 +172,6 @@ def _without(source: Source, to: str) -> tuple[Weights, dict[str, int]]:
 
 def _notes(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
     """Say what was more than a new name."""
-    notes = []
-    for what, note in (
-        ('gamma', 'layer scales were multiplied into the linear layers before them'),
-        ('rel_pos_bias.', 'the shared relative position bias went to each block'),
-    ):
-        if any(what in n for n in before) and not any(what in n for n in after):
-            notes.append(note)
-    return notes
+    had, has = (any('gamma' in n for n in names) for names in (before, after))
+    note = 'layer scales were multiplied into the linear layers before them'
+    return [note] if had and not has else []

@@ -1,78 +1,49 @@
 """ViT weights of other projects under MMPretrain's names."""
 
-import argparse
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmattmask.safe_globals import safe_globals
+from mmattmask.checkpoints import read_checkpoint, unwrapped
 
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
 PREFIXES = ('module.', 'backbone.', 'encoder.')
-# timm's names, which MAE, DINO, iBOT, AttMask and detectron2 share, and MMPretrain's.
-RENAMES = (
-    (r'^patch_embed\.proj\.', 'patch_embed.projection.'),
-    (r'^blocks\.(\d+)\.', r'layers.\1.'),
-    (r'\.norm(\d)\.', r'.ln\1.'),
-    (r'\.mlp\.fc1\.', '.ffn.layers.0.0.'),
-    (r'\.mlp\.fc2\.', '.ffn.layers.1.'),
-    (r'^norm\.', 'ln1.'),
-)
-# MMPretrain's names, and timm's.
-TIMM = (
-    (r'^patch_embed\.projection\.', 'patch_embed.proj.'),
-    (r'^pre_norm\.', 'norm_pre.'),
-    (r'^ln1\.', 'norm.'),
-    (r'^ln2\.', 'fc_norm.'),
-    (r'^layers\.(\d+)\.', r'blocks.\1.'),
-    (r'\.ln([12])\.', r'.norm\1.'),
-    (r'\.ffn\.layers\.0\.0\.', '.mlp.fc1.'),
-    (r'\.ffn\.layers\.1\.', '.mlp.fc2.'),
-)
 
 
-def read_checkpoint(path: str | Path) -> Any:
-    """Read a checkpoint without running code from it.
+class Names(NamedTuple):
+    """What a project calls the parts of a ViT.
 
-    Args:
-        path: A file written by torch.save, or a ``.safetensors`` file.
-
-    Returns:
-        What is in it, on the CPU.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or needs code to be read.
+    Attributes:
+        blocks: How names in blocks begin, before the block's number.
+        starts: Pairs of how other names begin, MMPretrain's and the project's.
+        inside: The same for names in blocks, after the number.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no checkpoint {path}')
-    if path.suffix == '.safetensors':
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f'{path} is damaged: {error}') from error
-    # leaving the context forgets all of them: those that are allowed anyway stay out
-    known = torch.serialization.get_safe_globals()
-    allowed = [*safe_globals(), argparse.Namespace]
-    allowed = [entry for entry in allowed if entry not in known]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f'{path} cannot be read as weights only; it is damaged or holds other '
-            f'objects: {error}'
-        ) from error
+    blocks: str
+    starts: tuple[tuple[str, str], ...]
+    inside: tuple[tuple[str, str], ...]
+
+
+# Shared by MAE, DINO, iBOT, AttMask, SimMIM and detectron2.
+TIMM = Names(
+    'blocks.',
+    (
+        ('patch_embed.projection.', 'patch_embed.proj.'),
+        ('pre_norm.', 'norm_pre.'),
+        ('ln1.', 'norm.'),
+        ('ln2.', 'fc_norm.'),
+    ),
+    (
+        ('ln1.', 'norm1.'),
+        ('ln2.', 'norm2.'),
+        ('ffn.layers.0.0.', 'mlp.fc1.'),
+        ('ffn.layers.1.', 'mlp.fc2.'),
+    ),
+)
 
 
 def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
@@ -90,12 +61,10 @@ def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tenso
         ValueError: If the file is damaged, needs code to be read, or holds no weights
             or none of that network.
     """
-    return pick_network(read_checkpoint(path), key, path)[0]
+    return pick_network(read_checkpoint(path), key, path)
 
 
-def pick_network(
-    content: Any, key: str | None, path: str | Path
-) -> tuple[dict[str, Tensor], str]:
+def pick_network(content: Any, key: str | None, path: str | Path) -> dict[str, Tensor]:
     """Pick the weights of one network of a checkpoint.
 
     Args:
@@ -106,22 +75,28 @@ def pick_network(
         path: Where they are from, for messages.
 
     Returns:
-        The weights under the names they have below ``key``, and their container, ''
-        where there is none.
+        The weights under the names they have below ``key``.
 
     Raises:
         ValueError: If there are no weights, or none of that key.
     """
     content = content if isinstance(content, Mapping) else {}
-    parts = {str(k): _tensors(v) for k, v in content.items() if isinstance(v, Mapping)}
+    parts = {
+        str(k): tensors_of(v) for k, v in content.items() if isinstance(v, Mapping)
+    }
     container = next((name for name in CONTAINERS if name in parts), '')
-    state = parts[container] if container else _tensors(content)
+    state = parts[container] if container else tensors_of(content)
     if not key:
         if not state:
-            raise ValueError(f'{path} holds no weights')
-        return state, container
+            named = {name: f'{name!r} ({len(w)})' for name, w in parts.items() if w}
+            hint = f' at its top; it has {", ".join(named.values())}: set prefix='
+            raise ValueError(
+                f'{path} holds no weights'
+                + (f"{hint}'{next(iter(named))}'" if named else '')
+            )
+        return state
     if parts.get(key):
-        return parts[key], key
+        return parts[key]
     named = {f'{k}.{name}': w for k, part in parts.items() for name, w in part.items()}
     start = re.compile(rf'(module\.)?{re.escape(key)}\.')
     found = {
@@ -135,11 +110,12 @@ def pick_network(
         raise ValueError(
             f'{path} has nothing called {key!r}; it has {", ".join(names[:12])}'
         )
-    return found, container
+    return found
 
 
-def _tensors(part: Mapping[Any, Any]) -> dict[str, Tensor]:
-    return {str(k): v for k, v in part.items() if isinstance(v, Tensor)}
+def tensors_of(part: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """Return the weights in a part of a checkpoint, without names of wrappers."""
+    return {unwrapped(str(k)): v for k, v in part.items() if isinstance(v, Tensor)}
 
 
 def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -153,73 +129,29 @@ def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Returns:
         The same tensors under MMPretrain's names.
     """
-    state = _strip(state, 'module.')
+    state = {unwrapped(name): value for name, value in state.items()}
     if any(name.startswith('backbone.') for name in state):
         state = {k: v for k, v in state.items() if k.startswith('backbone.')}
     for prefix in PREFIXES:
         state = _strip(state, prefix)
     if not any(re.match(r'blocks\.\d', name) for name in state):
         return dict(state)
-    return {rename(name, RENAMES): value for name, value in state.items()}
+    return {rename(name, TIMM, back=True): value for name, value in state.items()}
 
 
-def rename(name: str, patterns: Iterable[tuple[str, str]]) -> str:
-    """Apply regular expressions and their replacements, in order."""
-    for pattern, replacement in patterns:
-        name = re.sub(pattern, replacement, name)
-    return name
+def rename(name: str, names: Names, back: bool = False) -> str:
+    """Rename a weight of MMPretrain's ViT as a project has it, or ``back``."""
+    sides = ('layers.', names.blocks)
+    own, other = int(back), int(not back)
+    start, pairs = '', names.starts
+    if match := re.match(rf'{re.escape(sides[own])}(\d+)\.', name):
+        start, pairs = f'{sides[other]}{match[1]}.', names.inside
+        name = name[match.end() :]
+    for pair in pairs:
+        if name.startswith(pair[own]):
+            return start + pair[other] + name.removeprefix(pair[own])
+    return start + name
 
 
 def _strip(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in state.items()}
-
-
-def load_matched(
-    module: nn.Module,
-    state: Mapping[str, Tensor],
-    source: object,
-    optional: Iterable[str] = (),
-) -> str:
-    """Load weights into a module and refuse to leave any of it without.
-
-    Args:
-        module: The module.
-        state: Weights under the module's names; what it does not have is passed over.
-        source: Where the weights are from, for the messages.
-        optional: Patterns of names that may be missing.
-
-    Returns:
-        A line such as ``'matched 150/150 weights of FILE'``.
-
-    Raises:
-        ValueError: If weights of the module are missing or have another shape.
-    """
-    own = module.state_dict()
-    try:  # modules may resize a position embedding as they load it
-        result = module.load_state_dict(dict(state), strict=False)
-    except RuntimeError as error:
-        other_shapes = [
-            f'{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}'
-            for name, value in own.items()
-            if name in state and state[name].shape != value.shape
-        ]
-        raise ValueError(
-            f'{source} does not fit {type(module).__name__}: {_some(other_shapes)}'
-        ) from error
-    missing = [
-        name
-        for name in result.missing_keys
-        if not any(re.search(pattern, name) for pattern in optional)
-    ]
-    matched = f'matched {len(own) - len(result.missing_keys)}/{len(own)} weights'
-    if missing:
-        raise ValueError(
-            f'{source} does not fit {type(module).__name__}: {matched}; missing '
-            f'{_some(missing)}; not used {_some(result.unexpected_keys)}'
-        )
-    return f'{matched} of {source}'
-
-
-def _some(names: list[str], limit: int = 6) -> str:
-    more = f' and {len(names) - limit} more' if len(names) > limit else ''
-    return (', '.join(names[:limit]) or 'nothing') + more

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 INSTALL = "pip install 'mmattmask[onedl]'"
 INSTALL_DOWNSTREAM = "pip install 'mmattmask[downstream]'"
-# prints the path of the wheel with compiled ops that it has built
 BUILD_MMCV = (
-    'pip install --force-reinstall --no-deps $(requirements/build_mmcv.sh python)'
+    'pip install --force-reinstall --no-deps --no-cache-dir --no-build-isolation '
+    '--no-binary onedl-mmcv onedl-mmcv'
 )
 STOCK_CONFIG = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py'
 
@@ -120,22 +120,9 @@ def can_use_amp() -> None:
         raise RuntimeError(f'not on {device}; training runs in full precision')
 
 
-def can_detect() -> None:
-    """Import MMDetection with compiled ops."""
-    import_module('mmcv._ext')
-    import_module('mmdet.models')
-    import_module('pycocotools.mask')
-
-
-def can_segment() -> None:
-    """Import MMSegmentation with compiled ops."""
-    import_module('mmcv._ext')
-    import_module('mmseg.models')
-
-
-def can_evaluate_lvis() -> None:
-    """Import LVIS' evaluation."""
-    import_module('lvis')
+def imports(*modules: str) -> Callable[[], object]:
+    """Return a probe that imports modules."""
+    return lambda: [import_module(module) for module in modules]
 
 
 def pretraining_fix(reason: str) -> str:
@@ -165,18 +152,16 @@ def downstream_fix(reason: str) -> str:
     return BUILD_MMCV if 'mmcv' in reason else INSTALL_DOWNSTREAM
 
 
-def resume_fix(reason: str) -> str:
-    """Return the command for checkpoints that cannot be read."""
-    return f'{INSTALL} --upgrade'
-
-
 PROBES: dict[str, tuple[Callable[[], object], Callable[[str], str]]] = {
     'pre-training': (can_pretrain, pretraining_fix),
-    'resume': (can_resume, resume_fix),
+    'resume': (can_resume, lambda reason: f'{INSTALL} --upgrade'),
     'AMP': (can_use_amp, lambda reason: 'use a machine with an accelerator'),
-    'detection': (can_detect, downstream_fix),
-    'segmentation': (can_segment, downstream_fix),
-    'LVIS': (can_evaluate_lvis, lambda reason: INSTALL_DOWNSTREAM),
+    'detection': (
+        imports('mmcv._ext', 'mmdet.models', 'pycocotools.mask'),
+        downstream_fix,
+    ),
+    'segmentation': (imports('mmcv._ext', 'mmseg.models'), downstream_fix),
+    'LVIS': (imports('lvis'), lambda reason: INSTALL_DOWNSTREAM),
 }
 
 

@@ -1,29 +1,34 @@
 """What usually goes wrong in a config: one function per finding, and their table."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import torch
+from mmengine.registry import DATASETS
+
+from mmattmask.checkpoints import load_whole, read_checkpoint
 from mmattmask.datasets.recording import check_pipeline, record_transforms
 from mmattmask.engine.schedule import Schedule
-from mmattmask.inspection.plan import Plan
-from mmattmask.inspection.timeline import batch_sizes
-from mmattmask.inspection.tokens import patch_budget
-from mmattmask.launching import AMP_WRAPPERS, DEVICES_WITHOUT_AMP, name_of
-from mmattmask.models import IBOT, GuidedSimMIM
+from mmattmask.inspection.built_config import BuiltConfig, base_datasets, on_meta
+from mmattmask.inspection.flops import num_channels_of, patch_budget
+from mmattmask.inspection.schedules import batch_sizes
+from mmattmask.launching import (
+    AMP_ONLY_OPTIONS,
+    AMP_WRAPPERS,
+    DEVICES_WITHOUT_AMP,
+    name_of,
+)
+from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
+from mmattmask.registry import WEIGHT_INITIALIZERS
 from mmattmask.scorers.ema_teacher import teachers_of
 
-# What transforms and datasets with a state of their own are told by hooks.
-STATE_SETTERS = (
-    'set_epoch',
-    'set_progress',
-    'set_attention',
-    'set_maps',
-    'update_attention',
-    'update_maps',
-    'update_mask',
-)
+# Sides in px of the image that is sent through a pipeline.
+TRIAL = (600, 800)
 
 
 class Finding(NamedTuple):
@@ -40,74 +45,153 @@ class Finding(NamedTuple):
     level: Literal['problem', 'note'] = 'problem'
 
 
-def cannot_be_built(plan: Plan) -> Finding | None:
+def cannot_be_built(built: BuiltConfig) -> Finding | None:
     """Model, pipeline or hook refuse their arguments."""
-    if not plan.errors:
+    if not built.errors:
         return None
-    return Finding('; '.join(plan.errors), 'change what the sentence names')
+    return Finding('; '.join(built.errors), 'change what the sentence names')
 
 
-def lost_geometry(plan: Plan) -> Finding | None:
+def lost_geometry(built: BuiltConfig) -> Finding | None:
     """Maps of whole images cannot be cropped like the views."""
-    if plan.scorer is None or not plan.scorer.reads_geometry or not plan.transforms:
+    if built.scorer is None or not built.scorer.reads_geometry:
         return None
-    recorded = plan.hooks_of('AttentionRefreshHook') or plan.hooks_of('CheckMapsHook')
+    recorded = built.hooks_of('AttentionRefreshHook') or built.hooks_of('CheckMapsHook')
     try:
-        (record_transforms if recorded else check_pipeline)(list(plan.transforms))
+        for transforms in built.pipelines or []:
+            (record_transforms if recorded else check_pipeline)(list(transforms))
     except ValueError as error:
-        sentence, _, fix = str(error).rpartition(': ')
-        return Finding(sentence or fix, fix)
+        return _split(error)
     return None
 
 
-def cached_without_refresh(plan: Plan) -> Finding | None:
-    """Nobody fills the bank, so masks stay random and nothing says so."""
-    if plan.cached_scorer is None or plan.hooks_of('AttentionRefreshHook'):
+def samples_without_names(built: BuiltConfig) -> Finding | None:
+    """The stock ConcatDataset numbers the samples of each part from zero."""
+    needs_names = built.cached_scorer is not None or built.hooks_of('CheckMapsHook')
+    for path, value in _walk(dict(dataset=built.cfg.train_dataloader.dataset), ''):
+        if needs_names and path.endswith('.type') and value == 'ConcatDataset':
+            return Finding(
+                'ConcatDataset numbers the samples of each part from zero: images '
+                'would share one attention map, the run stops before its first step',
+                "train_dataloader.dataset: type='mmattmask.ConcatDataset'",
+            )
+    return None
+
+
+def missing_data(built: BuiltConfig) -> Finding | None:
+    """A folder or file of the training images is not there."""
+    missing = []
+    for dataset in base_datasets(built.cfg.train_dataloader.dataset):
+        with DATASETS.switch_scope_and_registry(built.cfg.default_scope) as registry:
+            kind = registry.get(dataset.get('type', ''))
+        options = inspect.signature(kind).parameters if kind is not None else {}
+        if 'download' in options and dataset.get('download', True):
+            continue
+        prefix = dataset.get('data_prefix') or ''
+        paths = [prefix] if isinstance(prefix, str) else list(prefix.values())
+        root = dataset.get('data_root') or ''
+        paths = [Path(root, path) for path in paths if '://' not in f'{root}{path}']
+        paths += [Path(root, path) for path in [dataset.get('ann_file') or ''] if path]
+        missing += [path for path in paths if str(path) != '.' and not path.exists()]
+    if not missing:
         return None
     return Finding(
-        f'{type(plan.scorer).__name__} waits for maps that no hook makes: masks stay '
+        f'{", ".join(map(str, missing))} with training images is not here: the run '
+        'stops at its start',
+        f'train_dataloader.dataset.data_root=FOLDER; looked in {Path.cwd()}',
+    )
+
+
+def failing_step(built: BuiltConfig) -> Finding | None:
+    """An image does not get through pipeline and model; tried on the meta device.
+
+    Hosts that need the output of a tokenizer or teacher network are not tried.
+    """
+    has_targets = built.cfg.model.get('target_generator') is not None
+    if built.errors or built.guidance is None or not built.pipelines or has_targets:
+        return None
+    if isinstance(built.model.data_preprocessor, MaskRewriter):
+        return None
+    channels = num_channels_of(built.model.backbone)
+    for transforms in built.pipelines:
+        views = _trial_views(transforms, channels)
+        if views is None:
+            continue
+        try:
+            with on_meta():
+                data = built.model.data_preprocessor.to('meta')(views, True)
+                built.model(**data, mode='loss')
+        except Exception as error:
+            text = ' '.join(str(error).split())[:300]
+            if isinstance(error, NotImplementedError) or ' meta' in text:
+                continue  # the device's own limits
+            return Finding(
+                f'a step with images of {channels} channels, as the backbone takes '
+                f'them, cannot be made: {text}',
+                'the size of the crop, model.backbone.img_size, or in_channels of '
+                'backbone and head and mean and std of data_preprocessor',
+            )
+    return None
+
+
+def _trial_views(transforms: list[Any], channels: int) -> dict[str, Any] | None:
+    """Send an image through a pipeline; None if it takes something else."""
+    image = np.zeros((*TRIAL, channels), np.uint8)
+    results = dict(img=image, img_shape=TRIAL, ori_shape=TRIAL, img_path='', gt_label=0)
+    results['sample_idx'] = 0
+    try:
+        for transform in transforms:
+            if not type(transform).__name__.startswith('Load'):
+                results = transform(results)
+        inputs, sample = results['inputs'], results['data_samples']
+        several = isinstance(inputs, list | tuple)
+        views = [torch.stack([view] * 2) for view in (inputs if several else [inputs])]
+    except Exception:  # whatever a transform of the user's may need
+        return None
+    batch = [view.to('meta') for view in views]
+    return dict(inputs=batch if several else batch[0], data_samples=[sample] * 2)
+
+
+def cached_without_refresh(built: BuiltConfig) -> Finding | None:
+    """Nobody fills the bank, so masks stay random and nothing says so."""
+    if built.cached_scorer is None or built.hooks_of('AttentionRefreshHook'):
+        return None
+    return Finding(
+        f'{type(built.scorer).__name__} waits for maps that no hook makes: masks stay '
         'random to the end',
         "custom_hooks=[dict(type='mmattmask.AttentionRefreshHook', begin=40, "
         'interval=40)]',
     )
 
 
-def refresh_too_late(plan: Plan) -> Finding | None:
-    """The first refresh is after the end of the run."""
-    total, unit = plan.total
-    for hook in plan.hooks_of('AttentionRefreshHook'):
-        schedule = hook.schedule
-        if schedule.unit == unit and schedule.begin >= total:
+def never_acts(built: BuiltConfig) -> Finding | None:
+    """A hook begins after the run, or counts epochs in a loop that has none."""
+    total, unit = built.total
+    run = SimpleNamespace(max_epochs=total, max_iters=total)
+    for hook in built.hooks:
+        schedule, name = getattr(hook, 'schedule', None), type(hook).__name__
+        if not isinstance(schedule, Schedule):
+            continue
+        if schedule.by_epoch and unit == 'iter':
             return Finding(
-                f'the first refresh is before {unit} {schedule.begin}, the run has '
-                f'{total}: masks stay random to the end',
-                f'AttentionRefreshHook: begin={max(total // 5, 1)}',
+                f'{name} counts epochs, but an iteration-based loop has none: the run '
+                'stops before its first step',
+                f'{name}: by_epoch=False, begin and interval in iterations',
             )
+        if schedule.unit == unit:
+            try:
+                schedule.check_begin(run, name)
+            except ValueError as error:
+                return Finding(str(error), f'{name}: begin={max(total // 5, 1)}')
     return None
 
 
-def epochs_without_epochs(plan: Plan) -> Finding | None:
-    """A loop of iterations has no epochs to count."""
-    if plan.total[1] == 'epoch':
-        return None
-    for hook in plan.hooks:
-        schedule = getattr(hook, 'schedule', None)
-        if isinstance(schedule, Schedule) and schedule.by_epoch:
-            return Finding(
-                f'{type(hook).__name__} counts epochs, but an iteration-based loop has '
-                'none: the run stops before its first step',
-                f'{type(hook).__name__}: by_epoch=False, begin and interval in '
-                'iterations',
-            )
-    return None
-
-
-def refresh_without_cached(plan: Plan) -> Finding | None:
+def refresh_without_cached(built: BuiltConfig) -> Finding | None:
     """There is a refresh, and nothing to refresh."""
-    hooks = plan.hooks_of('AttentionRefreshHook')
-    if not hooks or plan.model is None or plan.cached_scorer is not None:
+    hooks = built.hooks_of('AttentionRefreshHook')
+    if not hooks or built.model is None or built.cached_scorer is not None:
         return None
-    scorer = 'no scorer' if plan.scorer is None else type(plan.scorer).__name__
+    scorer = 'no scorer' if built.scorer is None else type(built.scorer).__name__
     return Finding(
         f'AttentionRefreshHook needs a scorer that keeps maps, the model has {scorer}: '
         'the run stops before its first step',
@@ -115,27 +199,11 @@ def refresh_without_cached(plan: Plan) -> Finding | None:
     )
 
 
-def state_in_workers(plan: Plan) -> Finding | None:
-    """Persistent workers never see what a hook tells the dataset."""
-    loader = plan.cfg.train_dataloader
-    if not loader.get('num_workers') or not loader.get('persistent_workers', True):
-        return None
-    for part in [plan.dataset_class, *(plan.transforms or [])]:
-        setter = next((name for name in STATE_SETTERS if hasattr(part, name)), None)
-        if setter is not None:
-            return Finding(
-                f'{setter}() of {getattr(part, "__name__", type(part).__name__)} does '
-                'not reach persistent workers, which keep the copy they started with',
-                'train_dataloader=dict(persistent_workers=False)',
-            )
-    return None
-
-
-def unscaled_lr(plan: Plan) -> Finding | None:
+def unscaled_lr(built: BuiltConfig) -> Finding | None:
     """The learning rate belongs to another number of images per step."""
-    scaling = plan.cfg.get('auto_scale_lr') or {}
+    scaling = built.cfg.get('auto_scale_lr') or {}
     base = scaling.get('base_batch_size')
-    per_gpu, gpus, _ = batch_sizes(plan.cfg, plan.gpus)
+    per_gpu, gpus, _ = batch_sizes(built.cfg, built.gpus)
     now = per_gpu * gpus
     if base is None:
         return Finding(
@@ -146,7 +214,7 @@ def unscaled_lr(plan: Plan) -> Finding | None:
         )
     if now == base or scaling.get('enable'):
         return None
-    lr = (plan.cfg.optim_wrapper.get('optimizer') or {}).get('lr')
+    lr = (built.cfg.optim_wrapper.get('optimizer') or {}).get('lr')
     if lr is None:
         return None
     return Finding(
@@ -156,51 +224,43 @@ def unscaled_lr(plan: Plan) -> Finding | None:
     )
 
 
-def misplaced_throw_ratio(plan: Plan) -> Finding | None:
-    """throw_ratio belongs to the policy alone; backbone and neck follow it."""
-    for path, value in _walk(plan.cfg.model.to_dict(), 'model'):
-        owner = path.split('.')[-2]
-        if path.endswith('.throw_ratio') and not owner.endswith('mask_generator'):
-            return Finding(
-                f'{path} does not reach the other parts of the model, which take the '
-                'number of thrown patches from mask_generator',
-                f"remove it; mask_generator=dict(type='mmattmask.AMTMaskGenerator', "
-                f'throw_ratio={value})',
-            )
-    return None
-
-
 def _walk(config: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield paths and values of nested dicts."""
     for key, value in config.items():
         yield f'{path}.{key}', value
-        if isinstance(value, dict):
-            yield from _walk(value, f'{path}.{key}')
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, dict):
+                yield from _walk(part, f'{path}.{key}')
 
 
-def throws_what_it_needs(plan: Plan) -> Finding | None:
+def throws_what_it_needs(built: BuiltConfig) -> Finding | None:
     """A host that has to do with every patch cannot throw any."""
-    if plan.errors or not isinstance(plan.model.data_preprocessor, MaskRewriter):
+    if built.errors or not isinstance(built.model.data_preprocessor, MaskRewriter):
         return None  # other hosts refuse when they are built
     try:
-        name = type(plan.model.data_preprocessor).__name__
-        plan.guidance.check_throws_nothing(name, plan.grid)
+        name = type(built.model.data_preprocessor).__name__
+        built.guidance.check_throws_nothing(name, built.grid)
     except ValueError as error:
-        sentence, _, fix = str(error).rpartition(': ')
-        return Finding(sentence, fix)
+        return _split(error)
     return None
 
 
-def wrong_mask_count(plan: Plan) -> Finding | None:
+def _split(error: ValueError) -> Finding:
+    """Take what comes after the last colon of a message for the fix."""
+    sentence, _, fix = str(error).rpartition(': ')
+    return Finding(sentence or fix, fix)
+
+
+def wrong_mask_count(built: BuiltConfig) -> Finding | None:
     """CAE's neck predicts a fixed number of patches in every image."""
-    needed = getattr(getattr(plan.model, 'neck', None), 'mask_token_num', None)
-    if needed is None or plan.guidance is None or plan.errors:
+    needed = getattr(getattr(built.model, 'neck', None), 'mask_token_num', None)
+    if needed is None or built.guidance is None or built.errors:
         return None
-    budget = patch_budget(plan.guidance, plan.image_size)
+    budget = patch_budget(built.guidance, built.image_size)
     if budget is not None and budget.num_masked == needed:
         return None
     masked = 'a varying number' if budget is None else budget.num_masked
-    total = plan.grid[0] * plan.grid[1]
+    total = built.grid[0] * built.grid[1]
     return Finding(
         f'the neck needs {needed} masked patches in every image, the policy masks '
         f'{masked} of {total}',
@@ -208,51 +268,35 @@ def wrong_mask_count(plan: Plan) -> Finding | None:
     )
 
 
-def still_teacher(plan: Plan) -> Finding | None:
+def still_teacher(built: BuiltConfig) -> Finding | None:
     """Without its hook an EMA teacher keeps its first weights, silently."""
-    if plan.model is None or not teachers_of(plan.model):
+    if built.model is None or not teachers_of(built.model):
         return None
-    if plan.hooks_of('EMATeacherHook'):
+    if built.hooks_of('EMATeacherHook'):
         return None
-    hooks = () if plan.scorer is None else plan.scorer.paired_hooks
+    hooks = () if built.scorer is None else built.scorer.paired_hooks
     hook = next(iter(hooks), 'EMATeacherHook')
     return Finding(
-        f"the teacher of {type(plan.model).__name__} never moves from the student's "
+        f"the teacher of {type(built.model).__name__} never moves from the student's "
         'first weights',
         f"custom_hooks=[dict(type='mmattmask.{hook}')]",
     )
 
 
-def constant_temperature(plan: Plan) -> Finding | None:
+def constant_temperature(built: BuiltConfig) -> Finding | None:
     """The teacher of iBOT needs a warm-up of its temperatures."""
-    if not isinstance(plan.model, IBOT) or plan.hooks_of('TeacherTemperatureHook'):
+    if not isinstance(built.model, IBOT) or built.hooks_of('TeacherTemperatureHook'):
         return None
     return Finding(
-        f'the teacher begins at temperature {plan.model.teacher_temp:g} without a '
+        f'the teacher begins at temperature {built.model.teacher_temp:g} without a '
         'warm-up, with which training may collapse',
         "custom_hooks=[dict(type='mmattmask.TeacherTemperatureHook')]",
     )
 
 
-def simmim_rounds_up(plan: Plan) -> Finding | None:
-    """SimMIM and AMT on SimMIM round counts up, MAE rounds down."""
-    policy = getattr(plan.guidance, 'mask_generator', None)
-    is_simmim = isinstance(plan.model, GuidedSimMIM)
-    if not is_simmim or getattr(policy, 'rounding', 'up') == 'up':
-        return None
-    cells = plan.grid[0] * plan.grid[1]
-    down = policy.budget(cells)
-    return Finding(
-        f'of {cells} cells {down.num_masked} are masked and {down.num_thrown} thrown, '
-        'rounded down; SimMIM rounds up',
-        "mask_generator: rounding='up'",
-        'note',
-    )
-
-
-def other_randomness_after_resume(plan: Plan) -> Finding | None:
+def other_randomness_after_resume(built: BuiltConfig) -> Finding | None:
     """MMEngine does not save random states."""
-    if not plan.cfg.get('resume') or plan.hooks_of('EpochSeedHook'):
+    if not built.cfg.get('resume') or built.hooks_of('EpochSeedHook'):
         return None
     return Finding(
         'a resumed run goes on with other random numbers than an uninterrupted one '
@@ -263,54 +307,84 @@ def other_randomness_after_resume(plan: Plan) -> Finding | None:
     )
 
 
-def amp_without_accelerator(plan: Plan) -> Finding | None:
+def amp_without_accelerator(built: BuiltConfig) -> Finding | None:
     """Mixed precision needs an accelerator."""
-    kind = name_of(plan.cfg.optim_wrapper.get('type', 'OptimWrapper'))
-    amp = map(name_of, AMP_WRAPPERS.values())
-    if kind not in amp or plan.device not in DEVICES_WITHOUT_AMP:
+    kind = name_of(built.cfg.optim_wrapper.get('type', 'OptimWrapper'))
+    plain = {name_of(amp): plain for plain, amp in AMP_WRAPPERS.items()}.get(kind)
+    if plain is None or built.device not in DEVICES_WITHOUT_AMP:
         return None
     return Finding(
-        f'{kind} needs an accelerator and this machine has {plan.device}',
-        'nothing with mmattmask train, which trains in full precision here; elsewhere '
-        "optim_wrapper.type='OptimWrapper'",
+        f'{kind} needs an accelerator and this machine has {built.device}',
+        'nothing with `mmattmask train` or tools/train.py, which train in full '
+        "precision here; elsewhere optim_wrapper=dict(_delete_=True, type='"
+        f"{plain}', optimizer=...), without {', '.join(AMP_ONLY_OPTIONS)}",
         'note',
     )
 
 
-def missing_teacher(plan: Plan) -> Finding | None:
-    """The file with a frozen teacher's weights is not there."""
-    path = getattr(plan.scorer, 'checkpoint', None)
-    if path is None or '://' in path or Path(path).is_file():
+def unfitting_weights(built: BuiltConfig) -> Finding | None:
+    """A file of weights is not there, or does not fit what it is for."""
+    if built.model is None:
         return None
-    return Finding(
-        f"the teacher's weights {path} are not here: the run stops at its start",
-        f'put the file there, or scorer=dict(checkpoint=...); looked in {Path.cwd()}',
-        'note',
-    )
+    backbone, scorer = built.model.backbone, built.scorer
+    load_from, init_cfg = built.cfg.get('load_from'), backbone.init_cfg
+    teacher = getattr(scorer, 'checkpoint', None)
+    ways: list[tuple[str, str, Callable[[], object]]] = []
+    if load_from:
+        ways.append(('load_from', load_from, lambda: _load_from(built, load_from)))
+    if isinstance(init_cfg, dict) and init_cfg.get('_scope_') == 'mmattmask':
+        ways.append(
+            (
+                'model.backbone.init_cfg.checkpoint',
+                init_cfg['checkpoint'],
+                lambda: WEIGHT_INITIALIZERS.build(dict(init_cfg))(backbone),
+            )
+        )
+    if teacher is not None:
+        ways.append(('the checkpoint of the scorer', teacher, scorer.load))
+    for what, path, load in ways:
+        if '://' in path:
+            continue
+        if not Path(path).is_file():
+            return Finding(
+                f'the weights {path} are not here: the run stops at its start',
+                f'{what}=FILE; looked in {Path.cwd()}',
+            )
+        try:
+            load()
+        except ValueError as error:
+            return Finding(' '.join(str(error).split()), f'another file for {what}')
+    return None
 
 
-FINDINGS: tuple[Callable[[Plan], Finding | None], ...] = (
+def _load_from(built: BuiltConfig, path: str) -> None:
+    """Load a checkpoint into the model on the meta device."""
+    content = read_checkpoint(path)
+    state = content.get('state_dict', content) if isinstance(content, dict) else {}
+    load_whole(built.model, state, logger='silent')
+
+
+FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     cannot_be_built,
-    misplaced_throw_ratio,
     throws_what_it_needs,
     wrong_mask_count,
     lost_geometry,
+    samples_without_names,
+    missing_data,
+    failing_step,
     cached_without_refresh,
-    refresh_too_late,
-    epochs_without_epochs,
+    never_acts,
     refresh_without_cached,
     still_teacher,
     constant_temperature,
     unscaled_lr,
-    state_in_workers,
-    simmim_rounds_up,
-    missing_teacher,
+    unfitting_weights,
     other_randomness_after_resume,
     amp_without_accelerator,
 )
 
 
-def findings(plan: Plan) -> list[Finding]:
+def findings(built: BuiltConfig) -> list[Finding]:
     """Return what is wrong or worth knowing, problems first."""
-    found = [finding for check in FINDINGS if (finding := check(plan)) is not None]
+    found = [finding for check in FINDINGS if (finding := check(built)) is not None]
     return sorted(found, key=lambda finding: finding.level == 'note')

@@ -31,6 +31,9 @@ from mmattmask.models.normed_vit import JoinTokens, NormedViT
 from mmattmask.models.score_predicting_mae import ScorePredictingMAE
 from mmattmask.models.simmim import GuidedSimMIM
 from mmattmask.models.simmim_vit import SimMIMViT
+from mmattmask.runtime import return_from_train
+
+return_from_train()
 
 __all__ = [
     'IBOT',

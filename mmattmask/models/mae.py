@@ -110,6 +110,8 @@ class GuidedMAEViT(MAEViT):
         """Initialise as stock, with a position embedding for any grid."""
         # As MAEViT.init_weights of mmpretrain 1.2.0, which takes the grid for square.
         super(MAEViT, self).init_weights()
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained':
+            return
         self.pos_embed.data.copy_(_positions(self.patch_resolution, self.pos_embed))
         projection = self.patch_embed.projection.weight.data
         nn.init.xavier_uniform_(projection.view(projection.shape[0], -1))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from mmengine.model import initialize
 from mmpretrain.models import EVA, MFF, MILAN, MAEHiViT, MAEViT, MFFViT, MILANViT
 from torch import Tensor
 
@@ -109,6 +110,12 @@ class GuidedMAEHiViT(MAEHiViT):
                 'HiViT interpolates its position embedding for square images only, got '
                 f'{self.img_size[0]} x {self.img_size[1]} px'
             )
+
+    def init_weights(self) -> None:
+        """Initialise as stock, which passes over ``init_cfg``; then by that."""
+        super().init_weights()
+        if self.init_cfg:
+            initialize(self, self.init_cfg)
 
     def forward(
         self, x: Tensor, mask: PatchPartition | bool | None = True

@@ -9,7 +9,8 @@ from mmengine.logging import print_log
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 
-from mmattmask.export import load_matched, read_state_dict, to_mmpretrain_vit
+from mmattmask.export import load_vit, read_state_dict
+from mmattmask.export.fit_vit import same_grid
 from mmattmask.masking import min_max
 from mmattmask.masking.attention import full_precision
 from mmattmask.masking.view import CropMode, resample
@@ -57,6 +58,9 @@ class FrozenTeacher(CachedMaps):
         crop_mode: See :class:`CachedMaps`.
         storage: See :class:`CachedMaps`.
         debias: See :class:`Scorer`.
+        prefix: What the names begin with in a file of several networks, such as
+            ``'teacher.backbone.'``. Defaults to the backbone; of official iBOT, DINO
+            and AttMask files, the teacher's.
 
     Raises:
         ValueError: If block, head or an option does not exist, or the checkpoint does
@@ -77,6 +81,7 @@ class FrozenTeacher(CachedMaps):
         crop_mode: CropMode = 'aligned',
         storage: Storage = 'float16',
         debias: Debias | None = None,
+        prefix: str | None = None,
     ) -> None:
         super().__init__(crop_mode, storage, debias)
         check_options(attention=(attention, ATTENTIONS))
@@ -94,7 +99,7 @@ class FrozenTeacher(CachedMaps):
                 f'a TIMMBackbone reads its own weights: give {checkpoint} as its '
                 'checkpoint_path'
             )
-        self.checkpoint = checkpoint
+        self.checkpoint, self.prefix = checkpoint, prefix
         self.block = block
         self.head = head
         self.attention: Attention = attention
@@ -124,13 +129,21 @@ class FrozenTeacher(CachedMaps):
                 )
             self.teacher.init_weights()
         else:
-            state = to_mmpretrain_vit(read_state_dict(self.checkpoint))
-            # what comes after the block that is read does not matter
-            matched = load_matched(
-                self.teacher, state, self.checkpoint, (r'^ln1\.', r'^ln2\.')
-            )
-            print_log(f'frozen teacher: {matched}', logger='current')
+            print_log(f'frozen teacher: {self.load()}', logger='current')
         self._has_weights = True
+
+    def load(self) -> str:
+        """Read the checkpoint into the teacher.
+
+        Returns:
+            A line such as ``'matched 150/150 weights of FILE'``.
+        """
+        prefix = self.prefix and self.prefix.removesuffix('.')
+        state = read_state_dict(self.checkpoint, prefix)
+        # what comes after the block that is read does not matter
+        unread = (r'^ln1\.', r'^ln2\.')
+        grid = same_grid(self.teacher, state)
+        return load_vit(self.teacher, state, self.checkpoint, grid, unread)
 
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless the teacher's patches divide the student's images."""

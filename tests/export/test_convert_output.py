@@ -2,6 +2,8 @@
 
 import argparse
 import hashlib
+import os
+import stat
 import sys
 
 import pytest
@@ -20,12 +22,12 @@ def test_networks_of_official_ibot(tmp_path, net):
     student, teacher = vit(0), vit(1)
     for model, name in ((student, 'student'), (teacher, 'teacher')):
         path = save(model.state_dict(), tmp_path / 'x.pth')
-        convert_checkpoint(path, 'ibot', tmp_path / f'{name}.pth')
-    weights = load(tmp_path / 'student.pth')['teacher']
+        convert_checkpoint(path, 'timm', tmp_path / f'{name}.pth', prefix='backbone.')
+    weights = load(tmp_path / 'student.pth')
     content = {
         'student': {f'module.{n}': v for n, v in weights.items()}
         | {'module.backbone.masked_embed': torch.ones(1, 24)},
-        'teacher': load(tmp_path / 'teacher.pth')['teacher']
+        'teacher': load(tmp_path / 'teacher.pth')
         | {'head.last_layer.weight_v': torch.ones(3, 2)},
         'args': argparse.Namespace(arch='vit_tiny'),
         'ibot_loss': {'center': torch.ones(1, 3)},
@@ -34,7 +36,7 @@ def test_networks_of_official_ibot(tmp_path, net):
     report = convert_checkpoint(
         tmp_path / 'official.pth', 'mmpretrain', tmp_path / 'o.pth', key=net, prefix=''
     )
-    assert report.kind == 'ibot'
+    assert report.kind == 'timm'
     expected = {'mask token': 1} if net == 'student' else {'head': 1}
     assert report.left_out == expected
     assert ('student, teacher: --key' in str(report)) == (net is None)
@@ -134,8 +136,6 @@ def test_outputs_that_cannot_be(tmp_path):
         convert_checkpoint(path, 'timm', tmp_path / 'o.onnx')
     with pytest.raises(ValueError, match='hf needs a folder'):
         convert_checkpoint(path, 'hf', tmp_path / 'o.safetensors')
-    with pytest.raises(FileNotFoundError, match='there is no folder'):
-        convert_checkpoint(path, 'timm', tmp_path / 'nowhere' / 'o.pth')
     with pytest.raises(ValueError, match='width 24 cannot be None: give num_heads'):
         convert_checkpoint(path, 'hf', tmp_path / 'o', grid=(4, 6))
 
@@ -146,3 +146,18 @@ def test_safetensors_is_asked_for_only_where_it_is_needed(tmp_path, monkeypatch)
     convert_checkpoint(path, 'timm', tmp_path / 'o.pth')
     with pytest.raises(ImportError, match='pip install safetensors'):
         convert_checkpoint(path, 'timm', tmp_path / 'o.safetensors')
+
+
+@pytest.mark.parametrize(
+    ('to', 'out'), [('timm', 'o.safetensors'), ('timm', 'o.pth'), ('hf', 'model')]
+)
+def test_folders_are_made_and_files_are_for_whom_the_umask_says(tmp_path, to, out):
+    path = save(vit().state_dict(), tmp_path / 'x.pth')
+    out = tmp_path / 'not' / 'there' / out
+    umask = os.umask(0o027)
+    try:
+        convert_checkpoint(path, to, out, **(HF if to == 'hf' else {}))
+    finally:
+        os.umask(umask)
+    files = sorted(out.iterdir()) if to == 'hf' else [out]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o640] * len(files)

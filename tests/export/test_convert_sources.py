@@ -7,12 +7,11 @@ import re
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.registry import MODELS
 
 from mmattmask.export import convert_checkpoint, read_source
 from tests.tiny_hosts import HOSTS
 
-from .tiny_vits import ARCH, CONVVIT, SIZE, load, save, simmim_vit, vit
+from .tiny_vits import ARCH, SIZE, load, save, simmim_vit, vit
 
 PLAIN = ('MAE', 'MFF', 'EVA (MAE style)', 'MILAN', 'MaskFeat', 'iBOT')
 
@@ -64,19 +63,13 @@ def test_facts(tmp_path):
     assert facts['kind'].startswith('mmpretrain: ')
     assert (facts['depth'], facts['width']) == ('2', '24')
     assert (facts['feed-forward width'], facts['patch size']) == ('48', '8 x 8')
-    assert facts['positions'] == '25 (CLS, not a square)'
+    assert facts['positions'] == '25'
     assert (facts['heads'], facts['layer scale']) == ('not in the weights', 'yes')
 
     path = save(simmim_vit(img_size=32).state_dict(), tmp_path / 'y.pth')
     facts = read_source(path).facts()
     assert (facts['heads'], facts['positions']) == ('2', 'relative')
     assert facts['also in the file'] == '1 of mask token'
-
-    config = dict(type='mmattmask.ConvViT', arch=CONVVIT, img_size=32)
-    path = save(MODELS.build(config).state_dict(), tmp_path / 'z.pth')
-    facts = read_source(path).facts()
-    assert (facts['patch size'], facts['width']) == ('8 x 8', '24')
-    assert facts['positions'] == '16 (4 x 4)'
 
 
 def test_wrong_and_incomplete_encoders(tmp_path):
@@ -102,7 +95,7 @@ def test_wrong_and_incomplete_encoders(tmp_path):
         read_source(tmp_path / 'x.pth')
 
 
-@pytest.mark.parametrize('to', ['mmdet', 'mmseg', 'mae', 'ibot', 'hf'])
+@pytest.mark.parametrize('to', ['mmdet', 'mmseg', 'hf'])
 def test_relative_positions_are_not_lost_in_silence(tmp_path, to):
     path = save(simmim_vit().state_dict(), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match=r'no place for 2 weights .*rel_pos_bias'):
@@ -110,10 +103,7 @@ def test_relative_positions_are_not_lost_in_silence(tmp_path, to):
     assert not (tmp_path / 'o.pth').exists()
 
 
-def test_what_beit_and_vit_model_cannot_be_without(tmp_path):
-    path = save(vit().state_dict(), tmp_path / 'x.pth')
-    with pytest.raises(ValueError, match=r'no place for 1 weights .*: pos_embed'):
-        convert_checkpoint(path, 'mmseg-beit', tmp_path / 'o.pth')
+def test_what_a_vit_model_cannot_be_without(tmp_path):
     path = save(vit(with_cls_token=False).state_dict(), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match='a ViTModel must have cls_token'):
         convert_checkpoint(path, 'hf', tmp_path / 'o')
@@ -137,7 +127,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, how):
         path.write_bytes(pickle.dumps(content['meta']))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=how == 'torch')
-    with pytest.raises(ValueError, match='cannot be read as weights only'):
+    with pytest.raises(ValueError, match='nothing of it was run'):
         convert_checkpoint(path, 'timm', tmp_path / 'o.pth')
     assert not proof.exists()
     if how == 'torch':  # the payload works
@@ -160,5 +150,5 @@ def test_damaged_files(tmp_path, suffix, kept):
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
         convert_checkpoint(tmp_path / 'x.pth', 'timm', tmp_path / 'o.pth')
-    with pytest.raises(FileNotFoundError, match=r'model\.safetensors'):
+    with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
         read_source(tmp_path)

@@ -349,7 +349,8 @@ def test_init_cfg_refuses_what_does_not_fit(checkpoint):
 
 
 def test_init_cfg_of_another_type_would_be_overwritten(checkpoint):
-    wrong = dict(type='mmattmask.Pretrained', checkpoint=checkpoint[1])
-    model = MODELS.build(config(checkpoint[1]) | dict(init_cfg=wrong))
-    with pytest.raises(ValueError, match=r"type='Pretrained', _scope_='mmattmask'"):
-        model.init_weights()
+    right = config(checkpoint[1])['init_cfg']
+    for wrong in (dict(right, type='mmattmask.Pretrained'), [right]):
+        model = MODELS.build(config(checkpoint[1]) | dict(init_cfg=wrong))
+        with pytest.raises(ValueError, match=r"type='Pretrained', _scope_='mmattmask'"):
+            model.init_weights()

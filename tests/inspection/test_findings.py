@@ -3,12 +3,14 @@
 import re
 
 import pytest
+import torch
+from mmengine.registry import MODELS, OPTIM_WRAPPERS
 
 from mmattmask.inspection import findings as module
+from mmattmask.inspection.built_config import build_config
 from mmattmask.inspection.findings import FINDINGS, findings
-from mmattmask.inspection.plan import read_plan
-from tests.config_building import ROOT, find
-from tests.inspection.tiny_plan import SIMMIM, tiny_config, tiny_plan
+from tests.config_building import find
+from tests.inspection.tiny_plan import VIT, tiny_config, tiny_plan
 from tests.models.ibot_model import ibot_config
 
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='mmattmask.PackInputs')
@@ -40,18 +42,6 @@ def ibot(*hooks):
     return dict(model=model, custom_hooks=hooks)
 
 
-def simmim(rounding):
-    model = dict(SIMMIM, _delete_=True)
-    generator = dict(type='mmattmask.AMTMaskGenerator', mask_ratio=0.44)
-    model['mask_generator'] = dict(generator, throw_ratio=0.26, rounding=rounding)
-    return dict(model=model, **NO_HOOKS)
-
-
-class ToldTheEpoch:
-    def set_epoch(self, epoch):
-        pass
-
-
 # finding: a broken config, what it says, what mends it, a sound one
 CASES = {
     'cannot_be_built': (
@@ -60,12 +50,6 @@ CASES = {
         'sentence',
         {},
     ),
-    'misplaced_throw_ratio': (
-        {'model.neck.throw_ratio': 0.4},
-        r'model\.neck\.throw_ratio',
-        r'throw_ratio=0\.4\)',
-        {'model.mask_generator.throw_ratio': 0.4},
-    ),
     'lost_geometry': (
         pipeline(dict(type='EfficientNetRandomCrop', scale=32), PACK),
         'EfficientNetRandomCrop',
@@ -73,17 +57,11 @@ CASES = {
         pipeline(dict(type='RandomResizedCrop', scale=32), dict(type='PackInputs')),
     ),
     'cached_without_refresh': (NO_HOOKS, 'random to the end', 'RefreshHook', {}),
-    'refresh_too_late': (
+    'never_acts': (
         {'train_cfg.max_epochs': 2},
-        'before epoch 2, the run has 2',
+        'begins after 2 epochs, the run has 2',
         'begin=1',
         {'train_cfg.max_epochs': 3},
-    ),
-    'epochs_without_epochs': (
-        {'train_cfg': ITERATIONS},
-        'AttentionRefreshHook counts epochs',
-        'by_epoch=False',
-        {},
     ),
     'refresh_without_cached': (NO_SCORER, 'no scorer', 'CachedAttention', {}),
     'still_teacher': (
@@ -104,17 +82,11 @@ CASES = {
         r'--auto-scale-lr, or .*lr=0\.0008',
         {'auto_scale_lr.base_batch_size': 12},
     ),
-    'simmim_rounds_up': (
-        simmim('down'),
-        'of 49 cells 21 are masked',
-        "rounding='up'",
-        simmim('up'),
-    ),
-    'missing_teacher': (
+    'unfitting_weights': (
         TEACHER,
-        r'nowhere\.pth',
-        'checkpoint=',
-        {**TEACHER, 'model.scorer.checkpoint': str(ROOT / 'README.md')},
+        r'nowhere\.pth are not here',
+        'the checkpoint of the scorer=FILE',
+        {},
     ),
     'other_randomness_after_resume': (
         dict(resume=True),
@@ -136,22 +108,13 @@ def test_finding_names_fault_and_fix(name):
 
 
 def test_amp_is_found_only_without_an_accelerator():
-    plan = tiny_plan(**AMP)
-    plan.device = 'cpu'
-    found = module.amp_without_accelerator(plan)
+    built = tiny_plan(**AMP)
+    built.device = 'cpu'
+    found = module.amp_without_accelerator(built)
     assert 'AmpOptimWrapper' in found.sentence
     assert found.level == 'note'
-    plan.device = 'cuda'
-    assert module.amp_without_accelerator(plan) is None
-
-
-def test_state_in_persistent_workers_is_found():
-    plan = tiny_plan()
-    assert module.state_in_workers(plan) is None
-    plan.transforms.append(ToldTheEpoch())
-    assert 'set_epoch() of ToldTheEpoch' in module.state_in_workers(plan).sentence
-    plan.cfg.train_dataloader.persistent_workers = False
-    assert module.state_in_workers(plan) is None
+    built.device = 'cuda'
+    assert module.amp_without_accelerator(built) is None
 
 
 @pytest.mark.parametrize(
@@ -165,16 +128,162 @@ def test_state_in_persistent_workers_is_found():
     ],
 )
 def test_gpus_come_from_the_caller_or_the_name(name, gpus, is_scaled):
-    plan = tiny_plan(name, gpus)
-    assert (module.unscaled_lr(plan) is None) == is_scaled
-    plan.cfg.auto_scale_lr.enable = True
-    assert module.unscaled_lr(plan) is None
+    built = tiny_plan(name, gpus)
+    assert (module.unscaled_lr(built) is None) == is_scaled
+    built.cfg.auto_scale_lr.enable = True
+    assert module.unscaled_lr(built) is None
+
+
+def test_a_hook_that_counts_epochs_in_a_loop_without():
+    found = module.never_acts(tiny_plan(train_cfg=ITERATIONS))
+    assert 'AttentionRefreshHook counts epochs' in found.sentence
+    assert 'by_epoch=False' in found.fix
+
+
+def concat(kind, *crops):
+    part = tiny_config().train_dataloader.dataset.to_dict()
+    load, _, flip, pack = part['pipeline']
+    parts = [dict(part, pipeline=[load, crop, flip, pack]) for crop in crops]
+    dataset = dict(_delete_=True, type=kind, datasets=parts)
+    return {'train_dataloader.dataset': dataset}
+
+
+def test_all_parts_of_joined_datasets_are_looked_at():
+    crop = dict(type='mmattmask.RandomResizedCrop', scale=(32, 48))
+    lossy = dict(type='EfficientNetRandomCrop', scale=32)
+    built = tiny_plan(**concat('mmattmask.ConcatDataset', crop, crop))
+    assert not findings(built)
+    assert len(built.pipelines) == 2
+    built = tiny_plan(**concat('mmattmask.ConcatDataset', crop, lossy))
+    assert 'EfficientNetRandomCrop' in module.lost_geometry(built).sentence
+    built = tiny_plan(**concat('ConcatDataset', crop, crop))
+    found = module.samples_without_names(built)
+    assert found.level == 'problem'
+    assert "'mmattmask.ConcatDataset'" in found.fix
+
+
+def test_images_that_are_not_here(tmp_path):
+    root = 'train_dataloader.dataset.data_root'
+    found = module.missing_data(tiny_plan(**{root: str(tmp_path / 'gone')}))
+    assert f'{tmp_path / "gone"} with training images is not here' in found.sentence
+    assert found.level == 'problem'
+    assert module.missing_data(tiny_plan(**{root: str(tmp_path)})) is None
+    prefix = {root: str(tmp_path), 'train_dataloader.dataset.data_prefix': 'train'}
+    found = module.missing_data(tiny_plan(**prefix))
+    assert str(tmp_path / 'train') in found.sentence
+    remote = {root: 's3://bucket/images'}
+    assert module.missing_data(tiny_plan(**remote)) is None
+    (tmp_path / 'train').mkdir()
+    assert module.missing_data(tiny_plan(**prefix)) is None
+    cifar = dict(type='CIFAR10', data_root=str(tmp_path / 'gone'), _delete_=True)
+    downloaded = {'train_dataloader.dataset': dict(cifar, pipeline=[])}
+    assert module.missing_data(tiny_plan(**downloaded)) is None
+    kept = {'train_dataloader.dataset': dict(cifar, pipeline=[], download=False)}
+    assert module.missing_data(tiny_plan(**kept)) is not None
+
+
+FIVE = {
+    'model.backbone.patch_cfg': dict(in_channels=5),
+    'data_preprocessor.mean': [0],
+    'data_preprocessor.std': [1],
+}
+STEPS = {
+    'crop': (
+        pipeline(dict(type='RandomResizedCrop', scale=32), dict(type='PackInputs')),
+        'images of 32 x 32 px have a grid',
+    ),
+    'sides exchanged': (
+        pipeline(dict(type='RandomResizedCrop', scale=(48, 32)), PACK),
+        'images of 48 x 32 px',
+    ),
+    'head': (FIVE, '5 channels.*cannot be made'),
+    'mean': (
+        {**FIVE, 'data_preprocessor.mean': [0] * 3, 'data_preprocessor.std': [1] * 3},
+        '5 channels.*cannot be made',
+    ),
+}
+
+
+@pytest.mark.parametrize('name', STEPS)
+def test_a_step_that_cannot_be_made(name):
+    changes, message = STEPS[name]
+    found = module.failing_step(tiny_plan(**changes))
+    assert re.search(message, found.sentence)
+    assert found.level == 'problem'
+    assert module.failing_step(tiny_plan()) is None
+
+
+def test_limits_of_the_meta_device_are_no_problem():
+    built = build_config(find('mae-gpa_hivit-tiny'), 'host.py')
+    assert not built.errors
+    assert module.failing_step(built) is None
+
+
+def test_five_channels_that_fit():
+    fits = {
+        **FIVE,
+        'model.neck.in_chans': 5,
+        'model.head.in_channels': 5,
+    }
+    built = tiny_plan(**fits)
+    assert not built.errors
+    assert module.failing_step(built) is None
+
+
+def test_the_advice_about_amp_leaves_none_of_its_options_behind():
+    built = tiny_plan(**{**AMP, 'optim_wrapper.loss_scale': 'dynamic'})
+    built.device = 'cpu'
+    found = module.amp_without_accelerator(built)
+    (advice,) = re.findall(r'optim_wrapper=(dict\(.*\.\.\.\))', found.fix)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    options = eval(advice, {'dict': dict})
+    assert options.pop('_delete_')
+    OPTIM_WRAPPERS.build(dict(options, optimizer=optimizer))
+    assert 'without loss_scale' in found.fix
+
+
+def with_file(path, way):
+    if way == 'load_from':
+        return dict(load_from=str(path))
+    if way == 'init_cfg':
+        init_cfg = dict(type='Pretrained', _scope_='mmattmask', checkpoint=str(path))
+        return {'model.backbone.init_cfg': dict(init_cfg, grid=(4, 6))}
+    scorer = dict(
+        type='mmattmask.FrozenTeacher',
+        backbone=dict(
+            type='VisionTransformer', arch=VIT, img_size=(32, 48), patch_size=8
+        ),
+        checkpoint=str(path),
+        block=1,
+        head=0,
+        _delete_=True,
+    )
+    return {'model.scorer': scorer, **NO_HOOKS}
+
+
+@pytest.mark.parametrize('way', ['load_from', 'init_cfg', 'teacher'])
+def test_weights_that_do_not_fit(tmp_path, way):
+    model = MODELS.build(tiny_config().model)
+    weights = model.state_dict() if way == 'load_from' else model.backbone.state_dict()
+    path = tmp_path / 'x.pth'
+    torch.save(weights, path)
+    assert module.unfitting_weights(tiny_plan(**with_file(path, way))) is None
+    torch.save({f'net.{name}': value for name, value in weights.items()}, path)
+    found = module.unfitting_weights(tiny_plan(**with_file(path, way)))
+    assert re.search(r'matched 0/\d+ weights', found.sentence)
+    assert 'another file for' in found.fix
+    path.write_text('<html>')
+    found = module.unfitting_weights(tiny_plan(**with_file(path, way)))
+    assert 'is a web page' in found.sentence
+    path.unlink()
+    found = module.unfitting_weights(tiny_plan(**with_file(path, way)))
+    assert 'x.pth are not here: the run stops' in found.sentence
 
 
 def host_plan(part, **changes):
     cfg = find(part).copy()
     cfg.merge_from_dict(changes)
-    return read_plan(cfg, 'host.py')
+    return build_config(cfg, 'host.py')
 
 
 def test_hosts_of_every_patch_cannot_throw():
@@ -200,7 +309,9 @@ def test_cae_needs_its_number_of_masked_patches():
 def test_every_finding_is_tested():
     elsewhere = {
         'amp_without_accelerator',
-        'state_in_workers',
+        'failing_step',
+        'missing_data',
+        'samples_without_names',
         'throws_what_it_needs',
         'wrong_mask_count',
     }
@@ -216,5 +327,5 @@ def test_problems_come_before_notes():
 def test_reading_leaves_the_config_as_it_is():
     cfg = tiny_config()
     before = cfg.to_dict()
-    read_plan(cfg, 'tiny.py')
+    build_config(cfg, 'tiny.py')
     assert cfg.to_dict() == before

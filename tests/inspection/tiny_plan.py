@@ -2,10 +2,10 @@
 
 from mmengine.config import Config
 
-from mmattmask.inspection.plan import read_plan
+from mmattmask.inspection.built_config import build_config
 
 VIT = dict(embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=48)
-CROP = dict(type='mmattmask.RandomResizedCrop', scale=(48, 32))
+CROP = dict(type='mmattmask.RandomResizedCrop', scale=(32, 48))
 SIMMIM = dict(
     type='mmattmask.GuidedSimMIM',
     backbone=dict(type='mmattmask.SimMIMViT', arch=VIT, img_size=56, patch_size=8),
@@ -73,4 +73,4 @@ def tiny_config(**changes) -> Config:
 
 def tiny_plan(name='tiny.py', gpus=None, **changes):
     """Build :func:`tiny_config`."""
-    return read_plan(tiny_config(**changes), name, gpus)
+    return build_config(tiny_config(**changes), name, gpus)

@@ -3,8 +3,8 @@
 import torch
 from mmengine.registry import MODELS
 
-from mmattmask.export import from_official_ibot
 from mmattmask.mask_generators import BaseMaskGenerator
+from tests.models.official_ibot import from_official_ibot
 
 
 class GivenMasks(BaseMaskGenerator):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from mmattmask.engine.teacher_temperature_hook import warmup_value
-from mmattmask.export import to_official_ibot
 from mmattmask.masking import rank_by_score
+from tests.models.official_ibot import to_official_ibot
 
 from ..golden import each
 from .ibot_model import (

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
-from mmattmask.export.ibot_keys import from_official_ibot
 from mmattmask.models import IBOTHead
+from tests.models.official_ibot import from_official_ibot
 
 from ..golden import each
 

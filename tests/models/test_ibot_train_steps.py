@@ -6,7 +6,7 @@ import torch
 from mmattmask.engine import PerTensorClipOptimWrapper
 from mmattmask.engine.decay_groups import split_by_decay
 from mmattmask.engine.ema_teacher_hook import cosine_momentum
-from mmattmask.export import to_official_ibot
+from tests.models.official_ibot import to_official_ibot
 
 from .ibot_model import (
     GivenMasks,

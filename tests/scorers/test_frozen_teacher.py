@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import MODELS
 from mmpretrain.models import VisionTransformer
 
+from mmattmask.export.fit_vit import fit_pos_embed
 from mmattmask.masking import min_max, received_attention, view_score
 from tests.engine.toy_run import (
     assert_equal_weights,
@@ -204,6 +205,97 @@ def test_timm_teacher(tmp_path):
         MODELS.build(teacher_config(backbone=backbone)).init_weights()
     with pytest.raises(ValueError, match='checkpoint_path'):
         MODELS.build(teacher_config(str(path), backbone=backbone))
+
+
+def timm_names_of_dinov2(state):
+    pairs = (
+        ('attn.gamma1.weight', 'ls1.gamma'),
+        ('ffn.gamma2.weight', 'ls2.gamma'),
+        ('ffn.layers.0.0.', 'mlp.fc1.'),
+        ('ffn.layers.1.', 'mlp.fc2.'),
+        ('patch_embed.projection', 'patch_embed.proj'),
+        ('.ln1.', '.norm1.'),
+        ('.ln2.', '.norm2.'),
+    )
+    renamed = {}
+    for name, value in state.items():
+        for ours, theirs in pairs:
+            name = name.replace(ours, theirs)
+        name = name.replace('ln1.', 'norm.') if name.startswith('ln1.') else name
+        renamed[name.replace('layers.', 'blocks.')] = value.float()
+    return renamed
+
+
+@pytest.mark.parametrize('names', ['mmpretrain', 'timm'])
+@pytest.mark.parametrize('scale', [1e-5, 0])
+def test_a_real_teacher_with_layer_scales_attends_as_in_timm(
+    weights_folder, tmp_path, names, scale
+):
+    timm = pytest.importorskip('timm')
+    load_file = pytest.importorskip('safetensors.torch').load_file
+    path = weights_folder / 'vit-small-p14_saliency.safetensors'
+    if not path.is_file():
+        pytest.skip(f'{weights_folder} does not have {path.name}')
+    state = timm_names_of_dinov2(load_file(path))
+    vit = timm.create_model('vit_small_patch14_dinov2', img_size=224)
+    resized = fit_pos_embed(state['pos_embed'], (1, 257, 384), (16, 16))
+    vit.load_state_dict({**state, 'pos_embed': resized})
+    for block in vit.blocks:
+        block.attn.fused_attn = False
+    caught = []
+    vit.blocks[11].attn.attn_drop.register_forward_pre_hook(
+        lambda module, args: caught.append(args[0])
+    )
+    images = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        vit.eval()(images)
+    expected = min_max(caught[0][:, 2, 0, 1:])
+
+    if names == 'timm':
+        path = tmp_path / 'timm.pth'
+        torch.save(state, path)
+    backbone = dict(
+        type='mmpretrain.VisionTransformer',
+        arch='dinov2-small',
+        img_size=224,
+        patch_size=14,
+        layer_scale_init_value=scale,
+    )
+    options = dict(block=11, head=2, attention='cls')
+    scorer = MODELS.build(
+        dict(type='mmattmask.FrozenTeacher', backbone=backbone, **options)
+        | dict(checkpoint=str(path))
+    )
+    torch.testing.assert_close(
+        scorer.measure(None, images), expected, atol=1e-5, rtol=0
+    )
+
+
+@pytest.mark.parametrize('extra', ['layers.0.attn.q_norm.weight', 'reg_token'])
+def test_weights_that_a_teacher_has_no_place_for_are_refused(
+    checkpoint, tmp_path, extra
+):
+    state = torch.load(checkpoint) | {extra: torch.ones(8)}
+    torch.save(state, tmp_path / 'x.pth')
+    scorer = MODELS.build(teacher_config(str(tmp_path / 'x.pth')))
+    with pytest.raises(ValueError, match=f'no place for 1 of its weights: {extra}'):
+        scorer.init_weights()
+
+
+def test_a_teacher_inside_another_network(checkpoint, tmp_path):
+    state = torch.load(checkpoint)
+    torch.save({f'net.{name}': value for name, value in state.items()}, tmp_path / 'x')
+    scorer = MODELS.build(teacher_config(str(tmp_path / 'x')))
+    with pytest.raises(ValueError, match=r"matched 0/42 .*net\.cls_token.*prefix='net"):
+        scorer.init_weights()
+    scorer = MODELS.build(teacher_config(str(tmp_path / 'x'), prefix='net.'))
+    scorer.init_weights()
+    assert_equal_weights(scorer.teacher.state_dict(), state)
+    torch.save({'net': state}, tmp_path / 'x')
+    scorer = MODELS.build(teacher_config(str(tmp_path / 'x')))
+    with pytest.raises(ValueError, match=r"no weights at its top; it has 'net' \(42\)"):
+        scorer.init_weights()
+    MODELS.build(teacher_config(str(tmp_path / 'x'), prefix='net')).init_weights()
 
 
 @pytest.mark.parametrize(

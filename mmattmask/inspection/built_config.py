@@ -2,6 +2,8 @@
 
 import copy
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,14 +30,14 @@ class UnreadableError(ValueError):
 
 
 @dataclass
-class Plan:
+class BuiltConfig:
     """A config and what could be built of it.
 
     Attributes:
         name: File of the config.
         cfg: The config.
         model: The algorithm on the meta device, or None.
-        transforms: The training pipeline's transforms, or None.
+        pipelines: The transforms of each training set's pipeline, or None.
         hooks: The custom hooks that could be built.
         errors: One sentence for each part that could not be built.
         gpus: GPUs of the run; None if neither the caller nor the file's name says it.
@@ -45,7 +47,7 @@ class Plan:
     name: str
     cfg: Config
     model: nn.Module | None = None
-    transforms: list[Any] | None = None
+    pipelines: list[list[Any]] | None = None
     hooks: list[Any] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     gpus: int | None = None
@@ -86,27 +88,23 @@ class Plan:
             return int(epochs), 'epoch'
         return int(train_cfg.get('max_iters', 0)), 'iter'
 
-    @property
-    def dataset_class(self) -> type | None:
-        """The class of the training images."""
-        with DATASETS.switch_scope_and_registry(self.cfg.default_scope) as registry:
-            return registry.get(self.cfg.train_dataloader.dataset.get('type', ''))
-
     @cached_property
     def num_images(self) -> tuple[int, str]:
         """Number of training images, and where the number comes from."""
         dataset = self.cfg.train_dataloader.dataset
-        kind = str(dataset.get('type')).rsplit('.')[-1]
-        if kind in KNOWN_IMAGES:
+        kinds = {str(d.get('type')).rsplit('.')[-1] for d in base_datasets(dataset)}
+        if len(kinds) == 1 and kinds <= set(KNOWN_IMAGES):
+            (kind,) = kinds
             return KNOWN_IMAGES[kind], kind
-        root = dataset.get('data_root')
-        if root and Path(root).exists():
+        roots = [d.get('data_root') for d in base_datasets(dataset)]
+        names = ', '.join(map(str, filter(None, roots)))
+        if all(root and Path(root).exists() for root in roots):
             try:
                 with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
-                    return len(DATASETS.build(copy.deepcopy(dataset))), str(root)
+                    return len(DATASETS.build(copy.deepcopy(dataset))), names
             except Exception as error:
-                return IMAGENET_IMAGES, f'ImageNet-1k; {root} cannot be read: {error}'
-        return IMAGENET_IMAGES, f'ImageNet-1k; {root or "the data"} is not here'
+                return IMAGENET_IMAGES, f'ImageNet-1k; {names} cannot be read: {error}'
+        return IMAGENET_IMAGES, f'ImageNet-1k; {names or "the data"} is not here'
 
     def hooks_of(self, name: str) -> list[Any]:
         """Return the custom hooks of a class or its subclasses."""
@@ -117,7 +115,7 @@ class Plan:
         ]
 
 
-def read_plan(cfg: Config, name: str, gpus: int | None = None) -> Plan:
+def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig:
     """Build what a config describes.
 
     Args:
@@ -143,27 +141,27 @@ def read_plan(cfg: Config, name: str, gpus: int | None = None) -> Plan:
     named = re.search(r'_(\d+)xb\d+-', Path(name).name)
     if gpus is None and named:
         gpus = int(named.group(1))
-    plan = Plan(name, cfg, gpus=gpus, device=get_device())
+    built = BuiltConfig(name, cfg, gpus=gpus, device=get_device())
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        plan.model = _attempt(plan, 'the model', build_model, cfg)
-        plan.transforms = _attempt(plan, 'the pipeline', build_transforms, cfg)
+        built.model = _attempt(built, 'the model', build_model, cfg)
+        built.pipelines = _attempt(built, 'the pipeline', build_pipelines, cfg)
         for config in cfg.get('custom_hooks') or []:
             what = f'custom hook {config.get("type")}'
-            hook = _attempt(plan, what, HOOKS.build, copy.deepcopy(config))
-            plan.hooks += [] if hook is None else [hook]
-    if plan.guidance is not None:
-        _attempt(plan, 'the grid', lambda: plan.grid)
-    return plan
+            hook = _attempt(built, what, HOOKS.build, copy.deepcopy(config))
+            built.hooks += [] if hook is None else [hook]
+    if built.guidance is not None:
+        _attempt(built, 'the grid', lambda: built.grid)
+    return built
 
 
-def _attempt(plan: Plan, what: str, build: Any, *args: Any) -> Any:
+def _attempt(built: BuiltConfig, what: str, build: Any, *args: Any) -> Any:
     """Call a function; on any error note one sentence and return None."""
     try:
         return build(*args)
     except Exception as error:
         # MMEngine puts "class `X` in module: " in front, once for each nesting
         text = re.sub(r'^(class `\w+` in [\w/.]+: )+', '', str(error))
-        plan.errors.append(f'{what} cannot be built: {" ".join(text.split())}')
+        built.errors.append(f'{what} cannot be built: {" ".join(text.split())}')
         return None
 
 
@@ -190,9 +188,15 @@ def build_model(cfg: Config) -> nn.Module:
     preprocessor = config.get('data_preprocessor') or cfg.get('data_preprocessor')
     config['data_preprocessor'] = copy.deepcopy(preprocessor or {})
     _forget_weights(config)
-    scope = DefaultScope.overwrite_default_scope(cfg.default_scope)
-    with scope, torch.device('meta'), _NumbersOnCPU():
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), on_meta():
         return MODELS.build(config)
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Compute shapes only, but for what is read at once."""
+    with torch.device('meta'), _NumbersOnCPU():
+        yield
 
 
 def _forget_weights(config: Any) -> None:
@@ -204,10 +208,21 @@ def _forget_weights(config: Any) -> None:
             _forget_weights(value)
 
 
-def build_transforms(cfg: Config) -> list[Any]:
-    """Build the transforms of the training pipeline."""
-    dataset = cfg.train_dataloader.dataset
-    while 'pipeline' not in dataset and 'dataset' in dataset:  # a wrapper
-        dataset = dataset['dataset']
-    pipeline = copy.deepcopy(dataset.get('pipeline') or [])
-    return [TRANSFORMS.build(transform) for transform in pipeline]
+def base_datasets(config: Any) -> Iterator[Any]:
+    """Yield the configs of datasets inside of wrappers."""
+    if 'dataset' in config:
+        yield from base_datasets(config['dataset'])
+    elif 'datasets' in config:
+        for part in config['datasets']:
+            yield from base_datasets(part)
+    else:
+        yield config
+
+
+def build_pipelines(cfg: Config) -> list[list[Any]]:
+    """Build the transforms of the training pipelines, one for each base dataset."""
+    return [
+        [TRANSFORMS.build(transform) for transform in copy.deepcopy(pipeline)]
+        for dataset in base_datasets(cfg.train_dataloader.dataset)
+        if (pipeline := dataset.get('pipeline') or [])
+    ]

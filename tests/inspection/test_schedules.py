@@ -4,22 +4,13 @@ import pytest
 import torch
 from mmengine.optim import CosineAnnealingLR, LinearLR
 
-from mmattmask.engine import (
-    AttentionRefreshHook,
-    EMATeacherHook,
-    LinearEMATeacherHook,
-    TeacherTemperatureHook,
-)
-from mmattmask.inspection.timeline import (
+from mmattmask.engine import AttentionRefreshHook
+from mmattmask.inspection.schedules import (
     batch_sizes,
-    hard_and_soft,
     learning_rates,
     milestones,
     refresh_times,
-    teacher_momentum,
-    temperatures,
 )
-from mmattmask.mask_generators import AMTMaskGenerator, SoftToHardMaskGenerator
 from tests.inspection.tiny_plan import tiny_config
 
 WARMUP = dict(type='LinearLR', start_factor=0.1, end=2, convert_to_iter_based=True)
@@ -84,28 +75,6 @@ def test_refreshes_are_those_of_the_hook(options, expected):
     hook = AttentionRefreshHook(**options)
     assert refresh_times(hook, 200) == expected
     assert [epoch for epoch in range(200) if hook._is_due(epoch)] == expected
-
-
-def test_teachers_slow_down():
-    cosine, linear = EMATeacherHook(0.004), LinearEMATeacherHook(0.001, 0.0001, 100)
-    assert teacher_momentum(cosine, 0, 100) == 0.004
-    assert teacher_momentum(cosine, 50, 100) == pytest.approx(0.002)
-    assert teacher_momentum(linear, 50, 200) == pytest.approx(0.00055)
-    assert teacher_momentum(linear, 150, 200) == pytest.approx(0.0001)
-
-
-def test_temperatures_wait_for_the_patches():
-    hook = TeacherTemperatureHook(0.04, 0.07, 4, pred_start_epoch=3)
-    assert temperatures(hook, 0) == (0.04, 0.04)
-    assert temperatures(hook, 3) == pytest.approx((0.07, 0.04))
-    assert temperatures(hook, 6) == pytest.approx((0.07, 0.07))
-
-
-def test_hard_patches_replace_soft_ones():
-    generator = SoftToHardMaskGenerator(soft=(0.5, 0), hard=(0, 0.5))
-    shares = [hard_and_soft(generator, 147, p) for p in (0.0, 0.5, 1.0)]
-    assert shares == [(0, 73), (36, 36), (73, 0)]
-    assert hard_and_soft(AMTMaskGenerator(), 88, 0.5) is None
 
 
 @pytest.mark.parametrize(

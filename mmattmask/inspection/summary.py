@@ -3,37 +3,34 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mmattmask.inspection.built_config import BuiltConfig
 from mmattmask.inspection.findings import Finding
-from mmattmask.inspection.plan import Plan
-from mmattmask.inspection.timeline import (
+from mmattmask.inspection.flops import computes_all_patches, cost, patch_budget
+from mmattmask.inspection.schedules import (
     batch_sizes,
-    hard_and_soft,
     learning_rates,
     milestones,
     refresh_times,
-    teacher_momentum,
-    temperatures,
 )
-from mmattmask.inspection.tokens import computes_all_patches, cost, patch_budget
 from mmattmask.models import GuidedSimMIM
 from mmattmask.scorers import BankHeader
 
 Rows = list[tuple[str, str]]
 
 
-def report(plan: Plan, found: Sequence[Finding]) -> str:
+def report(built: BuiltConfig, found: Sequence[Finding]) -> str:
     """Return sections of aligned rows, then the findings."""
     sections: list[tuple[str, Rows]] = []
-    if plan.model is not None:
-        sections.append(('model', model_rows(plan)))
-        if plan.guidance is not None and not plan.errors:
-            sections.append(('patches', patch_rows(plan)))
-    sections.append(('training', training_rows(plan)))
-    schedule = schedule_rows(plan)
+    if built.model is not None:
+        sections.append(('model', model_rows(built)))
+        if built.guidance is not None and not built.errors:
+            sections.append(('patches', patch_rows(built)))
+    sections.append(('training', training_rows(built)))
+    schedule = schedule_rows(built)
     if schedule:
-        sections.append(('schedules', schedule))
+        sections.append(('hooks', schedule))
     width = max(len(label) for _, rows in sections for label, _ in rows)
-    lines = [plan.name]
+    lines = [built.name]
     for title, rows in sections:
         lines += ['', title]
         lines += [f'  {label:<{width}}  {value}' for label, value in rows]
@@ -66,9 +63,9 @@ def describe(part: Any) -> str:
     return f'{type(part).__name__}({options})'
 
 
-def model_rows(plan: Plan) -> Rows:
+def model_rows(built: BuiltConfig) -> Rows:
     """Say who is who."""
-    model, guidance = plan.model, plan.guidance
+    model, guidance = built.model, built.guidance
     names = ('backbone', 'neck', 'head')
     parts = [getattr(model, name, None) for name in names]
     shown = ', '.join(type(part).__name__ for part in parts if part is not None)
@@ -77,31 +74,31 @@ def model_rows(plan: Plan) -> Rows:
         return [*rows, ('policy', "the host's own, not guided")]
     rows.append(('policy', describe(guidance.mask_generator)))
     warmup = guidance.warmup_mask_generator
-    if plan.cached_scorer is not None:
-        keeps = warmup is None or makes_masks(plan)
+    if built.cached_scorer is not None:
+        keeps = warmup is None or makes_masks(built)
         text = "the pipeline's masks" if keeps else describe(warmup)
         rows.append(('until a refresh', text))
-    scorer = 'none' if plan.scorer is None else describe(plan.scorer)
+    scorer = 'none' if built.scorer is None else describe(built.scorer)
     return [*rows, ('scorer', scorer)]
 
 
-def makes_masks(plan: Plan) -> bool:
+def makes_masks(built: BuiltConfig) -> bool:
     """Return whether the host begins with masks that the pipeline makes."""
-    names = [type(transform).__name__ for transform in plan.transforms or []]
+    names = [type(t).__name__ for part in built.pipelines or [] for t in part]
     generates = any(name.endswith(('MaskGenerator', 'GenerateMask')) for name in names)
-    return generates and isinstance(plan.model, GuidedSimMIM)
+    return generates and isinstance(built.model, GuidedSimMIM)
 
 
-def patch_rows(plan: Plan) -> Rows:
+def patch_rows(built: BuiltConfig) -> Rows:
     """Say who is visible, masked and thrown, and what that costs."""
-    guidance, size = plan.guidance, plan.image_size
+    guidance, size = built.guidance, built.image_size
     rows = [('image', f'{size[0]} x {size[1]} px')]
-    cells = f'{plan.grid[0]} x {plan.grid[1]} of {guidance.cell_size} px'
+    cells = f'{built.grid[0]} x {built.grid[1]} of {guidance.cell_size} px'
     rows.append(('cells of the policy', cells))
     budget = patch_budget(guidance, size)
     if budget is None:
         policy = guidance.mask_generator
-        length = plan.grid[0] * plan.grid[1]
+        length = built.grid[0] * built.grid[1]
         most = 0 if policy is None else policy.max_masked(length)
         return [
             *rows,
@@ -112,26 +109,18 @@ def patch_rows(plan: Plan) -> Rows:
         ('masked', f'{budget.num_masked:>4}'),
         ('thrown', f'{budget.num_thrown:>4}'),
     ]
-    for progress in (0.0, 0.5, 1.0):
-        num_masked = guidance.mask_generator.budget(plan.grid[0] * plan.grid[1])
-        shares = hard_and_soft(guidance.mask_generator, num_masked.num_masked, progress)
-        if shares is not None:
-            text = (
-                f'{shares[0]:>4} by rank (hard), {shares[1]} drawn (soft), rest random'
-            )
-            rows.append((f'masked at {progress:.0%}', text))
-    return rows + cost_rows(plan, budget)
+    return rows + cost_rows(built, budget)
 
 
-def cost_rows(plan: Plan, budget: Any) -> Rows:
+def cost_rows(built: BuiltConfig, budget: Any) -> Rows:
     """Say how many tokens are computed, and how many FLOPs."""
-    if computes_all_patches(plan.model):
+    if computes_all_patches(built.model):
         return [
             ('FLOPs', '1.00 of the stock host: masks do not change what is computed')
         ]
-    found = cost(plan.model, budget)
+    found = cost(built.model, budget)
     if found is None:
-        name = type(plan.model.backbone).__name__
+        name = type(built.model.backbone).__name__
         return [('FLOPs', f'not estimated for {name}')]
     rows = [('encoder tokens', f'{found.encoder_tokens:>4}')]
     if found.decoder_tokens is not None:
@@ -145,10 +134,10 @@ def cost_rows(plan: Plan, budget: Any) -> Rows:
     return [*rows, ('FLOPs', text)]
 
 
-def training_rows(plan: Plan) -> Rows:
+def training_rows(built: BuiltConfig) -> Rows:
     """Say what one step is, and how the learning rate goes."""
-    per_gpu, gpus, accumulated = batch_sizes(plan.cfg, plan.gpus)
-    total, unit = plan.total
+    per_gpu, gpus, accumulated = batch_sizes(built.cfg, built.gpus)
+    total, unit = built.total
     rows = [
         ('length', f'{total} {unit}s'),
         (
@@ -157,11 +146,11 @@ def training_rows(plan: Plan) -> Rows:
             f'{per_gpu * gpus * accumulated}',
         ),
     ]
-    optimizer = plan.cfg.optim_wrapper.get('optimizer') or {}
+    optimizer = built.cfg.optim_wrapper.get('optimizer') or {}
     if optimizer.get('lr') is None or not total:
         return rows
     times = milestones(total)
-    values = learning_rates(plan.cfg, total, unit, times)
+    values = learning_rates(built.cfg, total, unit, times)
     peak = f'peak {optimizer.lr:g}'
     lrs = ', '.join(f'{lr:.3g}' for lr, _ in values)
     decays = ', '.join(f'{decay:.3g}' for _, decay in values)
@@ -171,39 +160,27 @@ def training_rows(plan: Plan) -> Rows:
     return rows
 
 
-def schedule_rows(plan: Plan) -> Rows:
-    """Say when maps are renewed and how teachers move."""
-    total, unit = plan.total
-    at = f'at {unit}s {", ".join(map(str, milestones(total)))}'
-    rows: Rows = []
-    for hook in plan.hooks_of('AttentionRefreshHook'):
+def schedule_rows(built: BuiltConfig) -> Rows:
+    """Say which hooks the config adds, when maps are renewed, how large their bank."""
+    total, unit = built.total
+    rows: Rows = [('hook', describe(hook)) for hook in built.hooks]
+    for hook in built.hooks_of('AttentionRefreshHook'):
         if hook.schedule.unit == unit:
             times = refresh_times(hook, total)
             text = ', '.join(map(str, times)) or 'never'
             text += f', then 1/{hook.schedule.interval} each' if hook.rolling else ''
             rows.append(('refresh before', f'{unit}s {text}'))
-        if plan.cached_scorer is not None and not plan.errors:
-            rows.append(('bank', bank_text(plan, hook)))
-    for hook in plan.hooks_of('EMATeacherHook'):
-        values = (teacher_momentum(hook, time, total) for time in milestones(total))
-        text = ', '.join(f'{value:.3g}' for value in values)
-        rows.append(('student in the EMA', f'{text} {at}'))
-    for hook in plan.hooks_of('TeacherTemperatureHook'):
-        pairs = [temperatures(hook, time) for time in milestones(total)]
-        for label, values in zip(
-            ('CLS', 'patch'), zip(*pairs, strict=True), strict=True
-        ):
-            text = ', '.join(f'{value:.3g}' for value in values)
-            rows.append((f'{label} temperature', f'{text} {at}'))
+        if built.cached_scorer is not None and not built.errors:
+            rows.append(('bank', bank_text(built, hook)))
     return rows
 
 
-def bank_text(plan: Plan, hook: Any) -> str:
+def bank_text(built: BuiltConfig, hook: Any) -> str:
     """Say how large the bank of maps is."""
-    scorer = plan.cached_scorer
-    size = hook.input_size or plan.image_size
-    grid = tuple(scorer.map_grid(plan.model.backbone, size))
-    number, source = plan.num_images
+    scorer = built.cached_scorer
+    size = hook.input_size or built.image_size
+    grid = tuple(scorer.map_grid(built.model.backbone, size))
+    number, source = built.num_images
     header = BankHeader(number, grid, scorer.storage, '', '')
     return (
         f'{header.num_bytes / 2**20:.1f} MiB: {number} maps of {grid[0]} x {grid[1]} '

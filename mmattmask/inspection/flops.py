@@ -1,20 +1,17 @@
 """Tokens and FLOPs of encoder and decoder, compared with stock random masks.
 
-FLOPs of a block of N tokens: 2 N P + 4 N² D, where P counts the weights of its linear
-layers and D is the width of its queries. Norms, activations, biases and the loss are
-left out; so are auxiliary heads and the backward pass. What a scorer runs on every view
-is counted by torch.
+torch counts the FLOPs (matrix products, convolutions, attention) of a forward pass on
+the meta device. The loss, auxiliary heads and the backward pass are left out.
 """
 
 from dataclasses import dataclass
 
 import torch
-from mmpretrain.models import MAEViT
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmattmask.mask_generators import BaseMaskGenerator
-from mmattmask.masking import PatchBudget
+from mmattmask.masking import PatchBudget, PatchPartition, partition_patches
 from mmattmask.models import GuidedMAEDecoder, SimMIMViT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance, guidance_of
@@ -75,83 +72,78 @@ def cost(model: nn.Module, budget: PatchBudget | None) -> Cost | None:
     """Return tokens and FLOPs of an algorithm.
 
     Args:
-        model: The algorithm, possibly on the meta device.
+        model: The algorithm, on the meta device.
         budget: Its patches.
 
     Returns:
-        None for encoders that the formula does not describe (convolutions, windows).
+        None for encoders that do not take a partition.
     """
     backbone = model.backbone
-    if budget is None or not isinstance(backbone, MAEViT | SimMIMViT):
+    with_mask_tokens = isinstance(backbone, SimMIMViT)
+    takes_partition = getattr(backbone, 'takes_partition', with_mask_tokens)
+    if budget is None or not takes_partition:
         return None
-    prefix = int(getattr(backbone, 'cls_token', None) is not None)
     length = budget.num_patches
-    if isinstance(backbone, SimMIMViT):  # mask tokens go through the encoder
-        seen = budget.num_visible + budget.num_masked
-        stock_seen = length
-    else:
-        seen = budget.num_visible
-        stock_seen = int(length * (1 - backbone.mask_ratio))
-    embedding = 2 * length * backbone.patch_embed.projection.weight.numel()
-    now, stock = (
-        embedding + blocks_flops(backbone.layers, prefix + tokens)
-        for tokens in (seen, stock_seen)
-    )
-    decoder = model.neck if isinstance(model.neck, GuidedMAEDecoder) else None
-    scored = scorer_flops(model)
-    now += scored
-    if decoder is None:
-        return Cost(prefix + seen, None, now, stock, scored)
+    num_visible = int(length * (1 - getattr(backbone, 'mask_ratio', 0.75)))
+    stock = PatchBudget(num_visible, length - num_visible, 0)
+    prefix = int(getattr(backbone, 'cls_token', None) is not None)
     decoded = prefix + budget.num_visible + budget.num_masked
-    now += decoder_flops(decoder, prefix + seen, decoded)
-    stock += decoder_flops(decoder, prefix + stock_seen, prefix + length)
-    return Cost(prefix + seen, decoded, now, stock, scored)
+    seen = decoded if with_mask_tokens else prefix + budget.num_visible
+    has_decoder = isinstance(model.neck, GuidedMAEDecoder)
+    scored = scorer_flops(model)
+    return Cost(
+        seen,
+        decoded if has_decoder else None,
+        step_flops(model, budget) + scored,
+        step_flops(model, stock),
+        scored,
+    )
+
+
+def step_flops(model: nn.Module, budget: PatchBudget) -> int:
+    """Return the FLOPs of encoder and decoder for one image on the meta device."""
+    image = empty_images(model, 1)
+    order = torch.arange(budget.num_patches)[None]
+    partition = partition_patches(order, budget)
+    on_meta = {name: ids.to('meta') for name, ids in vars(partition).items()}
+    partition = PatchPartition(**on_meta)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        latent, *rest = model.backbone(image, partition)
+        if isinstance(model.neck, GuidedMAEDecoder):
+            model.neck(latent, rest[1], partition)
+    return int(counter.get_total_flops())
+
+
+def num_channels_of(backbone: nn.Module) -> int:
+    """Return the channels of the images that a backbone takes."""
+    weights = (p for p in backbone.parameters() if p.ndim == 4 and p.shape[2] > 1)
+    return int(next(weights).shape[1])
+
+
+def empty_images(model: nn.Module, count: int) -> Tensor:
+    """Return images that a model takes, on the meta device, (count, C, H, W)."""
+    size = image_size_of(model.backbone)
+    shape = (count, num_channels_of(model.backbone), *size)
+    return torch.empty(shape, device='meta')
 
 
 def scorer_flops(model: nn.Module) -> int:
     """Return the FLOPs of scoring one view, 0 where maps are looked up.
 
     Args:
-        model: The algorithm, on the meta device; elsewhere the scorer is run.
+        model: The algorithm, on the meta device.
     """
     guidance = guidance_of(model)
     scorer = None if guidance is None else guidance.scorer
     if scorer is None or scorer.cached or scorer.reads_geometry:
         return 0
-    backbone = model.backbone
-    weight = backbone.patch_embed.projection.weight
-    size = image_size_of(backbone)
-    view = weight.new_empty(1, weight.shape[1], *size)
+    view = empty_images(model, 1)
+    grid = guidance.policy_grid(view.shape[-2:])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        scorer(view, None, guidance.policy_grid(size), guidance.cell_size)
+        scorer(view, None, grid, guidance.cell_size)
     return int(counter.get_total_flops())
 
 
 def computes_all_patches(model: nn.Module) -> bool:
     """Return whether masks do not change what is computed: mask tokens, none thrown."""
     return isinstance(model, IBOT) or isinstance(model.data_preprocessor, MaskRewriter)
-
-
-def blocks_flops(blocks: nn.ModuleList, num_tokens: int) -> int:
-    """Return the FLOPs of transformer blocks, by the formula above."""
-    total = 0
-    for block in blocks:
-        linear = [m for m in block.modules() if isinstance(m, nn.Linear)]
-        weights = sum(module.weight.numel() for module in linear)
-        width = block.attn.qkv.weight.shape[0] // 3
-        total += 2 * num_tokens * weights + 4 * num_tokens**2 * width
-    return total
-
-
-def decoder_flops(decoder: nn.Module, num_encoded: int, num_decoded: int) -> int:
-    """Return the FLOPs of an MAE decoder.
-
-    Args:
-        decoder: With ``decoder_embed``, ``decoder_blocks`` and ``decoder_pred``.
-        num_encoded: Tokens that come from the encoder.
-        num_decoded: Tokens that it decodes.
-    """
-    embedding = 2 * num_encoded * decoder.decoder_embed.weight.numel()
-    prediction = 2 * num_decoded * decoder.decoder_pred.weight.numel()
-    blocks = blocks_flops(decoder.decoder_blocks, num_decoded)
-    return embedding + blocks + prediction

@@ -3,40 +3,44 @@
 import pytest
 from mmengine.config import Config
 
-from mmattmask.inspection.plan import IMAGENET_IMAGES, UnreadableError, read_plan
+from mmattmask.inspection.built_config import (
+    IMAGENET_IMAGES,
+    UnreadableError,
+    build_config,
+)
 from tests.config_building import find, load_stock, write_images
 from tests.inspection.tiny_plan import tiny_config, tiny_plan
 
 
 def test_everything_is_built_without_memory():
-    plan = tiny_plan()
-    assert not plan.errors
-    assert all(parameter.is_meta for parameter in plan.model.parameters())
-    assert plan.image_size == (32, 48)
-    assert plan.grid == (4, 6)
-    assert plan.total == (6, 'epoch')
-    assert [type(t).__name__ for t in plan.transforms][1] == 'RandomResizedCrop'
-    assert len(plan.hooks_of('AttentionRefreshHook')) == 1
-    assert plan.cached_scorer is plan.scorer is plan.guidance.scorer
+    built = tiny_plan()
+    assert not built.errors
+    assert all(parameter.is_meta for parameter in built.model.parameters())
+    assert built.image_size == (32, 48)
+    assert built.grid == (4, 6)
+    assert built.total == (6, 'epoch')
+    assert type(built.pipelines[0][1]).__name__ == 'RandomResizedCrop'
+    assert len(built.hooks_of('AttentionRefreshHook')) == 1
+    assert built.cached_scorer is built.scorer is built.guidance.scorer
 
 
 def test_policies_count_though_weights_are_on_meta():
     generator = dict(_delete_=True, type='mmattmask.AttMaskGenerator', mode='high')
     generator['mask_ratio'] = 0.5
-    plan = tiny_plan(**{'model.mask_generator': generator})
-    assert not plan.errors
-    assert plan.guidance.mask_generator.budget(24).num_masked == 12
+    built = tiny_plan(**{'model.mask_generator': generator})
+    assert not built.errors
+    assert built.guidance.mask_generator.budget(24).num_masked == 12
 
 
 def test_targets_are_not_downloaded():
-    plan = read_plan(find('milan-am_vit-base'), 'milan.py')
-    assert not plan.errors
-    assert plan.model.target_generator is None
+    built = build_config(find('milan-am_vit-base'), 'milan.py')
+    assert not built.errors
+    assert built.model.target_generator is None
 
 
 def test_errors_are_kept_and_the_rest_is_built():
     pipeline = [dict(type='mmattmask.RandomResizedCrop', scale=32, colour=3)]
-    plan = tiny_plan(
+    built = tiny_plan(
         **{
             'model.neck.embed_dim': 25,
             'train_dataloader.dataset.pipeline': pipeline,
@@ -46,20 +50,20 @@ def test_errors_are_kept_and_the_rest_is_built():
             ],
         }
     )
-    model, transforms, hook = plan.errors
+    model, transforms, hook = built.errors
     assert model.startswith('the model cannot be built: ')
     assert 'embed_dim is 25, the backbone needs 24' in model
     assert 'colour' in transforms
     assert 'AttentionRefreshHook cannot be built: ' in hook
     assert 'begin (-1)' in hook
-    assert [type(hook).__name__ for hook in plan.hooks] == ['EpochSeedHook']
+    assert [type(hook).__name__ for hook in built.hooks] == ['EpochSeedHook']
 
 
 def test_a_grid_that_does_not_divide_is_an_error():
     cfg = find('maskfeat-am_vit-tiny').copy()
     cfg.merge_from_dict({'data_preprocessor.mask_patch_size': 24})
-    plan = read_plan(cfg, 'host.py')
-    assert '(24)' in ''.join(plan.errors)
+    built = build_config(cfg, 'host.py')
+    assert '(24)' in ''.join(built.errors)
 
 
 def test_iterations_are_counted_too():
@@ -85,19 +89,19 @@ def test_what_trains_nothing_is_refused(key):
     cfg = tiny_config()
     cfg.pop(key)
     with pytest.raises(UnreadableError, match=f'has no {key}'):
-        read_plan(cfg, 'tiny.py')
+        build_config(cfg, 'tiny.py')
 
 
 def test_other_models_are_refused():
     cfg = Config({**tiny_config().to_dict(), 'model': dict(type='ImageClassifier')})
     with pytest.raises(UnreadableError, match='trains ImageClassifier'):
-        read_plan(cfg, 'tiny.py')
+        build_config(cfg, 'tiny.py')
 
 
 def test_stock_configs_have_no_guidance():
-    plan = read_plan(
+    built = build_config(
         load_stock('configs/amt/am_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'),
         'stock.py',
     )
-    assert not plan.errors
-    assert plan.guidance is plan.scorer is plan.cached_scorer is None
+    assert not built.errors
+    assert built.guidance is built.scorer is built.cached_scorer is None

@@ -1,4 +1,4 @@
-"""What changes during a run: learning rate, weight decay, masks, teachers."""
+"""What changes during a run: learning rate, weight decay, refreshes."""
 
 import copy
 import warnings
@@ -10,13 +10,6 @@ from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 
 from mmattmask.engine.attention_refresh_hook import AttentionRefreshHook
-from mmattmask.engine.ema_teacher_hook import EMATeacherHook, cosine_momentum
-from mmattmask.engine.linear_ema_teacher_hook import LinearEMATeacherHook
-from mmattmask.engine.teacher_temperature_hook import (
-    TeacherTemperatureHook,
-    warmup_value,
-)
-from mmattmask.mask_generators import BaseMaskGenerator, SoftToHardMaskGenerator
 
 STEPS_PER_EPOCH = 20
 
@@ -79,48 +72,7 @@ def _schedulers(cfg: Config, optimizer: Any, steps: int, total: int) -> list[Any
 
 def refresh_times(hook: AttentionRefreshHook, total: int) -> list[int]:
     """Return the epochs (or iterations) before which the whole bank is renewed."""
-    begin, interval = hook.schedule.begin, hook.schedule.interval
-    if interval is None or hook.rolling:
-        return [begin] if begin < total else []
-    return list(range(begin, total, interval))
-
-
-def teacher_momentum(hook: EMATeacherHook, time: int, total: int) -> float:
-    """Return the share of the student in the EMA teacher's update at an epoch."""
-    if isinstance(hook, LinearEMATeacherHook):
-        share = min(time / hook.ramp_epochs, 1.0)
-        return hook.momentum + share * (hook.end_momentum - hook.momentum)
-    return cosine_momentum(time, total, hook.momentum, hook.end_momentum)
-
-
-def temperatures(hook: TeacherTemperatureHook, epoch: int) -> tuple[float, float]:
-    """Return the teacher's temperatures for CLS tokens and for patches."""
-    patch_epoch = epoch - hook.pred_start_epoch
-    return (
-        warmup_value(epoch, hook.warmup_epochs, *hook.cls),
-        warmup_value(patch_epoch, hook.warmup_epochs, *hook.patch),
-    )
-
-
-def hard_and_soft(
-    generator: BaseMaskGenerator, num_masked: int, progress: float
-) -> tuple[int, int] | None:
-    """Return how many cells a policy masks for their score, and draws by it.
-
-    Args:
-        generator: The policy.
-        num_masked: Masked cells.
-        progress: Share of the training that is done, in [0, 1].
-
-    Returns:
-        None for policies that do not change.
-    """
-    if not isinstance(generator, SoftToHardMaskGenerator):
-        return None
-    return tuple(
-        int(num_masked * (start + progress * (end - start)))
-        for start, end in (generator.hard, generator.soft)
-    )
+    return [time for time in range(total) if hook._is_due(time)]
 
 
 def batch_sizes(cfg: Config, gpus: int | None) -> tuple[int, int, int]:

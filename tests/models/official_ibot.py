@@ -1,21 +1,13 @@
-"""Checkpoints of iBOT and AttMask, whole or in part, to ``mmattmask.IBOT`` and back."""
+"""Weights of official iBOT and AttMask under our names and back, for golden values."""
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmpretrain.utils import get_ori_model
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmattmask.export.vit_keys import (
-    TIMM,
-    load_matched,
-    read_checkpoint,
-    rename,
-    to_mmpretrain_vit,
-)
+from mmattmask.export.vit_keys import TIMM, rename, to_mmpretrain_vit
 
 # Official and our names of the parts of a checkpoint.
 LAST_LAYERS = (('last_layer', 'last_layer'), ('last_layer2', 'patch_last_layer'))
@@ -84,34 +76,6 @@ def to_official_ibot(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]
         if f'distillation.{name}' in state
     }
     return {**content, 'ibot_loss': centers} if centers else content
-
-
-def load_official_ibot(model: nn.Module, path: str | Path) -> str:
-    """Load an official checkpoint into an ``mmattmask.IBOT``.
-
-    A file of a backbone alone is loaded into student and teacher and leaves heads and
-    centres as they are.
-
-    Args:
-        model: The model, possibly in its distributed wrapper.
-        path: The file.
-
-    Returns:
-        A line such as ``'matched 318/318 weights of FILE'``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or does not fit the model.
-    """
-    model = get_ori_model(model)
-    content = read_checkpoint(path)
-    state = from_official_ibot(content if isinstance(content, Mapping) else {})
-    if any(not name.startswith('backbone.') for name in state):
-        return load_matched(model, state, path)
-    backbone = _part(state, 'backbone.')
-    matched = load_matched(model.backbone, backbone, path, (r'^mask_token$',))
-    load_matched(model.teacher['backbone'], backbone, path)
-    return matched
 
 
 def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
