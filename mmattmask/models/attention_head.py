@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, relative_order_loss, z_score
 from mmattmask.masking.attention import at_least_float32, full_precision
-from mmattmask.models.mae import Decoded, GuidedMAEDecoder
+from mmattmask.models.mae_decoder import Decoded, GuidedMAEDecoder
 from mmattmask.registry import MODELS
 from mmattmask.scorers.score_decoder import ScoreDecoder, zero_weighted
 

@@ -10,13 +10,8 @@ from torch import Tensor
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.models.guidance import Guidance, Part, check_learns
-from mmattmask.models.mae import (
-    GuidedMAE,
-    GuidedMAEViT,
-    build_guided,
-    check_takes_partition,
-    guides,
-)
+from mmattmask.models.guided_parts import build_guided, check_takes_partition, guides
+from mmattmask.models.mae import GuidedMAE, GuidedMAEViT
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import cut, patch_size_of

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import PatchPartition
-from mmattmask.models.mae import Decoded, GuidedMAE
+from mmattmask.models.mae import GuidedMAE
+from mmattmask.models.mae_decoder import Decoded
 from mmattmask.registry import MODELS
 
 
