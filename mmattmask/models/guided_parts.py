@@ -32,7 +32,7 @@ def guides(stock: type) -> Any:
     return register
 
 
-def build_guided(part: Part, **inferred: Any) -> nn.Module:
+def build_guided(part: Part, **inferred: Any) -> Any:
     """Build a part of a host, the guided one where a config names a stock one.
 
     Args:

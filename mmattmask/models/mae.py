@@ -143,29 +143,29 @@ class GuidedMAE(MAE):
         score_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        backbone = build_guided(backbone)
-        check_takes_partition(backbone, type(self).__name__)
-        patch_size = patch_size_of(backbone)
+        encoder = build_guided(backbone)
+        check_takes_partition(encoder, type(self).__name__)
+        patch_size = patch_size_of(encoder)
         neck = build_guided(
             neck,
-            num_patches=backbone.num_patches,
-            grid=tuple(backbone.patch_resolution),
+            num_patches=encoder.num_patches,
+            grid=tuple(encoder.patch_resolution),
             patch_size=patch_size,
-            embed_dim=backbone.embed_dims,
-            with_cls_token=getattr(backbone, 'cls_token', None) is not None,
+            embed_dim=encoder.embed_dims,
+            with_cls_token=getattr(encoder, 'cls_token', None) is not None,
         )
         head = build_guided(head, patch_size=patch_size)
-        super().__init__(backbone, neck, head, **kwargs)
-        self._check_parts(tuple(backbone.patch_resolution), patch_size)
+        super().__init__(encoder, neck, head, **kwargs)
+        self._check_parts(tuple(encoder.patch_resolution), patch_size)
         self.guidance = Guidance(
             mask_generator,
             scorer,
-            RandomMaskGenerator(backbone.mask_ratio),
+            RandomMaskGenerator(encoder.mask_ratio),
             cell_size or patch_size,
             patch_size,
         )
         self.guidance.check_counts(type(self).__name__)
-        self.guidance.bind(self, backbone.img_size)
+        self.guidance.bind(self, encoder.img_size)
         if not 0 <= score_weight <= 1 or (score_weight and scorer is None):
             raise ValueError(
                 f'score_weight must be in [0, 1], and above 0 it needs a scorer, got '

@@ -56,6 +56,8 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         ValueError: If ``grid`` does not have ``num_patches`` cells.
     """
 
+    decoder_pos_embed: nn.Parameter
+
     def __init__(
         self,
         *args: Any,
