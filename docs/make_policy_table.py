@@ -81,7 +81,7 @@ SECTIONS = {
             'the last patches grow the blocks, no endless search for rectangles'),
         Row('blocks, drawn ratio', 'iBOT 2111.07832', 'nothing; mask tokens',
             'ibot/ibot_vit-small-p16_16xb64-amp-coslr-100e_in1k.py'),
-        Row('colored noise', 'ColorMAE 2407.13036', 'nothing',
+        Row('coloured noise', 'ColorMAE 2407.13036', 'nothing',
             f'policies/colormae-green_{AT_200}', ('policies/colormae_masks',),
             'noise of its own for each image; sigmas are ours, as none are public'),
         Row('uniform', 'UM-MAE 2205.10063', 'nothing',
