@@ -4,8 +4,6 @@ They are children of MMEngine's root registries, and ``locations`` makes the fir
 look-up import the modules, so a config needs no ``custom_imports``.
 """
 
-from typing import Any, TypeVar
-
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -26,8 +24,6 @@ from mmattmask.runtime import (
     register_safe_globals,
     tolerate_scope,
 )
-
-T = TypeVar('T')
 
 check_runtime()
 register_safe_globals()
@@ -94,8 +90,3 @@ WEIGHT_INITIALIZERS = Registry(
     scope='mmattmask',
     locations=['mmattmask.export.pretrained'],
 )
-
-
-def built(part: dict[str, Any] | T, registry: Registry) -> T:
-    """Return a part of something that a config may give as its own config."""
-    return registry.build(part) if isinstance(part, dict) else part

@@ -10,12 +10,12 @@ from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
 from mmattmask.geometry import view_samples
-from mmattmask.mask_generators import BaseMaskGenerator, check_policy
+from mmattmask.mask_generators import BaseMaskGenerator, build_policy, check_policy
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.mask_generators.trial import check_partition
 from mmattmask.masking import PatchPartition, expand_mask, expand_partition
 from mmattmask.masking.position import without_position
-from mmattmask.registry import MODELS, TASK_UTILS, built
+from mmattmask.registry import MODELS
 from mmattmask.scorers.base import Scorer, check_score
 from mmattmask.scorers.self_attention import cut
 
@@ -62,9 +62,11 @@ class Guidance(BaseModule):
         num_views: int = 1,
     ) -> None:
         super().__init__()
-        policy = built(mask_generator, TASK_UTILS)
-        warmup = built(warmup_mask_generator, TASK_UTILS)
-        scorer = built(scorer, MODELS)
+        policy, warmup = build_policy(mask_generator), None
+        if warmup_mask_generator is not None:
+            warmup = build_policy(warmup_mask_generator)
+        if isinstance(scorer, dict):
+            scorer = MODELS.build(scorer)
         if scorer is not None and not isinstance(scorer, Scorer):
             raise ValueError(
                 f'{type(scorer).__name__} is no scorer: derive it from '

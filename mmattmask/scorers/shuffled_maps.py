@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from mmattmask.geometry import ViewSample, read_metainfo
-from mmattmask.registry import MODELS, built
+from mmattmask.registry import MODELS
 from mmattmask.scorers.base import Scorer
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.map_files import MapArray, NamedMaps
@@ -34,23 +34,24 @@ class ShuffledMaps(CachedMaps):
     """
 
     def __init__(self, scorer: dict[str, Any] | Scorer, seed: int = 0) -> None:
-        source: Scorer = built(scorer, MODELS)
-        if not isinstance(source, UserMaps) and not (
-            isinstance(source, CachedMaps) and source.cached
+        if isinstance(scorer, dict):
+            scorer = MODELS.build(scorer)
+        if not isinstance(scorer, UserMaps) and not (
+            isinstance(scorer, CachedMaps) and scorer.cached
         ):
             raise ValueError(
                 'ShuffledMaps needs a scorer that looks maps up, such as '
                 'CachedAttention, UserMaps or FrozenTeacher with cached=True, got '
-                f'{type(source).__name__}'
+                f'{type(scorer).__name__}'
             )
         super().__init__(
-            getattr(source, 'crop_mode', 'aligned'),
-            getattr(source, 'storage', 'float16'),
+            getattr(scorer, 'crop_mode', 'aligned'),
+            getattr(scorer, 'storage', 'float16'),
         )
-        self.scorer = source
+        self.scorer = scorer
         self.seed = seed
-        self.cached = source.cached
-        self.gives_labels = source.gives_labels
+        self.cached = scorer.cached
+        self.gives_labels = scorer.gives_labels
         self._others = np.empty(0, np.int64)
         self._names: list[str] = []
 
