@@ -125,30 +125,31 @@ def score_table(scores: dict[str, Tensor], foreground: Tensor) -> pd.DataFrame:
 
 
 def policies() -> dict[str, tuple[BaseMaskGenerator, str]]:
-    """Return policies with the score they are given, by name."""
+    """Return policies, and the score that those with one are given, by name."""
     soft_to_hard = SoftToHardMaskGenerator()
-    return {
-        'random 75': (RandomMaskGenerator(0.75), 'CLS'),
-        'block-wise 40': (BlockMaskGenerator(0.4), 'CLS'),
-        'green noise 75': (ColorNoiseMaskGenerator(0.75), 'CLS'),
-        'uniform 75': (UniformMaskGenerator(), 'CLS'),
+    at_random = {
+        'random 75': RandomMaskGenerator(0.75),
+        'block-wise 40': BlockMaskGenerator(0.4),
+        'green noise 75': ColorNoiseMaskGenerator(0.75),
+        'uniform 75': UniformMaskGenerator(),
+        'random 45, throw 40': RandomMaskGenerator(0.45, 0.40),
+    }
+    amt = AMTMaskGenerator(0.45, 0.40)
+    guided = {
         'uniform 75, most attended shown': (UniformMaskGenerator(show='most'), 'CLS'),
-        'random 45, throw 40': (RandomMaskGenerator(0.45, 0.40), 'CLS'),
         'AM 75': (AMTMaskGenerator(0.75, 0.0), 'CLS'),
-        'AMT 45/40': (AMTMaskGenerator(0.45, 0.40), 'CLS'),
+        'AMT 45/40': (amt, 'CLS'),
         'AMT 25/50, throw low': (AMTMaskGenerator(0.25, 0.50, 'low'), 'CLS'),
         'AttMask High 75': (AttMaskGenerator('high', 0.75), 'CLS'),
         'AttMask Hint 80': (AttMaskGenerator('hint', 0.8), 'CLS'),
         'AttMask Low 75': (AttMaskGenerator('low', 0.75), 'CLS'),
         'GPA soft to hard 75, at the start': (soft_to_hard, 'received'),
         'GPA soft to hard 75, at the end': (soft_to_hard, 'received'),
-        'AMT 45/40, center prior': (AMTMaskGenerator(0.45, 0.40), 'center'),
-        'AMT 45/40, contrast': (AMTMaskGenerator(0.45, 0.40), 'contrast'),
-        "AMT 45/40, another image's": (
-            AMTMaskGenerator(0.45, 0.40),
-            "another image's CLS",
-        ),
+        'AMT 45/40 ': (amt, 'center'),
+        'AMT 45/40  ': (amt, 'contrast'),
+        'AMT 45/40   ': (amt, "another image's CLS"),
     }
+    return {**{name: (each, '') for name, each in at_random.items()}, **guided}
 
 
 def policy_table(
@@ -164,7 +165,7 @@ def policy_table(
     for name, (policy, source) in policies().items():
         progress = 1.0 if name.endswith('end') else 0.0
         draws = [
-            shares_of(policy, scores[source], foreground, rng, progress)
+            shares_of(policy, scores[source or 'CLS'], foreground, rng, progress)
             for _ in range(DRAWS)
         ]
         shares = (100 * torch.stack(draws).mean(dim=0)).tolist()

@@ -53,7 +53,7 @@ def build(arch: str, changes: dict | None):
     """Build the stock model, or a guided one with a policy."""
     if changes is not None and changes.get('type') == 'mmattmask.GuidedSimMIM':
         changes['backbone']['arch'] = SIMMIM_ARCHS[arch]
-        return initialized(changes)
+        return initialised(changes)
     model = get_config(STOCK).model
     model.backbone.arch, model.neck.embed_dim = ARCHS[arch]
     if changes is not None:
@@ -61,10 +61,10 @@ def build(arch: str, changes: dict | None):
         model.backbone.type = 'mmattmask.GuidedMAEViT'
         model.neck.type = 'mmattmask.GuidedMAEDecoder'
         model.update(changes)
-    return initialized(model)
+    return initialised(model)
 
 
-def initialized(config):
+def initialised(config):
     """Build a model from fixed seeds."""
     torch.manual_seed(0)
     model = MODELS.build(config)

@@ -11,10 +11,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
-
 from mmattmask.inspection.plan import read_plan
 from mmattmask.inspection.tokens import cost, patch_budget
+from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / 'docs' / 'policies.md'
@@ -81,7 +80,7 @@ SECTIONS = {
             'the last patches grow the blocks, no endless search for rectangles'),
         Row('blocks, drawn ratio', 'iBOT 2111.07832', 'nothing; mask tokens',
             'ibot/ibot_vit-small-p16_16xb64-amp-coslr-100e_in1k.py'),
-        Row('colored noise', 'ColorMAE 2407.13036', 'nothing',
+        Row('coloured noise', 'ColorMAE 2407.13036', 'nothing',
             f'policies/colormae-green_{AT_200}', ('policies/colormae_masks',),
             'noise of its own for each image; sigmas are ours, as none are public'),
         Row('uniform', 'UM-MAE 2205.10063', 'nothing',

@@ -52,7 +52,7 @@ class ViewSample:
     """Which part of which image a view shows; what scorers read of a DataSample.
 
     Attributes:
-        sample_idx: Key of the image.
+        sample_idx: Key of the image, or None where its file is the key.
         img_path: Its file, or None for an image in memory.
         ori_shape: Its height and width in px.
         crop_box: The view in px of the image: top, left, height, width.
@@ -60,7 +60,7 @@ class ViewSample:
         flip_direction: ``'horizontal'``, ``'vertical'``, ``'diagonal'`` or None.
     """
 
-    sample_idx: int
+    sample_idx: int | None
     img_path: str | None
     ori_shape: tuple[int, ...]
     crop_box: Box

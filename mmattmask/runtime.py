@@ -75,7 +75,7 @@ def refuse_code_in_checkpoints() -> None:
     ``--resume FILE`` and ``init_cfg`` alike. The official one reads once, and torch
     2.6 and newer allow weights only. Calling this again changes nothing.
     """
-    checkpoint = import_module('mmengine.runner.checkpoint')
+    checkpoint: Any = import_module('mmengine.runner.checkpoint')
     if hasattr(checkpoint, '_safe_torch_load'):
         checkpoint._safe_torch_load = load_weights_only
 

@@ -33,7 +33,7 @@ POLICIES = {
         type='AttMaskGenerator', mode='high', mask_ratio=0.5, mask_prob=0.5
     ),
     'GPA': dict(type='SoftToHardMaskGenerator', mask_ratio=0.5),
-    'color noise': dict(type='ColorNoiseMaskGenerator', mask_ratio=0.5),
+    'colour noise': dict(type='ColorNoiseMaskGenerator', mask_ratio=0.5),
     'uniform': dict(type='UniformMaskGenerator', balanced=True),
     'uniform, guided': dict(type='UniformMaskGenerator', show='least'),
     'MST': dict(type='AttMaskGenerator', mode='low', mask_ratio=0.75, patch_prob=0.5),
@@ -45,7 +45,7 @@ POLICIES = {
     ),
     'SemMAE': dict(type='PartMaskGenerator', mask_ratio=0.5),
 }
-UNGUIDED = ('random', 'block-wise', 'color noise', 'uniform')
+UNGUIDED = ('random', 'block-wise', 'colour noise', 'uniform')
 # policies with one source of their own
 SOURCES = {'AdaMAE': 'learned', 'SemMAE': 'labels'}
 SCORERS = {
@@ -181,7 +181,7 @@ those of the test's small models. There are three sources of the score:
 
 {scorers}
 
-Random, block-wise and uniform masks and colored noise need none; AdaMAE is a policy on
+Random, block-wise and uniform masks and coloured noise need none; AdaMAE is a policy on
 its own learned score (`LearnedSampler`), SemMAE one on labels (`LabelMaps`). What the
 policies are: [policies](policies.md).
 

@@ -1,4 +1,4 @@
-"""Colours of LUT's second view: jitter, then one of gray, solarize and blur."""
+"""Colours of LUT's second view: jitter, then one of grey, solarize and blur."""
 
 jitter = [
     # torchvision's, for MMCV 2.2.0's own cannot turn hues back under NumPy 2

@@ -64,6 +64,8 @@ class FedLoss(nn.Module):
     custom_activation = True
     custom_accuracy = True
 
+    weight: Tensor
+
     def __init__(
         self,
         num_classes: int = len(LVIS_V1_IMAGE_COUNTS),

@@ -58,9 +58,10 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
 
 def depth_function(model: nn.Module) -> Depth:
     """Return the function from a parameter's name to (its layer, number of layers)."""
-    if hasattr(model, 'get_layer_depth'):
-        return model.get_layer_depth
-    backbone = getattr(model, 'backbone', None)
+    own = getattr(model, 'get_layer_depth', None)
+    if own is not None:
+        return own
+    backbone: Any = getattr(model, 'backbone', None)
     if not hasattr(backbone, 'get_layer_depth'):
         raise ValueError(
             f'{type(model).__name__} with backbone {type(backbone).__name__} has no '

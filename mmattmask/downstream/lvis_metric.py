@@ -19,7 +19,7 @@ def float_for_lvis() -> Iterator[None]:
     Release 0.5.3, the last on PyPI, uses that alias of ``float``, which numpy 1.24
     removed. Only the name ``np`` in that one module changes, numpy does not.
     """
-    evaluator = import_module('lvis.eval')
+    evaluator: Any = import_module('lvis.eval')
     numpy = evaluator.np
     evaluator.np = SimpleNamespace(**{**vars(np), 'float': float})
     try:

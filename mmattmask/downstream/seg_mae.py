@@ -3,6 +3,8 @@
 Needs MMSegmentation; configs import it with ``custom_imports``.
 """
 
+from typing import Any
+
 from mmengine.model import initialize
 from mmseg.models import MAE
 
@@ -23,6 +25,8 @@ class SegMAE(MAE):
             ``init_cfg=dict(type='Pretrained', _scope_='mmattmask', checkpoint=FILE)``
             the file may come from any source that ``load_pretrained`` reads.
     """
+
+    init_cfg: Any
 
     @property
     def patch_resolution(self) -> tuple[int, int]:

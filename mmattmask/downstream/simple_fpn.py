@@ -35,7 +35,7 @@ class SimpleFeaturePyramid(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         half, quarter = in_channels // 2, in_channels // 4
-        resize = (
+        resize: tuple[list[nn.Module], ...] = (
             [
                 nn.ConvTranspose2d(in_channels, half, kernel_size=2, stride=2),
                 build_norm_layer(norm_cfg, half),

@@ -80,9 +80,9 @@ class ViTDetAttention(Attention):
         maps = query.unflatten(2, (height, width))
         rows = torch.einsum('bnhwd,hkd->bnhwk', maps, table_h).flatten(2, 3)
         columns = torch.einsum('bnhwd,wkd->bnhwk', maps, table_w).flatten(2, 3)
-        of = dict(dtype=key.dtype, device=key.device)
-        is_row = torch.eye(height, **of).repeat_interleave(width, dim=0)
-        is_column = torch.eye(width, **of).repeat(height, 1)
+        like: dict[str, Any] = dict(dtype=key.dtype, device=key.device)
+        is_row = torch.eye(height, **like).repeat_interleave(width, dim=0)
+        is_column = torch.eye(width, **like).repeat(height, 1)
         coordinates = torch.cat([is_row, is_column], dim=1).expand(
             *key.shape[:2], -1, -1
         )
@@ -269,10 +269,11 @@ class ViTDet(ViTSAM):
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         """Accept position embeddings of other forms and sizes when loading."""
-        name = f'{prefix}pos_embed'
-        if name in state_dict and state_dict[name].shape != self.pos_embed.shape:
-            shape = self.pos_embed.shape
-            state_dict[name] = fit_pos_embed(state_dict[name], shape, shape[1:3])
+        assert self.pos_embed is not None
+        name, shape = f'{prefix}pos_embed', self.pos_embed.shape
+        if name in state_dict and state_dict[name].shape != shape:
+            grid = (shape[1], shape[2])
+            state_dict[name] = fit_pos_embed(state_dict[name], shape, grid)
 
 
 def _grid(img_size: int | tuple[int, int], patch_size: int) -> tuple[int, int]:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import (
@@ -55,10 +56,11 @@ def extract_features(
     Raises:
         ValueError: If images cannot be read, or features are not finite.
     """
-    paths = {
-        kind: cache / f'{name}-{kind}-{identity(model, images, kind)}.safetensors'
-        for kind in (model.kinds if cache else ())
-    }
+    paths: dict[Kind, Path] = {}
+    if cache:
+        for kind in model.kinds:
+            file = f'{name}-{kind}-{identity(model, images, kind)}.safetensors'
+            paths[kind] = cache / file
     made = [[kind for kind in paths if paths[kind].exists()]]
     broadcast_object_list(made)  # the folder of the first process counts
     found = {kind: _from_first(paths[kind]) for kind in made[0]}
@@ -88,7 +90,7 @@ def _run_over(
     loader: DataLoader = DataLoader(
         images.images, batch_size, sampler=share, num_workers=num_workers
     )
-    batches = iter(loader)
+    batches: Iterator[Any] = iter(loader)
     if rank == 0:
         batches = report_progress(batches, len(loader), f'features of {name}')
     parts: dict[Kind, list[Tensor]] = {}

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import torch
 from mmpretrain.models import MFFViT, MILANViT, VisionTransformer
 from torch import Tensor, nn
 
-from mmattmask.scorers.self_attention import blocks_of, num_prefix_tokens_of
+from mmattmask.scorers.self_attention import blocks_of, num_prefix_tokens_of, vit_of
 
 Kind = Literal['cls', 'mean', 'cls_mean', 'last4']
 KINDS: tuple[Kind, ...] = ('cls', 'mean', 'cls_mean', 'last4')
@@ -54,6 +54,9 @@ class FrozenFeatures(nn.Module):
 
     Source: bytedance/ibot evaluation/eval_knn.py and eval_linear.py.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -101,8 +104,7 @@ class FrozenFeatures(nn.Module):
 
 def has_cls(backbone: nn.Module) -> bool:
     """Say whether a backbone has a CLS token."""
-    vit = getattr(backbone, 'timm_model', backbone)
-    return getattr(vit, 'cls_token', None) is not None
+    return getattr(vit_of(backbone), 'cls_token', None) is not None
 
 
 def check_kinds(backbone: nn.Module, kinds: Sequence[str]) -> None:
@@ -136,8 +138,7 @@ def linear_kind(backbone: nn.Module) -> Kind:
     """Return the features that iBOT probes, by the backbone's width."""
     if not has_cls(backbone):
         return 'mean'
-    vit = getattr(backbone, 'timm_model', backbone)
-    narrow = vit.cls_token.shape[-1] < BASE_WIDTH
+    narrow = vit_of(backbone).cls_token.shape[-1] < BASE_WIDTH
     return 'last4' if narrow and len(blocks_of(backbone)) >= LAST_BLOCKS else 'cls_mean'
 
 
@@ -177,15 +178,16 @@ def _last_tokens(vit: nn.Module, pixels: Tensor, count: int) -> list[Tensor]:
     """Return the tokens of the last blocks, each after the final norm."""
     with _caught(blocks_of(vit)[-count:]) as outputs:
         run(vit, pixels)
+    inner = vit_of(vit)
     if hasattr(vit, 'timm_model'):
-        norm = vit.timm_model.norm
+        norm = inner.norm
     else:
-        norm = vit.ln1 if vit.final_norm else nn.Identity()
+        norm = inner.ln1 if inner.final_norm else nn.Identity()
     return [norm(tokens) for tokens in outputs]
 
 
 @contextmanager
-def _caught(blocks: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+def _caught(blocks: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
     """Collect the outputs of blocks that run meanwhile."""
     outputs: list[Tensor] = []
     handles = [

@@ -1,7 +1,7 @@
 """Few-shot attention selection: which block and head attends to the foreground."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -168,19 +168,20 @@ def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
     if attention not in ATTENTIONS:
         raise ValueError(f'attention must be one of {ATTENTIONS}, got {attention!r}')
     blocks = blocks_of(vit)
+    for number in range(len(blocks)):
+        check_block(vit, number)
+    layers: list[Any] = [block.attn for block in blocks]
     prefix = num_prefix_tokens_of(vit)
     maps: list[Tensor] = []
 
     def reduce(module: nn.Module, args: object, output: Tensor) -> None:
-        heads = blocks[len(maps)].attn.num_heads
+        heads = layers[len(maps)].num_heads
         query, key, _ = output.unflatten(-1, (3, heads, -1)).unbind(2)
         read = BlockAttention(query.transpose(1, 2), key.transpose(1, 2))
         with full_precision(output):
             maps.append(attention_to_patches(read, prefix, attention))
 
-    for number in range(len(blocks)):
-        check_block(vit, number)
-    handles = [block.attn.qkv.register_forward_hook(reduce) for block in blocks]
+    handles = [layer.qkv.register_forward_hook(reduce) for layer in layers]
     try:
         vit(images)
     finally:

@@ -48,6 +48,12 @@ class LinearSweep(nn.Module):
     Source: bytedance/ibot evaluation/eval_linear_multi.py.
     """
 
+    lrs: Tensor
+    weight: Tensor
+    bias: Tensor
+    weight_velocity: Tensor
+    bias_velocity: Tensor
+
     def __init__(
         self,
         lrs: Sequence[float],

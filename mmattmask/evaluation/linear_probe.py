@@ -186,8 +186,8 @@ class LinearProbe:
             to_do = self.settings.epochs - len(self.history)
             left = (time.monotonic() - start) / done * to_do
             self._report(left)
-        accuracy, loss = zip(*self.history, strict=True)
-        return ProbeHistory(torch.stack(accuracy), torch.stack(loss))
+        accuracies, losses = zip(*self.history, strict=True)
+        return ProbeHistory(torch.stack(accuracies), torch.stack(losses))
 
     def _train(self, num_images: int, batches: Batches, epoch: int) -> Tensor:
         """Train one epoch; return the mean loss of every classifier."""

@@ -16,7 +16,7 @@ MAX_POSITION_SHARE = 0.5
 MIN_AUC_GAIN = 0.05
 
 
-def centered_ranks(maps: np.ndarray) -> np.ndarray:
+def centred_ranks(maps: np.ndarray) -> np.ndarray:
     """Return each map's ranks minus their mean, (N, L); tied values share theirs."""
     ranks = rankdata(maps, axis=1)
     return ranks - ranks.mean(axis=1, keepdims=True)
@@ -40,7 +40,7 @@ def position_share(maps: np.ndarray) -> float:
     """
     if len(maps) < 2:
         raise ValueError(f'a position share needs two maps or more, got {len(maps)}')
-    ranks = centered_ranks(maps)
+    ranks = centred_ranks(maps)
     total = (ranks**2).mean()
     if total == 0:
         return 1.0
@@ -55,7 +55,7 @@ def without_position(maps: np.ndarray) -> np.ndarray:
     Args:
         maps: (N, L), large = attended.
     """
-    ranks = centered_ranks(maps)
+    ranks = centred_ranks(maps)
     return ranks - ranks.mean(axis=0)
 
 
@@ -74,7 +74,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     Returns:
         In [-1, 1]; a constant map has 0 with any other and 1 with a constant one.
     """
-    a, b = centered_ranks(first), centered_ranks(second)
+    a, b = centred_ranks(first), centred_ranks(second)
     norms = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
     constant = (a == 0).all(axis=1) & (b == 0).all(axis=1)
     products = (a * b).sum(axis=1)

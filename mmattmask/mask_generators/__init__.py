@@ -2,7 +2,7 @@
 
 from mmattmask.mask_generators.amt import AMTMaskGenerator
 from mmattmask.mask_generators.attmask import AttMaskGenerator
-from mmattmask.mask_generators.base import BaseMaskGenerator
+from mmattmask.mask_generators.base import BaseMaskGenerator, build_policy
 from mmattmask.mask_generators.block import BlockMaskGenerator, IBOTMaskGenerator
 from mmattmask.mask_generators.color_noise import ColorNoiseMaskGenerator
 from mmattmask.mask_generators.parts import PartMaskGenerator
@@ -22,5 +22,6 @@ __all__ = [
     'RandomMaskGenerator',
     'SoftToHardMaskGenerator',
     'UniformMaskGenerator',
+    'build_policy',
     'check_policy',
 ]

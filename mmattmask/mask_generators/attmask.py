@@ -120,8 +120,8 @@ class AttMaskGenerator(BaseMaskGenerator):
             [self.mask_ratio[0], self.show_ratio[0]], dtype=torch.float64, device='cpu'
         )
         num_masked, _, num_hints = self._counts(num_patches, *ratios)
-        num_masked = int(num_masked) - int(num_hints) * (self.mode == 'hint')
-        return PatchBudget(num_patches - num_masked, num_masked)
+        masked = int(num_masked) - int(num_hints) * (self.mode == 'hint')
+        return PatchBudget(num_patches - masked, masked)
 
     def max_masked(self, num_patches: int) -> int:
         """Return the largest number of patches that may be masked in one image."""

@@ -1,11 +1,13 @@
 """What every mask generator does."""
 
 from abc import ABCMeta, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmattmask.masking import PatchBudget, PatchPartition, partition_patches
+from mmattmask.registry import TASK_UTILS
 
 
 class BaseMaskGenerator(metaclass=ABCMeta):
@@ -117,6 +119,14 @@ class BaseMaskGenerator(metaclass=ABCMeta):
             1 for masked, 0 for all other patches, (B, L) float32.
         """
         return self(score, rng, progress, grid).mask
+
+
+def build_policy(policy: dict[str, Any] | BaseMaskGenerator) -> BaseMaskGenerator:
+    """Return a policy; its config is enough."""
+    built: BaseMaskGenerator = (
+        TASK_UTILS.build(policy) if isinstance(policy, dict) else policy
+    )
+    return built
 
 
 def check_grid(grid: tuple[int, int] | None, score: Tensor) -> tuple[int, int]:

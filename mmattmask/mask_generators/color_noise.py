@@ -26,7 +26,7 @@ class ColorNoiseMaskGenerator(BaseMaskGenerator):
         sigma: Standard deviations of the narrow and the wide Gaussian, in patches.
 
     Raises:
-        ValueError: If the ratio is outside [0, 1], the color unknown, or sigma not two
+        ValueError: If the ratio is outside [0, 1], the colour unknown, or sigma not two
             positive numbers in ascending order.
 
     Source: ColorMAE, https://arxiv.org/abs/2407.13036; carlosh93/ColorMAE

@@ -55,14 +55,14 @@ def color_noise(
     narrow, wide = sigma
     white = noise[:, reach : reach + grid[0], reach : reach + grid[1]]
     if color == 'red':
-        colored = smooth(wide)
+        coloured = smooth(wide)
     elif color == 'blue':
-        colored = white - smooth(narrow)
+        coloured = white - smooth(narrow)
     elif color == 'green':
-        colored = smooth(narrow) - smooth(wide)
+        coloured = smooth(narrow) - smooth(wide)
     else:
-        colored = white - smooth(narrow) + smooth(wide)
-    return colored.flatten(1)
+        coloured = white - smooth(narrow) + smooth(wide)
+    return coloured.flatten(1)
 
 
 def margin(sigma: tuple[float, float]) -> int:

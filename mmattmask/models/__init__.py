@@ -13,12 +13,8 @@ from mmattmask.models.ibot_head import IBOTHead
 from mmattmask.models.ibot_loss import IBOTLoss
 from mmattmask.models.ibot_vit import IBOTViT
 from mmattmask.models.lut import LUT
-from mmattmask.models.mae import (
-    GuidedMAE,
-    GuidedMAEDecoder,
-    GuidedMAEHead,
-    GuidedMAEViT,
-)
+from mmattmask.models.mae import GuidedMAE, GuidedMAEViT
+from mmattmask.models.mae_decoder import GuidedMAEDecoder, GuidedMAEHead
 from mmattmask.models.mae_family import (
     GuidedEVA,
     GuidedMAEHiViT,

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, relative_order_loss, z_score
 from mmattmask.masking.attention import at_least_float32, full_precision
-from mmattmask.models.mae import Decoded, GuidedMAEDecoder
+from mmattmask.models.mae_decoder import Decoded, GuidedMAEDecoder
 from mmattmask.registry import MODELS
 from mmattmask.scorers.score_decoder import ScoreDecoder, zero_weighted
 
@@ -112,7 +112,7 @@ class AttentionHead(BaseModule):
         self.loss_weight = loss_weight
         self.switch = switch
         self.scope = scope or self.variant.scope
-        self.decoder: nn.Module
+        self.decoder: nn.Linear | ScoreDecoder
         if self.variant.shared:
             self.decoder = nn.Linear(neck.decoder_embed.out_features, 1)
         else:
@@ -120,7 +120,7 @@ class AttentionHead(BaseModule):
 
     def start_from(self, neck: GuidedMAEDecoder) -> None:
         """Initialise the blocks of a second decoder as those of the pixel decoder."""
-        if not self.variant.shared:
+        if isinstance(self.decoder, ScoreDecoder):
             self.decoder.copy_blocks(neck)
 
     def predict(self, tokens: Tensor, features: Tensor) -> Tensor:
@@ -160,6 +160,7 @@ class AttentionHead(BaseModule):
         before = self.variant.before
         active = before == 'train' or progress > self.switch
         if before == 'copy' and not active:
+            assert isinstance(self.decoder, ScoreDecoder)  # no variant shares a copy
             self.decoder.copy_all(neck)
             score = None
         if score is None:

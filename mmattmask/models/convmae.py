@@ -40,7 +40,7 @@ class ConvMAEViT(ConvViT):
         out_type: str = 'raw',
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, out_type=out_type, **kwargs)
+        super().__init__(*args, **dict(kwargs, out_type=out_type))
         self.pos_embed.requires_grad = False
         self.mask_ratio = mask_ratio
         RandomMaskGenerator(mask_ratio).budget(self.num_patches)
@@ -70,16 +70,15 @@ class ConvMAEViT(ConvViT):
         if not mask:
             return super().forward(x)
         grid = cut(x.shape[-2:], self.patch_size)
-        partition = mask
         if not isinstance(mask, PatchPartition):
             unknown = x.new_zeros(len(x), math.prod(grid))
-            partition = RandomMaskGenerator(self.mask_ratio)(unknown)
-        ids_keep = partition.ids_keep
+            mask = RandomMaskGenerator(self.mask_ratio)(unknown)
+        ids_keep = mask.ids_keep
         # Differs from Alpha-VL/ConvMAE, which computes the convolutional stages for all
         # patches and multiplies by the mask: same results, a quarter of the work.
         pixels = VisibleCells(ids_keep, grid, self.patch_size)
         x = pixels.collect(x.permute(0, 2, 3, 1))
-        fused = 0
+        fused: Tensor | int = 0
         for stage, fusion in zip(self.conv_stages, self.fusions, strict=True):
             x = stage(x, ids_keep, grid)
             fused = fused + convolve(fusion, x).flatten(1, -2)  # one cell per patch
@@ -87,4 +86,4 @@ class ConvMAEViT(ConvViT):
         x = x + self._positions(grid)[0][ids_keep]
         for layer in self.layers:
             x = layer(x)
-        return self.ln1(x + fused), partition.mask, partition.ids_restore
+        return self.ln1(x + fused), mask.mask, mask.ids_restore

@@ -50,7 +50,7 @@ class VisibleCells:
         return cells.unflatten(0, self.cell_shape)
 
 
-def convolve(conv: nn.Conv2d, maps: Tensor) -> Tensor:
+def convolve(conv: nn.Module, maps: Tensor) -> Tensor:
     """Run a convolution on channels-last maps, (..., H, W, C)."""
     images = maps.flatten(0, -4).permute(0, 3, 1, 2)
     return conv(images).permute(0, 2, 3, 1).unflatten(0, maps.shape[:-3])
@@ -178,6 +178,7 @@ class ConvStage(BaseModule):
         x = self.embed(x)
         cells = None
         if ids_keep is not None:
+            assert grid is not None  # ConvMAEViT gives both
             cells = VisibleCells(ids_keep, grid, side=x.shape[-2])
         for block in self.blocks:
             x = block(x, cells)

@@ -99,11 +99,11 @@ class ConvViT(BaseBackbone):
         self.conv_stages = ModuleList()
         for stage, depth in enumerate(settings['depths'][:-1]):
             own, rates = rates[:depth], rates[depth:]
-            widths = channels[stage : stage + 2]
+            width, stride = channels[stage : stage + 2], strides[stage]
             self.conv_stages.append(
-                ConvStage(*widths, strides[stage], settings['mlp_ratio'], own)
+                ConvStage(width[0], width[1], stride, settings['mlp_ratio'], own)
             )
-        self.patch_embed = ConvEmbed(*channels[-2:], strides[-1])
+        self.patch_embed = ConvEmbed(channels[-2], channels[-1], strides[-1])
         self.projection = nn.Linear(self.embed_dims, self.embed_dims)
         self.pos_embed = nn.Parameter(torch.zeros(1, self.num_patches, dims[-1]))
         hidden = int(self.embed_dims * settings['mlp_ratio'])
@@ -195,7 +195,7 @@ def _settings(arch: str | Arch) -> Arch:
         if arch not in ARCHS:
             raise ValueError(f'arch must be one of {tuple(ARCHS)}, got {arch!r}')
         arch = ARCHS[arch]
-    settings = dict(strides=(4, 2, 2), mlp_ratio=4.0)
+    settings: Arch = dict(strides=(4, 2, 2), mlp_ratio=4.0)
     settings.update(arch)
     names = {'embed_dims', 'depths', 'num_heads', 'strides', 'mlp_ratio'}
     if set(settings) != names:

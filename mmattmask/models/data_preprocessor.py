@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mmengine.model import BaseDataPreprocessor
 from mmpretrain.models import SelfSupDataPreprocessor, TwoNormDataPreprocessor
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
 
 
-class MaskRewriter:
+class MaskRewriter(BaseDataPreprocessor):
     """Mixin that rewrites ``data_sample.mask`` of a training batch on the device.
 
     For SimMIM, MaskFeat, BEiT, CAE and others that read ``data_sample.mask``: the

@@ -5,16 +5,17 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule
+from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
 from mmattmask.geometry import view_samples
-from mmattmask.mask_generators import BaseMaskGenerator, check_policy
+from mmattmask.mask_generators import BaseMaskGenerator, build_policy, check_policy
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.mask_generators.trial import check_partition
 from mmattmask.masking import PatchPartition, expand_mask, expand_partition
 from mmattmask.masking.position import without_position
-from mmattmask.registry import MODELS, TASK_UTILS
+from mmattmask.registry import MODELS
 from mmattmask.scorers.base import Scorer, check_score
 from mmattmask.scorers.self_attention import cut
 
@@ -61,10 +62,9 @@ class Guidance(BaseModule):
         num_views: int = 1,
     ) -> None:
         super().__init__()
-        if isinstance(mask_generator, dict):
-            mask_generator = TASK_UTILS.build(mask_generator)
-        if isinstance(warmup_mask_generator, dict):
-            warmup_mask_generator = TASK_UTILS.build(warmup_mask_generator)
+        policy, warmup = build_policy(mask_generator), None
+        if warmup_mask_generator is not None:
+            warmup = build_policy(warmup_mask_generator)
         if isinstance(scorer, dict):
             scorer = MODELS.build(scorer)
         if scorer is not None and not isinstance(scorer, Scorer):
@@ -78,23 +78,21 @@ class Guidance(BaseModule):
                 f'({token_size} px)'
             )
         labels = scorer is not None and scorer.gives_labels
-        if mask_generator.takes_labels != labels:
-            names = [type(mask_generator).__name__, type(scorer).__name__]
+        if policy.takes_labels != labels:
+            names = [type(policy).__name__, type(scorer).__name__]
             raise ValueError(
                 'policies on parts and label maps go together, such as '
                 'PartMaskGenerator with LabelMaps; got {} with {}'.format(*names)
             )
-        self.mask_generator: BaseMaskGenerator = mask_generator
-        self.scorer: Scorer | None = scorer
-        self.warmup_mask_generator: BaseMaskGenerator | None = (
-            mask_generator if scorer is None else warmup_mask_generator
-        )
+        self.mask_generator = policy
+        self.scorer = scorer
+        self.warmup_mask_generator = policy if scorer is None else warmup
         self.cell_size, self.token_size = cell_size, token_size
         self.num_views = num_views
         self._num_batches = 0
         self._tried: set[tuple[int, int]] = set()
 
-    def bind(self, host: nn.Module, image_size: Sequence[int]) -> None:
+    def bind(self, host: BaseSelfSupervisor, image_size: Sequence[int]) -> None:
         """Introduce the scorer to its host and try the policies.
 
         Args:
@@ -208,11 +206,10 @@ class Guidance(BaseModule):
         if isinstance(inputs, Tensor) or self.num_views == 1:
             first = inputs if isinstance(inputs, Tensor) else inputs[0]
             return [(first, data_samples)]
-        located = self.scorer is not None and self.scorer.reads_geometry
-        return [
-            (view, view_samples(data_samples, i) if located else data_samples)
-            for i, view in enumerate(inputs[: self.num_views])
-        ]
+        views, scorer = inputs[: self.num_views], self.scorer
+        if data_samples is None or scorer is None or not scorer.reads_geometry:
+            return [(view, data_samples) for view in views]
+        return [(view, view_samples(data_samples, i)) for i, view in enumerate(views)]
 
     @torch.compiler.disable
     def score(
@@ -229,7 +226,7 @@ class Guidance(BaseModule):
             ValueError: If the views do not fit the grid, or the scorer returns what is
                 no score.
         """
-        scores = []
+        scores: list[Tensor] = []
         for view, samples in self.views(inputs, data_samples):
             grid = self.policy_grid(view.shape[-2:])
             if self.scorer is None:
@@ -299,6 +296,7 @@ class Guidance(BaseModule):
     def _ask(self, method: str, score: Tensor | None, view: Tensor, rng: Any) -> Any:
         grid = self.policy_grid(view.shape[-2:])
         policy = self.policy(score)
+        assert policy is not None  # or the host keeps its own masks
         if score is None:
             score = view.new_zeros(view.shape[0], grid[0] * grid[1])
         progress = training_progress(policy.by_epoch, policy.include_current)

@@ -11,13 +11,8 @@ from torch import Tensor
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.models.guidance import Guidance, Part, check_learns
-from mmattmask.models.mae import (
-    GuidedMAE,
-    GuidedMAEViT,
-    build_guided,
-    check_takes_partition,
-    guides,
-)
+from mmattmask.models.guided_parts import build_guided, check_takes_partition, guides
+from mmattmask.models.mae import GuidedMAE, GuidedMAEViT
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import cut, patch_size_of
@@ -149,7 +144,7 @@ class GuidedMAEHiViT(MAEHiViT):
 class GuidedMILANViT(GuidedMAEViT, MILANViT):
     """Stock MILANViT that encodes the visible patches of a partition."""
 
-    def forward(
+    def forward(  # type: ignore[override]  # the stock name and type
         self, x: Tensor, importance: PatchPartition | Tensor | None = None
     ) -> tuple[Tensor, ...]:
         """Encode visible patches, or whole images.
@@ -197,19 +192,19 @@ class GuidedMILAN(MILAN):
         cell_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        backbone, host = build_guided(backbone), type(self).__name__
-        check_takes_partition(backbone, host)
-        super().__init__(backbone, *args, **kwargs)
-        patch_size = patch_size_of(backbone)
-        warmup = RandomMaskGenerator(backbone.mask_ratio)
+        encoder, host = build_guided(backbone), type(self).__name__
+        check_takes_partition(encoder, host)
+        super().__init__(encoder, *args, **kwargs)
+        patch_size = patch_size_of(encoder)
+        warmup = RandomMaskGenerator(encoder.mask_ratio)
         self.guidance = Guidance(
             mask_generator, scorer, warmup, cell_size or patch_size, patch_size
         )
         self.guidance.check_counts(host)
-        grid = self.guidance.policy_grid(backbone.img_size)
+        grid = self.guidance.policy_grid(encoder.img_size)
         self.guidance.check_throws_nothing(host, grid)
         self.guidance.check_learns_nothing(host)
-        self.guidance.bind(self, backbone.img_size)
+        self.guidance.bind(self, encoder.img_size)
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Return features of whole images."""

@@ -29,6 +29,8 @@ class NormedViT(VisionTransformer):
     evaluation/semantic_segmentation/mmcv_custom/register_backbone.py.
     """
 
+    final_norm: bool
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not self.final_norm:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import PatchPartition
-from mmattmask.models.mae import Decoded, GuidedMAE
+from mmattmask.models.attention_head import AttentionHead
+from mmattmask.models.mae import GuidedMAE
+from mmattmask.models.mae_decoder import Decoded
 from mmattmask.registry import MODELS
 
 
@@ -39,7 +41,7 @@ class ScorePredictingMAE(GuidedMAE):
                 'without one'
             )
         config = {'type': 'mmattmask.AttentionHead', **(attention_head or {})}
-        self.attention_head: nn.Module = MODELS.build(
+        self.attention_head: AttentionHead = MODELS.build(
             config, default_args=dict(neck=self.neck)
         )
 

@@ -123,7 +123,9 @@ class GuidedSimMIM(SimMIM):
         if self._keeps_masks(score, data_samples):
             masks = torch.stack([sample.mask for sample in data_samples])
             return self._loss(inputs, masks, masks)
-        if guidance.policy(score).variable_counts:
+        policy = guidance.policy(score)
+        assert policy is not None  # there is always a warm-up
+        if policy.variable_counts:
             mask = guidance.decide_mask(score, inputs, guidance.rng)
             masks = guidance.spread_values(mask, inputs.shape[-2:])
             return self._loss(inputs, masks, masks)
@@ -150,7 +152,7 @@ class GuidedSimMIM(SimMIM):
         masks = [getattr(sample, 'mask', None) for sample in data_samples]
         if any(mask is None for mask in masks):
             return False
-        shapes = {tuple(mask.shape) for mask in masks}
+        shapes = {tuple(mask.shape) for mask in masks if mask is not None}
         if shapes != {grid}:
             raise ValueError(
                 f'the training pipeline makes masks of {shapes}, the backbone has '

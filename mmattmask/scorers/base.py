@@ -43,7 +43,7 @@ class Scorer(BaseModule, metaclass=ABCMeta):
     def forward(
         self,
         inputs: Tensor,
-        data_samples: Sequence[Any] | None,
+        data_samples: Sequence[Any],
         grid: tuple[int, int],
         cell_size: int,
     ) -> Tensor | None:

@@ -65,7 +65,7 @@ class PredictedLoss(Scorer):
         Raises:
             ValueError: If the host has no decoder of pixels, or ``depth`` does not fit.
         """
-        neck = getattr(host, 'neck', None)
+        neck: Any = getattr(host, 'neck', None)
         if not hasattr(neck, 'decoder_blocks') or not hasattr(neck, 'embed'):
             raise ValueError(
                 "PredictedLoss needs a host with type='mmattmask.GuidedMAEDecoder', "
@@ -110,10 +110,11 @@ class PredictedLoss(Scorer):
                 f'losses are predicted on a grid of {self.grid} patches, images of '
                 f'{images.shape[-2]} x {images.shape[-1]} px have {grid}'
             )
+        neck: Any = teacher['neck']
         (tokens,) = teacher['backbone'](images, mask=None)
         # every patch is visible, in raster order
         ids_restore = torch.arange(grid[0] * grid[1], device=images.device)
-        tokens = teacher['neck'].embed(tokens, ids_restore.expand(len(images), -1))
+        tokens = neck.embed(tokens, ids_restore.expand(len(images), -1))
         return teacher['decoder'](tokens)[:, self.num_extra_tokens :]
 
     def forward(

@@ -1,6 +1,7 @@
 """A second decoder on the decoder tokens: one scalar for each patch."""
 
 import copy
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -27,7 +28,7 @@ class ScoreDecoder(BaseModule):
     Source: HPM; Lrbomchz/MM2024_GPA model_GPA_learn_atten.py.
     """
 
-    def __init__(self, neck: nn.Module, depth: int | None = None) -> None:
+    def __init__(self, neck: Any, depth: int | None = None) -> None:
         super().__init__()
         num_blocks = len(neck.decoder_blocks)
         if depth is None:
@@ -42,12 +43,12 @@ class ScoreDecoder(BaseModule):
         self.pred = copy.deepcopy(neck.decoder_pred)
         self.pred.reset_parameters()
 
-    def copy_blocks(self, neck: nn.Module) -> None:
+    def copy_blocks(self, neck: Any) -> None:
         """Take over the weights of the pixel decoder's blocks."""
         for block, source in zip(self.blocks, neck.decoder_blocks, strict=False):
             _copy(source, block)
 
-    def copy_all(self, neck: nn.Module) -> None:
+    def copy_all(self, neck: Any) -> None:
         """Take over the weights of the pixel decoder's blocks, norm and output."""
         self.copy_blocks(neck)
         _copy(neck.decoder_norm, self.ln1)

@@ -1,7 +1,7 @@
 """Read the attention of a ViT while fused attention stays in use."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from mmpretrain.models.utils import BEiTAttention
@@ -23,23 +23,29 @@ class _BlockReachedError(Exception):
     """Ends a forward pass that has shown what was wanted."""
 
 
+def vit_of(backbone: nn.Module) -> Any:
+    """Return a backbone, or the timm model that it wraps."""
+    return getattr(backbone, 'timm_model', backbone)
+
+
 def blocks_of(vit: nn.Module) -> nn.ModuleList:
     """Return the blocks of an MMPretrain ViT or of a timm one in its wrapper."""
-    return vit.timm_model.blocks if hasattr(vit, 'timm_model') else vit.layers
+    inner = vit_of(vit)
+    return inner.blocks if hasattr(vit, 'timm_model') else inner.layers
 
 
 def num_prefix_tokens_of(vit: nn.Module) -> int:
     """Return how many tokens come before the patches."""
-    if hasattr(vit, 'timm_model'):
-        return int(vit.timm_model.num_prefix_tokens)
-    return int(vit.num_extra_tokens)
+    timm, inner = hasattr(vit, 'timm_model'), vit_of(vit)
+    return int(inner.num_prefix_tokens if timm else inner.num_extra_tokens)
 
 
 def patch_size_of(vit: nn.Module) -> int:
     """Return the side in px of the patches that become a backbone's last tokens."""
-    if isinstance(getattr(vit, 'patch_size', None), int):  # hierarchical backbones
-        return int(vit.patch_size)
-    embedding = getattr(vit, 'timm_model', vit).patch_embed
+    side = getattr(vit, 'patch_size', None)
+    if isinstance(side, int):  # hierarchical backbones
+        return side
+    embedding = vit_of(vit).patch_embed
     projection = getattr(embedding, 'projection', None) or embedding.proj
     return int(projection.kernel_size[0])
 
@@ -48,7 +54,7 @@ def image_size_of(vit: nn.Module) -> tuple[int, int]:
     """Return the height and width in px of the images a backbone was built for."""
     size = getattr(vit, 'img_size', None)
     if size is None:  # Swin keeps it in its patch embedding
-        size = vit.patch_embed.init_input_size
+        size = vit_of(vit).patch_embed.init_input_size
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
@@ -136,7 +142,7 @@ def read_block(
         ValueError: If the ViT has no such projection.
     """
     check_block(vit, block)
-    attention = blocks_of(vit)[block].attn
+    attention: Any = blocks_of(vit)[block].attn
     caught: list[BlockAttention] = []
 
     def catch(read: BlockAttention) -> None:

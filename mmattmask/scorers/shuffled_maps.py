@@ -11,7 +11,7 @@ from mmattmask.geometry import ViewSample, read_metainfo
 from mmattmask.registry import MODELS
 from mmattmask.scorers.base import Scorer
 from mmattmask.scorers.cached_maps import CachedMaps
-from mmattmask.scorers.map_files import NamedMaps
+from mmattmask.scorers.map_files import MapArray, NamedMaps
 from mmattmask.scorers.user_maps import UserMaps
 
 
@@ -36,8 +36,9 @@ class ShuffledMaps(CachedMaps):
     def __init__(self, scorer: dict[str, Any] | Scorer, seed: int = 0) -> None:
         if isinstance(scorer, dict):
             scorer = MODELS.build(scorer)
-        cached = isinstance(scorer, CachedMaps) and scorer.cached
-        if not cached and not isinstance(scorer, UserMaps):
+        if not isinstance(scorer, UserMaps) and not (
+            isinstance(scorer, CachedMaps) and scorer.cached
+        ):
             raise ValueError(
                 'ShuffledMaps needs a scorer that looks maps up, such as '
                 'CachedAttention, UserMaps or FrozenTeacher with cached=True, got '
@@ -49,7 +50,7 @@ class ShuffledMaps(CachedMaps):
         )
         self.scorer = scorer
         self.seed = seed
-        self.cached = cached
+        self.cached = scorer.cached
         self.gives_labels = scorer.gives_labels
         self._others = np.empty(0, np.int64)
         self._names: list[str] = []
@@ -99,13 +100,13 @@ class ShuffledMaps(CachedMaps):
             ValueError: If a sample lacks its geometry or has no map, or there is only
                 one map.
         """
-        if self.cached:
+        if isinstance(self.scorer, CachedMaps):
             if self.bank is None:
                 return None
             self.scorer.bank = self.bank
         samples = [
-            ViewSample(*other, *place, *flip)
-            for other, place, flip in zip(
+            ViewSample(index, path, shape, box, *flip)
+            for (index, path), (shape, box), flip in zip(
                 self._others_of(data_samples),
                 read_metainfo(data_samples, 'ori_shape', 'crop_box'),
                 map(_flip, data_samples),
@@ -119,14 +120,17 @@ class ShuffledMaps(CachedMaps):
     ) -> list[tuple[int | None, str | None]]:
         """Return sample id or path of the images whose maps are taken."""
         if isinstance(self.scorer, CachedMaps):
+            assert self.bank is not None  # or there is no score
+            number = len(self.bank)
             ids = [idx for (idx,) in read_metainfo(data_samples, 'sample_idx')]
-            return [(self._other(idx, len(self.bank)), None) for idx in ids]
+            return [(self._other(idx, number), None) for idx in ids]
         files = self.scorer.files
-        keys = [
+        keys: list[Any] = [
             files.find(getattr(s, 'img_path', None), getattr(s, 'sample_idx', None))
             for s in data_samples
         ]
         if not isinstance(files, NamedMaps):
+            assert isinstance(files, MapArray)
             return [(self._other(key, len(files)), None) for key in keys]
         if not self._names:
             self._names = sorted(files.names)

@@ -69,7 +69,7 @@ def test_gate_tells_place_from_content(parts):
 
 
 def test_a_prior_shared_with_the_foreground_is_no_content(parts):
-    """Objects are in the center, and so is every map: an AUC that is place alone."""
+    """Objects are in the centre, and so is every map: an AUC that is place alone."""
     place, content, _ = parts
     draw = np.random.default_rng(2)
     foreground = place + 0.5 * draw.normal(size=(N, L)) > np.quantile(place, 0.7)

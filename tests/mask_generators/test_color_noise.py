@@ -1,4 +1,4 @@
-"""ColorMAE's masks: golden windows, counts, and the texture of each color."""
+"""ColorMAE's masks: golden windows, counts, and the texture of each colour."""
 
 import pytest
 import torch

@@ -11,7 +11,7 @@ POLICIES = {
     'random throwing': m.RandomMaskGenerator(0.45, 0.40),
     'blocks': m.BlockMaskGenerator(min_patches=2),
     'iBOT': m.IBOTMaskGenerator(),
-    'color noise': m.ColorNoiseMaskGenerator(),
+    'colour noise': m.ColorNoiseMaskGenerator(),
     'uniform': m.UniformMaskGenerator(),
     'balanced': m.UniformMaskGenerator(balanced=True),
     'most attended of a cell': m.UniformMaskGenerator(show='most'),

@@ -1,4 +1,4 @@
-"""Colored noise: its filters, its statistics, and that no place is special."""
+"""Coloured noise: its filters, its statistics, and that no place is special."""
 
 import numpy as np
 import pytest

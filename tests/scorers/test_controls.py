@@ -33,7 +33,7 @@ def test_center_prior_has_a_width(sigma):
 
 def test_contrast_is_the_spread_of_a_patchs_pixels():
     views = torch.randn(2, 3, 16, 24)
-    views[0, :, :8, 8:16] = torch.tensor([1.0, -2.0, 0.5])[:, None, None]  # one color
+    views[0, :, :8, 8:16] = torch.tensor([1.0, -2.0, 0.5])[:, None, None]  # one colour
     score = PatchContrast()(views, None, (2, 3), 8)
     assert score[0, 1] == pytest.approx(0, abs=1e-6)
     patch = views[1, :, 8:, :8]
