@@ -193,7 +193,7 @@ def load_whole(
     while mmengine_model.is_model_wrapper(module) or isinstance(
         module, mmengine_model.BaseTTAModel
     ):
-        module = module.module
+        module = module.get_submodule('module')
     own = module.state_dict()
     metadata = getattr(state, '_metadata', None)
     renamed = {n if n in own else unwrapped(n): value for n, value in state.items()}

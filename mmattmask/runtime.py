@@ -93,7 +93,7 @@ def refuse_weights_that_do_not_fit() -> None:
     MMEngine warns and goes on. See :func:`mmattmask.checkpoints.load_whole`. Calling
     this again changes nothing.
     """
-    checkpoint = import_module('mmengine.runner.checkpoint')
+    checkpoint: Any = import_module('mmengine.runner.checkpoint')
     checkpoint.load_state_dict = load_whole
 
 
