@@ -96,9 +96,11 @@ def measure(weights: str, index: str, root: str) -> tuple[dict[str, Tensor], Ten
     center = CenterPrior()(torch.empty(len(items), 1, 1, 1), None, GRID, PATCH)
     scores['center'] = center
     scores["another image's CLS"] = scores['CLS'].roll(1, 0)
-    # a border prior of ten times the attention's mean: what a bad network may have
-    place = 10 * scores['CLS'].mean() * (1.05 - min_max(center))
-    scores['CLS + border'] = scores['CLS'] + place
+    # a border prior, as bad networks have it: so many times the map's own mean
+    border = 1 - min_max(center)
+    for times in (1, 3, 10):
+        weight = times * scores['CLS'].mean() / border.mean()
+        scores[f'CLS + {times} x border'] = scores['CLS'] + weight * border
     truth = torch.from_numpy(np.stack(foreground)).flatten(1).bool()
     return scores, truth
 
@@ -109,7 +111,11 @@ def score_table(scores: dict[str, Tensor], foreground: Tensor) -> pd.DataFrame:
     for name, score in scores.items():
         maps = score.numpy()
         content = ScoreContent.of(maps, truth)
-        repaired = without_position(score).numpy()
+        repaired = {
+            "debias='position'": without_position(score),
+            'divided by mean': score / score.mean(dim=0),
+            'minus mean': score - score.mean(dim=0),
+        }
         rows.append(
             {
                 'score': name,
@@ -117,8 +123,11 @@ def score_table(scores: dict[str, Tensor], foreground: Tensor) -> pd.DataFrame:
                 'AUC': content.auc['score'],
                 "AUC, another image's": area_under_curve(shuffled(maps), truth),
                 'AUC without position': content.auc['without position'],
-                "AUC, debias='position'": area_under_curve(repaired, truth),
-                'verdict': 'content' if content.is_content else 'place',
+                **{
+                    f'AUC, {how}': area_under_curve(other.numpy(), truth)
+                    for how, other in repaired.items()
+                },
+                'verdict': content.verdict,
             }
         )
     return pd.DataFrame(rows)

@@ -7,6 +7,7 @@ under MMPretrain's names. Without it only pictures that need no attention are dr
 """
 
 import argparse
+import dataclasses
 import os
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from mmattmask.visualization import (
     example_policies,
     rank_map,
 )
-from mmattmask.visualization.image_folder import read_image, save
+from mmattmask.visualization.image_folder import read_image
 from mmattmask.visualization.loading import LoadedModel
 from mmattmask.visualization.model_output import run_model
 
@@ -208,6 +209,36 @@ def draw_attention_and_ranking(model: LoadedModel) -> np.ndarray:
     return draw_panels(rows, side=1.25)
 
 
+def draw_scores(model: LoadedModel) -> np.ndarray:
+    """Draw what policies make of a true score on several photographs."""
+    policies = [
+        Policy('random 75', RandomMaskGenerator(0.75)),
+        Policy('AMT 45/40', AMTMaskGenerator(0.45, 0.40)),
+        Policy('AMT 25/50, low', AMTMaskGenerator(0.25, 0.50, 'low')),
+        Policy('High 75', AttMaskGenerator('high', 0.75)),
+        Policy('Hint 80', AttMaskGenerator('hint', 0.8)),
+        Policy('GPA, at the end', SoftToHardMaskGenerator()),
+    ]
+    rows = []
+    for name in (
+        'astronaut',
+        'chelsea',
+        'coffee',
+        'rocket',
+        'motorcycle_left',
+        'camera',
+    ):
+        image = photograph(name)
+        score = attention(model, image)
+        sets = partitions(score, policies)
+        panels = [Panel(image, title='photograph'), Panel(image, score, title='score')]
+        panels += [Panel(image, sets=own, title=name) for name, own in sets.items()]
+        rows.append(
+            [dataclasses.replace(p, title='') for p in panels] if rows else panels
+        )
+    return draw_panels(rows, side=0.95)
+
+
 def main(argv: list[str] | None = None) -> str:
     """Draw; return what to print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -217,11 +248,12 @@ def main(argv: list[str] | None = None) -> str:
     if folder := os.environ.get('MMATTMASK_WEIGHTS'):
         model = load_vit(folder)
         pictures['masks'] = draw_masks(model)
+        pictures['scores'] = draw_scores(model)
         pictures['attention'] = draw_attention_and_ranking(model)
     lines = []
     for name, picture in pictures.items():
         path = args.out / f'{name}.png'
-        save(picture, path)
+        Image.fromarray(picture).quantize(256).save(path, optimize=True)
         lines.append(f'{path}: {path.stat().st_size / 1024:.0f} KB')
     return '\n'.join(lines)
 

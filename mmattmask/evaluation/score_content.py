@@ -183,6 +183,14 @@ class ScoreContent:
             return self.auc_gain >= MIN_AUC_GAIN
         return self.position_share <= MAX_POSITION_SHARE
 
+    @property
+    def verdict(self) -> str:
+        """``'content'``, ``'place'``, or ``'content below place'``: worth a repair."""
+        if not self.is_content:
+            return 'place'
+        below = self.position_share > MAX_POSITION_SHARE
+        return 'content below place' if below else 'content'
+
     def sentence(self) -> str:
         """Say it in a sentence."""
         facts = (
@@ -192,5 +200,5 @@ class ScoreContent:
         gain = self.auc_gain
         if gain is not None:
             facts += f', and without place it finds the foreground by {gain:+.2f} AUC'
-        verdict = 'content' if self.is_content else 'place, not content'
+        verdict = 'place, not content' if not self.is_content else self.verdict
         return f'the score is {verdict}: {facts} ({self.num_images} images)'

@@ -65,7 +65,10 @@ def test_gate_tells_place_from_content(parts):
     mixed = 3 * place + content
     assert ScoreContent.of(mixed).position_share > MAX_POSITION_SHARE
     assert not ScoreContent.of(mixed).is_content
-    assert ScoreContent.of(mixed, foreground).is_content
+    found = ScoreContent.of(mixed, foreground)
+    assert found.is_content
+    assert found.verdict == 'content below place'
+    assert (known.verdict, biased.verdict) == ('content', 'place')
 
 
 def test_a_prior_shared_with_the_foreground_is_no_content(parts):
