@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from mmattmask.version import __version__
+
 from .conftest import ROOT
 
 
@@ -24,6 +26,12 @@ def versions_of(tool: str) -> dict[str, str]:
 @pytest.mark.parametrize('tool', ['ruff', 'mypy'])
 def test_tool_version_agrees_across_files(tool):
     assert len(set(versions_of(tool).values())) == 1, versions_of(tool)
+
+
+def test_citation_is_of_this_version():
+    citation = (ROOT / 'CITATION.cff').read_text()
+    assert re.search(r'^version: (.+)$', citation, re.MULTILINE)[1] == __version__
+    assert f'## [{__version__}] - ' in (ROOT / 'CHANGELOG.md').read_text()
 
 
 def test_ci_lints_with_the_environment_of_make_lint():
