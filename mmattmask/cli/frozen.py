@@ -227,8 +227,8 @@ def datasets_of(
         types = dict(imagenet='ImageNet', cifar10='CIFAR10', cifar100='CIFAR100')
         source = dict(type=f'mmpretrain.{types[given[0]]}')
         source['data_root'] = getattr(args, given[0])
-        val = 'val' if args.imagenet else 'test'
-        return dict(source, split='train'), dict(source, split=val)
+        held_out = 'val' if args.imagenet else 'test'
+        return dict(source, split='train'), dict(source, split=held_out)
     train, val = ((cfg or {}).get(f'{name}_dataloader') for name in ('train', 'val'))
     if not train or not val:
         raise ValueError(
