@@ -11,9 +11,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from mmattmask.inspection.plan import read_plan
-from mmattmask.inspection.tokens import cost, patch_budget
 from mmengine.config import Config
+
+from mmattmask.inspection.built_config import build_config
+from mmattmask.inspection.flops import cost, patch_budget
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / 'docs' / 'policies.md'
@@ -180,11 +181,11 @@ def relative_cost(path: Path) -> str:
             cfg = copy.deepcopy(cfg)
             np.save(Path(folder) / 'any.npy', np.arange(4).reshape(2, 2))
             cfg.model.scorer.path = folder
-        plan = read_plan(cfg, path.name)
-    if plan.model is None:
-        raise ValueError(f'{path}: {plan.errors}')
-    budget = plan.guidance and patch_budget(plan.guidance, plan.image_size)
-    found = cost(plan.model, budget)
+        built = build_config(cfg, path.name)
+    if built.model is None:
+        raise ValueError(f'{path}: {built.errors}')
+    budget = built.guidance and patch_budget(built.guidance, built.image_size)
+    found = cost(built.model, budget)
     return '' if found is None else f'{found.relative:.2f}'
 
 

@@ -221,21 +221,19 @@ def datasets_of(
             'give --train with --val, or one of --imagenet, --cifar10, --cifar100'
         )
     if args.train:
-        return tuple(
-            dict(type='mmpretrain.CustomDataset', data_root=str(root))
-            for root in (args.train, args.val)
-        )
+        folder = dict(type='mmpretrain.CustomDataset')
+        return dict(folder, data_root=args.train), dict(folder, data_root=args.val)
     if given:
         types = dict(imagenet='ImageNet', cifar10='CIFAR10', cifar100='CIFAR100')
-        names = ('train', 'val' if args.imagenet else 'test')
         source = dict(type=f'mmpretrain.{types[given[0]]}')
         source['data_root'] = getattr(args, given[0])
-        return tuple(dict(source, split=name) for name in names)
-    loaders = [(cfg or {}).get(f'{name}_dataloader') for name in ('train', 'val')]
-    if any(not loader for loader in loaders):
+        held_out = 'val' if args.imagenet else 'test'
+        return dict(source, split='train'), dict(source, split=held_out)
+    train, val = ((cfg or {}).get(f'{name}_dataloader') for name in ('train', 'val'))
+    if not train or not val:
         raise ValueError(
             'there are no labelled images: give --train and --val, --imagenet, '
             '--cifar10, --cifar100, or a config with train_dataloader and '
             'val_dataloader'
         )
-    return tuple(loader.dataset.to_dict() for loader in loaders)
+    return train.dataset.to_dict(), val.dataset.to_dict()

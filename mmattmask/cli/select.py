@@ -122,8 +122,12 @@ def annotated_images(args: argparse.Namespace) -> list[AnnotatedImage]:
             args.images, args.labels, args.foreground_ids, args.background_ids
         )
     else:
-        shapes = 'boxes' if args.boxes else 'polygons'
-        images = read_coco(args.coco, args.images, shapes, args.categories)
+        images = read_coco(
+            args.coco,
+            args.images,
+            'boxes' if args.boxes else 'polygons',
+            args.categories,
+        )
     if args.max_images is not None and args.max_images < len(images):
         draw = np.random.default_rng(args.seed)
         chosen = draw.choice(len(images), args.max_images, replace=False)

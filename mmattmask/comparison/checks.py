@@ -7,7 +7,7 @@ from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 from mmattmask.comparison.evaluate import Evaluation, check_data
 from mmattmask.comparison.plan import Run, run_config
 from mmattmask.comparison.study import Study
-from mmattmask.inspection.plan import read_plan
+from mmattmask.inspection.built_config import build_config
 from mmattmask.launching import drop_amp_without_accelerator
 
 
@@ -43,17 +43,17 @@ def check_runs(study: Study) -> None:
 
 
 def _model_errors(cfg: Config, name: str) -> list[str]:
-    plan = read_plan(cfg, name, gpus=1)
-    if plan.model is not None:
-        drop_amp_without_accelerator(plan.cfg)
-        wrapper = plan.cfg.optim_wrapper
+    built = build_config(cfg, name, gpus=1)
+    if built.model is not None:
+        drop_amp_without_accelerator(built.cfg)
+        wrapper = built.cfg.optim_wrapper
         try:
-            with DefaultScope.overwrite_default_scope(plan.cfg.default_scope):
-                build_optim_wrapper(plan.model, wrapper)
+            with DefaultScope.overwrite_default_scope(built.cfg.default_scope):
+                build_optim_wrapper(built.model, wrapper)
         except Exception as error:
             kind = wrapper.get('optimizer', {}).get('type')
-            plan.errors.append(f'the optimizer {kind} cannot be built: {error}')
-    return plan.errors
+            built.errors.append(f'the optimizer {kind} cannot be built: {error}')
+    return built.errors
 
 
 def _images_errors(cfg: Config) -> list[str]:

@@ -87,13 +87,14 @@ class GuidanceScalarsHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check the model."""
         self._model = get_ori_model(runner.model)
-        self._guidance = guidance_of(self._model)
-        if self._guidance is None:
+        guidance = guidance_of(self._model)
+        if guidance is None:
             raise ValueError(
                 'GuidanceScalarsHook needs a guided model, such as mmattmask.GuidedMAE '
                 'or a stock one with mmattmask.GuidedDataPreprocessor, got '
                 f'{type(self._model).__name__}'
             )
+        self._guidance = guidance
         self._refreshes = [
             hook for hook in runner.hooks if isinstance(hook, AttentionRefreshHook)
         ]

@@ -105,7 +105,7 @@ def convert_checkpoint(
     weights, dropped, notes = to_target(source, to, prefix)
     metadata = {
         'source': source.path.name,
-        'sha256': sha256_of(source.path),
+        'sha256': hashlib.sha256(source.path.read_bytes()).hexdigest(),
         'kind': source.kind,
         'key': key or '',
         'target': to,
@@ -123,9 +123,8 @@ def convert_checkpoint(
         with whole_file(out) as file:
             _save_safetensors(file, weights, metadata)
     else:
-        content = weights
-        if TARGETS[to].container:
-            content = {TARGETS[to].container: weights, 'meta': metadata}
+        container = TARGETS[to].container
+        content = {container: weights, 'meta': metadata} if container else weights
         with whole_file(out) as file:
             torch.save(content, file)
     if key is None and source.networks:
@@ -134,15 +133,6 @@ def convert_checkpoint(
     return Report(
         source.path, source.kind, to, out, len(weights), left_out, tuple(notes)
     )
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check_out(out: Path, to: str, force: bool) -> None:

@@ -161,9 +161,11 @@ def fit_pos_embed(
             of CLS that ``shape`` has.
     """
     if pos_embed.ndim == 4:
-        grid = tuple(pos_embed.shape[1:3])
+        height, width = pos_embed.shape[1:3]
         pos_embed = pos_embed.flatten(1, 2)
-    grid = tuple(grid or _grid_of(pos_embed.shape[1], target))
+    else:
+        height, width = grid or _grid_of(pos_embed.shape[1], target)
+    grid = (height, width)
     extra = pos_embed.shape[1] - math.prod(grid)
     if extra not in (0, 1):
         raise ValueError(
@@ -186,9 +188,9 @@ def fit_pos_embed(
     return torch.cat([cls[:, :wanted], patches], dim=1)
 
 
-def _grid_of(num_rows: int, target: tuple[int, int]) -> tuple[int, int]:
+def _grid_of(num_rows: int, target: tuple[int, int]) -> tuple[int, ...]:
     """Guess the grid of a position embedding, with or without CLS."""
-    guesses = set()
+    guesses: set[tuple[int, ...]] = set()
     for num_patches in (num_rows - 1, num_rows):
         side = math.isqrt(num_patches)
         if side and side * side == num_patches:

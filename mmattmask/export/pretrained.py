@@ -63,11 +63,7 @@ class PretrainedViT:
     the stock one on purpose: MMEngine initialises all parts of a model after any other
     initialiser, over the loaded weights.
 
-    Args:
-        checkpoint: See :func:`load_pretrained`.
-        prefix: See :func:`load_pretrained`.
-        grid: See :func:`load_pretrained`.
-        optional: See :func:`load_pretrained`.
+    The other options are those of :func:`load_pretrained`.
     """
 
     def __init__(
@@ -79,7 +75,7 @@ class PretrainedViT:
     ) -> None:
         self.checkpoint = checkpoint
         self.prefix = prefix
-        self.grid = None if grid is None else tuple(grid)
+        self.grid = grid
         self.optional = tuple(optional)
 
     def __call__(self, module: nn.Module) -> None:

@@ -70,11 +70,6 @@ class Source:
     left_out: dict[str, int]
     networks: tuple[str, ...]
 
-    @property
-    def depth(self) -> int:
-        """Transformer blocks."""
-        return len({n.split('.')[1] for n in self.weights if n.startswith('layers.')})
-
     def facts(self) -> dict[str, str]:
         """Return what the weights tell about the architecture, for people."""
         state = self.weights
@@ -85,7 +80,7 @@ class Source:
         positions += ['relative'] * bool(tables)
         return {
             'kind': f'{self.kind}: {KINDS[self.kind]}',
-            'depth': str(self.depth),
+            'depth': str(len({n.split('.')[1] for n in state if n[:7] == 'layers.'})),
             'width': str(len(patch)),
             'feed-forward width': str(len(state['layers.0.ffn.layers.0.0.weight'])),
             'heads': str(tables[0].shape[1]) if tables else 'not in the weights',
@@ -118,11 +113,10 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     kind = _kind(state, path)
     weights = {}
     for name, value in to_plain(to_mmpretrain_vit(state)).items():
-        what = next((what for what, p in LEFT_OUT if re.match(p, name)), None)
-        if what is None:
-            weights[name] = value
-        else:
+        if what := _left_out(name):
             left_out[what] += 1
+        else:
+            weights[name] = value
     _check(weights, path)
     check_finite(weights, path)
     is_beit = has_beit_names(state)
@@ -152,14 +146,13 @@ def _part(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], Counter[str]]:
         }
         if inside:
             others = [name for name in state if not name.startswith(part)]
-            return inside, Counter(_what(name) for name in others)
+            return inside, Counter(_left_out(n) or n.split('.')[0] for n in others)
     return state, Counter()
 
 
-def _what(name: str) -> str:
-    """Name the part of a network that a weight belongs to."""
-    known = next((what for what, p in LEFT_OUT if re.match(p, name)), None)
-    return known or name.split('.')[0]
+def _left_out(name: str) -> str | None:
+    """Name the part of a network that a weight belongs to; None is the encoder."""
+    return next((what for what, p in LEFT_OUT if re.match(p, name)), None)
 
 
 def _kind(state: Mapping[str, Tensor], path: Path) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -20,26 +20,11 @@ from mmattmask.export.vit_keys import TIMM, Names, rename
 Weights = dict[str, Tensor]
 
 
-def as_mmpretrain(weights: Weights, source: Source) -> Weights:
-    """Return a plain ViT as it is, one like BEiT as BEiTViT and SimMIMViT have it."""
-    return to_beit(weights) if source.is_beit else weights
-
-
-def as_timm(weights: Weights, source: Source) -> Weights:
+def as_timm(weights: Weights) -> Weights:
     """Return weights as timm's VisionTransformer, with relative positions its Beit."""
     if has_beit_names(weights):
         return to_beit(weights)
     return {scales_as(1, name): value for name, value in weights.items()}
-
-
-def as_folded(weights: Weights, source: Source) -> Weights:
-    """Return weights without layer scales."""
-    return fold_scales(weights)
-
-
-def as_hugging_face(weights: Weights, source: Source) -> Weights:
-    """Return weights without layer scales under the names of ViTModel."""
-    return to_hugging_face(fold_scales(weights))
 
 
 MMSEG = Names(
@@ -71,7 +56,7 @@ class Target:
     """
 
     what: str
-    change: Callable[[Weights, Source], Weights]
+    change: Callable[[Weights], Weights]
     names: Names | None = None
     container: str = ''
     prefix: str = ''
@@ -82,13 +67,13 @@ class Target:
 TARGETS = {
     'mmpretrain': Target(
         "mmattmask's and MMPretrain's ViTs",
-        as_mmpretrain,
+        dict,  # as it is; BEiT's goes back to its own form, see to_target
         container='state_dict',
         prefix='backbone.',
     ),
     'mmdet': Target(
         "mmattmask's ViTDet in MMDetection",
-        as_folded,
+        fold_scales,
         container='state_dict',
         prefix='backbone.',
         drops=FOR_VECTORS,
@@ -96,7 +81,7 @@ TARGETS = {
     ),
     'mmseg': Target(
         "MMSegmentation's VisionTransformer (patch_bias=True, norm eps 1e-6)",
-        as_folded,
+        fold_scales,
         MMSEG,
         container='state_dict',
         drops=POOLED,
@@ -111,7 +96,7 @@ TARGETS = {
     ),
     'hf': Target(
         "a folder for Hugging Face's ViTModel",
-        as_hugging_face,
+        lambda weights: to_hugging_face(fold_scales(weights)),
         refuses=rf'{RELATIVE}|{WINDOWS}|{PRE_NORM}|{POOLED}',
     ),
 }
@@ -134,19 +119,19 @@ def to_target(
         The weights, how many tensors were left out by name, and notes for people.
 
     Raises:
-        ValueError: If there is no such target, or weights of the encoder have no place.
+        ValueError: If weights of the encoder have no place.
     """
-    if to not in TARGETS:
-        raise ValueError(f'there is no target {to!r}; there are {", ".join(TARGETS)}')
     target = TARGETS[to]
     kept, dropped = _without(source, to)
-    changed = target.change(kept, source)
-    notes = _notes(kept, changed)
+    back = to == 'mmpretrain' and source.is_beit
+    changed = to_beit(kept) if back else target.change(kept)
+    had, has = (any('gamma' in n for n in names) for names in (kept, changed))
+    note = 'layer scales were multiplied into the linear layers before them'
     start = target.prefix if prefix is None else prefix
     if target.names is not None:
         changed = {rename(name, target.names): w for name, w in changed.items()}
     renamed = {start + name: value for name, value in changed.items()}
-    return renamed, dropped, notes
+    return renamed, dropped, [note] if had and not has else []
 
 
 def _without(source: Source, to: str) -> tuple[Weights, dict[str, int]]:
@@ -168,10 +153,3 @@ def _without(source: Source, to: str) -> tuple[Weights, dict[str, int]]:
         else:
             kept[name] = value
     return kept, dict(dropped)
-
-
-def _notes(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> list[str]:
-    """Say what was more than a new name."""
-    had, has = (any('gamma' in n for n in names) for names in (before, after))
-    note = 'layer scales were multiplied into the linear layers before them'
-    return [note] if had and not has else []

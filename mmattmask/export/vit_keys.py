@@ -49,17 +49,8 @@ TIMM = Names(
 def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
     """Read the weights of a checkpoint without running code from it.
 
-    Args:
-        path: A file written by torch.save, or a ``.safetensors`` file.
-        key: Which network of several, see :func:`pick_network`.
-
-    Returns:
-        The weights under the names they have there.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, needs code to be read, or holds no weights
-            or none of that network.
+    See :func:`mmattmask.checkpoints.read_checkpoint` and :func:`pick_network` for
+    arguments and errors.
     """
     return pick_network(read_checkpoint(path), key, path)
 
@@ -87,14 +78,16 @@ def pick_network(content: Any, key: str | None, path: str | Path) -> dict[str, T
     container = next((name for name in CONTAINERS if name in parts), '')
     state = parts[container] if container else tensors_of(content)
     if not key:
-        if not state:
-            named = {name: f'{name!r} ({len(w)})' for name, w in parts.items() if w}
-            hint = f' at its top; it has {", ".join(named.values())}: set prefix='
-            raise ValueError(
-                f'{path} holds no weights'
-                + (f"{hint}'{next(iter(named))}'" if named else '')
-            )
-        return state
+        if state:
+            return state
+        sizes = {name: len(weights) for name, weights in parts.items() if weights}
+        has = ', '.join(f'{name!r} ({size})' for name, size in sizes.items())
+        hint = (
+            f" at its top; it has {has}: set prefix='{next(iter(sizes))}'"
+            if has
+            else ''
+        )
+        raise ValueError(f'{path} holds no weights{hint}')
     if parts.get(key):
         return parts[key]
     named = {f'{k}.{name}': w for k, part in parts.items() for name, w in part.items()}
@@ -133,9 +126,9 @@ def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if any(name.startswith('backbone.') for name in state):
         state = {k: v for k, v in state.items() if k.startswith('backbone.')}
     for prefix in PREFIXES:
-        state = _strip(state, prefix)
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
     if not any(re.match(r'blocks\.\d', name) for name in state):
-        return dict(state)
+        return state
     return {rename(name, TIMM, back=True): value for name, value in state.items()}
 
 
@@ -151,7 +144,3 @@ def rename(name: str, names: Names, back: bool = False) -> str:
         if name.startswith(pair[own]):
             return start + pair[other] + name.removeprefix(pair[own])
     return start + name
-
-
-def _strip(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items()}
