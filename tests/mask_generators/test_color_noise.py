@@ -71,7 +71,7 @@ def test_texture_is_that_of_the_color(color):
 @given(
     st.sampled_from([(4, 4), (14, 14), (3, 10), (1, 9)]),
     st.sampled_from(['red', 'blue', 'green', 'purple']),
-    st.floats(0.3, 0.9),
+    st.floats(0.3, 0.88),  # of 9 patches one is visible
     st.integers(0, 99),
 )
 def test_partitions_are_permutations_with_exact_counts(grid, color, ratio, seed):
