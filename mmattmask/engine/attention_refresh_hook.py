@@ -19,7 +19,7 @@ from mmattmask.engine.bank_sharing import (
     succeeded_everywhere,
 )
 from mmattmask.engine.geometry_recording import record_in_log
-from mmattmask.engine.image_pass import evaluating, image_pass
+from mmattmask.engine.image_pass import check_images, evaluating, image_pass
 from mmattmask.engine.schedule import Schedule
 from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.registry import HOOKS
@@ -53,7 +53,8 @@ class AttentionRefreshHook(Hook):
         batch_size: Images per step and rank. Defaults to the training batch size.
         num_workers: Loader processes per rank. Defaults to the training loader's.
         pipeline: Transforms that load and resize an image, as config dicts. Defaults to
-            the loading transforms of the training pipeline and a bilinear resize.
+            the training pipeline without its random steps, with one bilinear resize
+            for its crops and flips.
         max_unreadable: More unreadable images than this per rank stop the run; fewer
             are named in the log and get no attention.
         max_keep_banks: Banks kept on disk; two allow resuming from a checkpoint older
@@ -123,6 +124,7 @@ class AttentionRefreshHook(Hook):
         record_in_log(runner, datasets)
         size = self.input_size or image_size_of(self._model.backbone)
         self._images = WholeImages(datasets, tuple(size), self.pipeline)
+        check_images(runner, self._images)
         self._header = BankHeader(
             len(self._images),
             scorer.map_grid(self._model.backbone, size),
