@@ -18,6 +18,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
+from mmattmask.run_guard import guard_runs
 from mmattmask.runtime import (
     check_runtime,
     refuse_code_in_checkpoints,
@@ -29,6 +30,7 @@ check_runtime()
 register_safe_globals()
 refuse_code_in_checkpoints()
 tolerate_scope()
+guard_runs()
 
 DATA_SAMPLERS = Registry(
     'data sampler',
