@@ -457,6 +457,52 @@ def test_a_pipeline_the_model_does_not_take_stops_before_training(tmp_path, data
     assert runner.iter == 0
 
 
+@pytest.mark.parametrize('rolling', [False, True])
+def test_a_few_maps_of_nan_are_named_and_tolerated(tmp_path, data_root, rolling):
+    """Images 2 and 5 get no map of the second refresh; the others do."""
+    cfg = toy_config(tmp_path, data_root, train_cfg__max_epochs=2)
+    if rolling:
+        cfg.custom_hooks[0].update(rolling=True, interval=1)
+    runner = train(cfg)
+    hook = next(h for h in runner.hooks if type(h).__name__ == 'AttentionRefreshHook')
+    scorer = runner.model.guidance.scorer
+    measure, seen = scorer.measure, []
+
+    def broken(model, images):
+        maps = measure(model, images)
+        rows = range(len(seen), len(seen) + len(maps))
+        seen.extend(rows)
+        for row, index in enumerate(rows):
+            if index in (2, 5):
+                maps[row, 3] = float('nan')
+        return maps
+
+    scorer.measure = broken
+    before = scorer.bank.maps(np.arange(NUM_IMAGES))
+    hook._refresh(runner, 9, range(NUM_IMAGES) if rolling else None)
+    after = scorer.bank.maps(np.arange(NUM_IMAGES))
+    assert np.isfinite(after).all()
+    for index in (2, 5):
+        wanted = before[index] if rolling else np.zeros((4, 4))
+        assert (after[index] == wanted).all()
+    assert (after.max(axis=(1, 2)) > 0).sum() >= NUM_IMAGES - 2
+    log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    line = next(line for line in log.splitlines() if 'no usable map' in line)
+    assert 'of 2 images' in line
+    assert line.count('.png') == 2
+    hook.max_unreadable, seen[:] = 1, []
+    with pytest.raises(ValueError, match='attention of'):
+        hook._refresh(runner, 10)
+
+
+def test_what_killed_runs_left_is_removed(tmp_path, data_root):
+    folder = tmp_path / 'attention_bank'
+    folder.mkdir()
+    (folder / 'epoch_1.bank.0123abcd.tmp').write_bytes(b'half')
+    train(toy_config(tmp_path, data_root, train_cfg__max_epochs=2))
+    assert [path.name for path in folder.iterdir()] == ['epoch_1.bank']
+
+
 def test_nan_attention_leaves_the_bank_in_use(tmp_path, data_root):
     runner = train(toy_config(tmp_path, data_root, train_cfg__max_epochs=2))
     hook = next(h for h in runner.hooks if type(h).__name__ == 'AttentionRefreshHook')
