@@ -18,6 +18,7 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import WEIGHT_INITIALIZERS as MMENGINE_WEIGHT_INITIALIZERS
 from mmengine.registry import Registry
 
+from mmattmask.run_guard import guard_runs
 from mmattmask.runtime import (
     check_runtime,
     refuse_code_in_checkpoints,
@@ -33,6 +34,7 @@ refuse_code_in_checkpoints()
 refuse_weights_that_do_not_fit()
 stop_at_bad_losses()
 tolerate_scope()
+guard_runs()
 
 DATA_SAMPLERS = Registry(
     'data sampler',

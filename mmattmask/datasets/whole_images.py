@@ -1,28 +1,55 @@
 """Whole images of a training set, as the model is to measure them."""
 
 import copy
-from collections.abc import Sequence
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import mmcv
 import numpy as np
 import torch
-from mmcv.transforms import Resize
+from mmcv.transforms import Compose
 from mmengine.dataset import BaseDataset
+from mmengine.dataset import Compose as PipelineCompose
 from mmengine.registry import TRANSFORMS
-from mmpretrain.datasets import PackInputs
+from mmpretrain.datasets import MultiView, PackInputs
+from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
+
+from mmattmask.datasets.recording import LOSSY_TRANSFORMS
+
+Transform = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+# By the names of a transform's classes, MMCV's, MMPretrain's, torchvision's or a
+# user's: what moves pixels, what is random without MMCV's mark, what ends a pipeline.
+GEOMETRIC = re.compile(
+    '^(?!Load|Read).*(Crop|Resize|Flip|Rotat|Affine|Pad|Perspective|Shear|Translate)'
+)
+RANDOM = re.compile(
+    '^(Random|Lighting$|ColorJitter$|GaussianBlur$|GenerateMask$)|MaskGenerator$'
+)
+PACKING = re.compile('^Pack|^Collect$|^ImageToTensor$')
+NUM_TRIED = 100
 
 
 class WholeImages(Dataset):
     """The images behind base datasets, squashed to one size without augmentation.
 
+    What is done to an image comes from its dataset's own pipeline: all of its steps in
+    their order, with one resize where the first crop, flip or resize is, and without
+    random steps. So the pass has the channels, the type and the range of training.
+    Random numbers of a user's own steps depend on the image alone, and the process's
+    random state stays as it was.
+
     Args:
         datasets: Base datasets, see ``datasets.concat.bases``.
         input_size: Height and width in px; the aspect ratio is not kept.
-        pipeline: Transforms before packing, as config dicts. Defaults to the loading
-            transforms at the front of each dataset's own pipeline and a bilinear
-            resize.
+        pipeline: Transforms before packing, as config dicts, instead of the datasets'
+            own.
     """
 
     def __init__(
@@ -34,18 +61,14 @@ class WholeImages(Dataset):
         self.datasets = list(datasets)
         self.ends = np.cumsum([len(dataset) for dataset in self.datasets])
         self.input_size = tuple(input_size)
-        resize = Resize(
-            scale=self.input_size[::-1],
-            keep_ratio=False,
-            backend='pillow',
-            interpolation='bilinear',
-        )
+        self.derived = pipeline is None
         self.transforms = [
-            [TRANSFORMS.build(transform) for transform in pipeline]
-            if pipeline is not None
-            else [*_loaders(dataset), resize]
+            measuring_steps(dataset.pipeline.transforms, self.input_size)
+            if pipeline is None
+            else [TRANSFORMS.build(transform) for transform in pipeline]
             for dataset in self.datasets
         ]
+        self._blanks: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -57,7 +80,9 @@ class WholeImages(Dataset):
         return part, copy.copy(self.datasets[part].get_data_info(index - first))
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int, str]:
-        """Return the uint8 image (3, H, W), its id, its label and what went wrong.
+        """Return the image (C, H, W), its id, its label and what went wrong.
+
+        An image that cannot be read is zeros of its dataset's channels and type.
 
         Raises:
             ValueError: If an image that was read cannot be transformed.
@@ -65,28 +90,180 @@ class WholeImages(Dataset):
         part, results = self.info(index)
         label = results.get('gt_label', -1)
         label = int(label) if np.ndim(label) == 0 else -1
+        image, error = self._load(index)
+        return self.blank(part) if image is None else image, index, label, error
+
+    def blank(self, part: int) -> Tensor:
+        """Return what stands for unreadable images of a dataset, zeros (C, H, W).
+
+        Raises:
+            ValueError: If none of its first images can be read.
+        """
+        if part not in self._blanks:
+            first = int(self.ends[part - 1]) if part else 0
+            tried = range(first, min(first + NUM_TRIED, int(self.ends[part])))
+            errors = []
+            for index in tried:
+                image, error = self._load(index)
+                if image is not None:
+                    self._blanks[part] = torch.zeros_like(image)
+                    break
+                errors.append(error)
+            else:
+                raise ValueError(
+                    f'none of the first {len(tried)} images of '
+                    f'{type(self.datasets[part]).__name__} can be read: '
+                    f'{"; ".join(errors[:3])}'
+                )
+        return self._blanks[part]
+
+    def check(self) -> Tensor:
+        """Try an image of every dataset; return zeros like theirs, (C, H, W).
+
+        Raises:
+            ValueError: If none can be read or transformed, or they differ.
+        """
+        blanks = [self.blank(part) for part in range(len(self.datasets))]
+        kinds = {(tuple(blank.shape), str(blank.dtype)) for blank in blanks}
+        size = tuple(blanks[0].shape[1:])
+        if len(kinds) > 1 or size != self.input_size:
+            raise ValueError(
+                f'whole images must be (C, {self.input_size[0]}, {self.input_size[1]}) '
+                f'of one type after the pipeline, got {sorted(kinds)}'
+            )
+        return blanks[0]
+
+    def _load(self, index: int) -> tuple[Tensor | None, str]:
+        """Return an image, or None and why it cannot be read."""
+        part, results = self.info(index)
         name = results.get('img_path', f'sample {index}')
-        for transform in self.transforms[part]:
-            is_read = 'img' in results
-            try:
-                results = transform(results)
-                if results is None:
-                    raise ValueError('the loading transform returned nothing')
-            except Exception as error:  # decoders raise what they like
-                if is_read:
-                    raise ValueError(
-                        f'{type(transform).__name__} does not take {name}: {error}'
-                    ) from error
-                zeros = torch.zeros(3, *self.input_size, dtype=torch.uint8)
-                return zeros, index, label, f'{name} ({error})'
-        return PackInputs.format_input(results['img']), index, label, ''
+        with _own_randomness(index if self.derived else None):
+            for transform in self.transforms[part]:
+                is_read = 'img' in results
+                try:
+                    results = transform(results)
+                    if results is None:
+                        raise ValueError('the loading transform returned nothing')
+                except Exception as error:  # decoders raise what they like
+                    if is_read:
+                        raise ValueError(
+                            f'{type(transform).__name__} does not take {name}: {error}'
+                        ) from error
+                    return None, f'{name} ({error})'
+        return PackInputs.format_input(results['img']), ''
 
 
-def _loaders(dataset: BaseDataset) -> list[Any]:
-    """Return the transforms at the front of a pipeline that load the image."""
-    loaders = []
-    for transform in dataset.pipeline.transforms:
-        if not type(transform).__name__.startswith('Load'):
+class Squash:
+    """Resize an image to (H, W) px, whatever its type and channels are."""
+
+    def __init__(self, size: Sequence[int]) -> None:
+        self.size = tuple(size)
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Replace ``img`` and ``img_shape``."""
+        image = squash(results['img'], self.size)
+        return {**results, 'img': image, 'img_shape': self.size}
+
+
+def squash(image: Any, size: tuple[int, ...]) -> Any:
+    """Resize bilinearly, averaging over the area where that is larger than a pixel.
+
+    Args:
+        image: (H, W) or (H, W, C) of any real type, or a Pillow image.
+        size: Height and width in px.
+
+    Returns:
+        The image of that size, of the same kind and type.
+
+    Raises:
+        ValueError: If it is no image.
+    """
+    if isinstance(image, Image.Image):
+        return image.resize(size[::-1], Image.Resampling.BILINEAR)
+    if not isinstance(image, np.ndarray) or image.ndim not in (2, 3):
+        raise ValueError(
+            'an image must be an array (H, W) or (H, W, C), got '
+            f'{type(image).__name__} {getattr(image, "shape", "")}'
+        )
+    if image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2] in (3, 4)):
+        return mmcv.imresize(image, size[::-1], backend='pillow')
+    dtype = np.promote_types(image.dtype, np.float32)
+    planes = torch.from_numpy(image.astype(dtype)).reshape(*image.shape[:2], -1)
+    resized = F.interpolate(
+        planes.permute(2, 0, 1)[None], size, mode='bilinear', antialias=True
+    )
+    values = resized[0].permute(1, 2, 0).numpy().reshape(*size, *image.shape[2:])
+    if image.dtype.kind not in 'f':
+        values = np.rint(values)
+    return values.astype(image.dtype)
+
+
+def measuring_steps(transforms: Iterable[Any], size: Sequence[int]) -> list[Transform]:
+    """Make a training pipeline into one that shows whole images, always the same.
+
+    Args:
+        transforms: The pipeline; of several views, the first branch counts.
+        size: Height and width in px.
+
+    Returns:
+        Its steps without random ones and packing; one resize stands for all that move
+        pixels, at the place of the first.
+    """
+    steps: list[Any] = []
+    squashed = False
+    for transform in _flat(transforms):
+        names = _names(transform)
+        if any(map(PACKING.search, names)):
             break
-        loaders.append(transform)
-    return loaders
+        if _moves_pixels(transform, names):
+            if not squashed:
+                steps.append(Squash(size))
+            squashed = True
+        elif not _is_random(transform, names):
+            steps.append(transform)
+    return steps if squashed else [*steps, Squash(size)]
+
+
+def _flat(transforms: Iterable[Any]) -> Iterator[Any]:
+    for transform in transforms:
+        if isinstance(transform, Compose | PipelineCompose):
+            yield from _flat(transform.transforms)
+        elif isinstance(transform, MultiView):
+            yield from _flat(transform.transforms[:1])
+        else:
+            yield transform
+
+
+def _names(transform: Any) -> list[str]:
+    """Names of a transform's classes, the wrapped one's of ``torchvision/X``."""
+    kind = type(getattr(transform, 't', transform))
+    return [cls.__name__ for cls in kind.__mro__]
+
+
+def _moves_pixels(transform: Any, names: list[str]) -> bool:
+    return getattr(transform, 'records_geometry', False) or any(
+        name in LOSSY_TRANSFORMS or GEOMETRIC.search(name) for name in names
+    )
+
+
+def _is_random(transform: Any, names: list[str]) -> bool:
+    marked = getattr(type(transform), '_methods_with_randomness', ())
+    return bool(marked) or any(map(RANDOM.search, names))
+
+
+@contextmanager
+def _own_randomness(seed: int | None) -> Iterator[None]:
+    """Draw from ``seed`` inside; None changes nothing."""
+    if seed is None:
+        yield
+        return
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002  MMCV's transforms draw from it
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002

@@ -2,12 +2,13 @@
 
 import dataclasses
 import time
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dist import barrier, get_rank
+from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
 
@@ -17,9 +18,10 @@ from mmattmask.engine.bank_sharing import (
     exchange_rows,
     node_leaders,
     succeeded_everywhere,
+    together,
 )
 from mmattmask.engine.geometry_recording import record_in_log
-from mmattmask.engine.image_pass import evaluating, image_pass
+from mmattmask.engine.image_pass import check_images, evaluating, image_pass
 from mmattmask.engine.schedule import Schedule
 from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.registry import HOOKS
@@ -53,9 +55,11 @@ class AttentionRefreshHook(Hook):
         batch_size: Images per step and rank. Defaults to the training batch size.
         num_workers: Loader processes per rank. Defaults to the training loader's.
         pipeline: Transforms that load and resize an image, as config dicts. Defaults to
-            the loading transforms of the training pipeline and a bilinear resize.
-        max_unreadable: More unreadable images than this per rank stop the run; fewer
-            are named in the log and get no attention.
+            the training pipeline without its random steps, with one bilinear resize
+            for its crops and flips.
+        max_unreadable: More unreadable images than this per rank stop the run, and more
+            images whose maps are not finite; fewer are named in the log and get no
+            attention.
         max_keep_banks: Banks kept on disk; two allow resuming from a checkpoint older
             than the newest refresh.
 
@@ -123,6 +127,7 @@ class AttentionRefreshHook(Hook):
         record_in_log(runner, datasets)
         size = self.input_size or image_size_of(self._model.backbone)
         self._images = WholeImages(datasets, tuple(size), self.pipeline)
+        check_images(runner, self._images)
         self._header = BankHeader(
             len(self._images),
             scorer.map_grid(self._model.backbone, size),
@@ -130,6 +135,9 @@ class AttentionRefreshHook(Hook):
             fingerprint(datasets),
             source='',
         )
+        if get_rank() == 0:  # what killed runs have left
+            for path in self._folder(runner).glob('*.tmp'):
+                path.unlink()
         self._leaders = node_leaders()
         now = self.schedule.now(runner)
         if now <= self.schedule.begin or self._is_due(now) or self._restore(runner):
@@ -177,7 +185,10 @@ class AttentionRefreshHook(Hook):
     def _path(self, runner: Any, name: str) -> Path:
         leader = self._leaders[get_rank()]
         node = f'.node{leader}' if leader else ''
-        return Path(runner.work_dir) / 'attention_bank' / f'{name}{node}.bank'
+        return self._folder(runner) / f'{name}{node}.bank'
+
+    def _folder(self, runner: Any) -> Path:
+        return Path(runner.work_dir) / 'attention_bank'
 
     def _restore(self, runner: Any) -> bool:
         """Open the bank that the resumed checkpoint was trained with."""
@@ -224,18 +235,21 @@ class AttentionRefreshHook(Hook):
         path = self._path(runner, name)
         header = dataclasses.replace(self._header, source=f'{self._unit} {now}')
         is_leader = get_rank() == self._leaders[get_rank()]
-        if is_leader:
-            previous = scorer.bank if rows is not None else None
-            BankWriter(path, header, previous=previous)
-        barrier()
-        writer = BankWriter(path, header, create=False)
-        written = self._write(runner, writer, rows)
+        tags = [f'.{uuid.uuid4().hex[:8]}']  # a name no other run has
+        broadcast_object_list(tags)
+        with together():
+            if is_leader:
+                previous = scorer.bank if rows is not None else None
+                BankWriter(path, header, previous=previous, tag=tags[0])
+        with together():
+            writer = BankWriter(path, header, create=False, tag=tags[0])
+            written = self._write(runner, writer, rows)
         exchange_rows(writer.rows, written, self._leaders)
         barrier()
-        if is_leader:
-            writer.finish()
-            self._prune(path)
-        barrier()
+        with together():
+            if is_leader:
+                writer.finish()
+                self._prune(path)
         scorer.bank = AttentionBank(path, verify=False)
         runner.message_hub.update_info(
             BANK_KEY, {'name': name, 'checksum': scorer.bank.header.checksum}
@@ -256,7 +270,7 @@ class AttentionRefreshHook(Hook):
         """Run this rank's share of the images; return the ids written."""
         loader = runner.train_dataloader
         workers = loader.num_workers if self.num_workers is None else self.num_workers
-        written = []
+        written, without = [], []
         with evaluating(runner) as model:
             for batch in image_pass(
                 runner,
@@ -269,8 +283,19 @@ class AttentionRefreshHook(Hook):
             ):
                 maps = attention_maps(model, batch.inputs).cpu().numpy()
                 ids = batch.ids.numpy()
-                writer.write(ids[ids >= 0], maps[ids >= 0])
-                written.append(ids[ids >= 0])
+                valid = writer.is_valid(maps)
+                without += ids[(ids >= 0) & ~valid].tolist()
+                if len(without) > self.max_unreadable:
+                    writer.write(ids[~valid], maps[~valid])  # which says what is wrong
+                keep = (ids >= 0) & valid
+                writer.write(ids[keep], maps[keep])
+                written.append(ids[keep])
+        if without:
+            names = [self._images.info(i)[1].get('img_path', i) for i in without]
+            runner.logger.warning(
+                f'attention refresh: no usable map (inf, NaN or too large) of '
+                f'{len(without)} images, which get no new one: {names}'
+            )
         return np.concatenate(written)
 
     def _prune(self, newest: Path) -> None:

@@ -1,6 +1,8 @@
 """How the ranks of a run share the work on one bank per node."""
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -20,6 +22,25 @@ def succeeded_everywhere(success: bool) -> bool:
     flag = torch.tensor(float(success))
     all_reduce(flag, op='sum')
     return int(flag) == get_world_size()
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Let a block fail on all ranks if it fails on one, so that none waits for it.
+
+    Raises:
+        Exception: What the block raised here.
+        RuntimeError: If it failed on another rank.
+    """
+    failure = None
+    try:
+        yield
+    except Exception as error:
+        failure = error
+    if not succeeded_everywhere(failure is None):
+        raise failure or RuntimeError(
+            'the attention refresh failed on another rank, whose log says why'
+        )
 
 
 def exchange_rows(rows: np.ndarray, ids: np.ndarray, leaders: list[int]) -> None:

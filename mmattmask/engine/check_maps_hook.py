@@ -1,8 +1,10 @@
 """See before training that every image has its map."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from mmengine.dataset import BaseDataset
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
 from torch import nn
 
@@ -11,6 +13,7 @@ from mmattmask.datasets.concat import bases
 from mmattmask.datasets.recording import check_pipeline
 from mmattmask.engine.geometry_recording import record_in_log
 from mmattmask.models.guidance import guidance_of
+from mmattmask.progress_report import report_progress
 from mmattmask.registry import HOOKS
 from mmattmask.scorers import ShuffledMaps, UserMaps
 
@@ -21,18 +24,20 @@ NUM_NAMED = 20
 class CheckMapsHook(Hook):
     """Stop a run with ``UserMaps`` before it begins if it would stop later.
 
-    All training images must have a map, no two images the same one. Stock crops and the
-    stock packing of the training pipeline are exchanged for ours, which record where a
-    view comes from. The scorer is the model's, its data
-    preprocessor's or that of a ``GenerateMask`` in the pipeline. Every rank checks for
-    itself, in some 10 s for a million images, so that all of them stop.
+    All training images must have a map, no two images the same one, and every map must
+    be whole, (h, w), finite, not negative, and not turned on its side. Stock crops and
+    the stock packing of the training pipeline are exchanged for ours, which record
+    where a view comes from. The scorer is the model's, its data preprocessor's or that
+    of a ``GenerateMask`` in the pipeline. The ranks share the reading, and all of them
+    stop.
     """
 
     def before_train(self, runner: Any) -> None:
         """Check.
 
         Raises:
-            ValueError: If something is missing, or no scorer is ``UserMaps``.
+            ValueError: If a map is missing or cannot be used, or no scorer is
+                ``UserMaps``.
         """
         datasets = bases(runner.train_dataloader.dataset)
         guidance = guidance_of(runner.model)
@@ -81,7 +86,7 @@ def _check_behind(transforms: list[Any]) -> None:
 
 
 def _check_images(scorer: UserMaps, datasets: list[BaseDataset]) -> None:
-    """Raise ValueError unless every image has a map."""
+    """Raise ValueError unless every image has a map that can be used."""
     paths = [
         dataset.get_data_info(index).get('img_path')
         for dataset in datasets
@@ -89,9 +94,27 @@ def _check_images(scorer: UserMaps, datasets: list[BaseDataset]) -> None:
     ]
     missing = scorer.missing(paths)
     if missing:
-        named = ', '.join(missing[:NUM_NAMED])
-        more = ', …' if len(missing) > NUM_NAMED else ''
         raise ValueError(
             f'maps are missing for {len(missing)} of {len(paths)} images in '
-            f'{scorer.files.path}: {named}{more}'
+            f'{scorer.files.path}: {_first(missing, ", ")}'
         )
+    follows_exif = not any(
+        'ignore_orientation' in str(getattr(transform, 'color_type', ''))
+        for dataset in datasets
+        for transform in dataset.pipeline.transforms
+    )
+    share = range(get_rank(), len(paths), get_world_size())
+    found: Iterable[str | None] = scorer.faults(paths, share, follows_exif)
+    if get_rank() == 0:
+        found = report_progress(found, len(share), 'checking maps')
+    own = [fault for fault in found if fault is not None]
+    faults = [fault for part in all_gather_object(own) for fault in part]
+    if faults:
+        raise ValueError(
+            f'{len(faults)} of {len(paths)} maps cannot be used: {_first(faults, "; ")}'
+        )
+
+
+def _first(items: list[str], separator: str) -> str:
+    more = f'{separator}…' if len(items) > NUM_NAMED else ''
+    return separator.join(items[:NUM_NAMED]) + more

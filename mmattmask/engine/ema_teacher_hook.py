@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from mmattmask.engine.forward_state import ForwardState
 from mmattmask.registry import HOOKS
 from mmattmask.scorers.ema_teacher import teachers_of
 
@@ -14,6 +15,9 @@ from mmattmask.scorers.ema_teacher import teachers_of
 @HOOKS.register_module()
 class EMATeacherHook(Hook):
     """Move every ``EMATeacher`` of the model after every optimizer step.
+
+    Centres of iBOT and DINO move in the same steps. If a loss scaler skips a step,
+    they and running statistics of batch norm stay as they were.
 
     The momentum follows half a cosine from ``momentum`` to ``end_momentum`` over the
     optimizer steps of the run. It is a function of the iteration alone, so a resumed
@@ -65,6 +69,7 @@ class EMATeacherHook(Hook):
                 f'{name} needs one optimizer wrapper, got '
                 f'{type(runner.optim_wrapper).__name__}'
             )
+        self._state = ForwardState(runner.model, runner.optim_wrapper)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -72,16 +77,20 @@ class EMATeacherHook(Hook):
         """Move the teacher if the optimizer has made a step in this iteration."""
         # Differs from LUT: under gradient accumulation the schedule counts optimizer
         # steps; the released one counts iterations and skips most of them.
-        optim_wrapper = runner.optim_wrapper
-        if not optim_wrapper.should_update():
+        if not runner.optim_wrapper.should_update():
             return
-        accumulated = optim_wrapper._accumulative_counts
-        total = math.ceil(runner.max_iters / accumulated)
-        momentum = cosine_momentum(
-            runner.iter // accumulated, total, self.momentum, self.end_momentum
-        )
+        self._state.step()
+        momentum = self.momentum_of(runner)
         for teacher in self._teachers:
             teacher.move(momentum)
+
+    def momentum_of(self, runner: Any) -> float:
+        """Return the momentum of the optimizer step that was made."""
+        accumulated = runner.optim_wrapper._accumulative_counts
+        total = math.ceil(runner.max_iters / accumulated)
+        return cosine_momentum(
+            runner.iter // accumulated, total, self.momentum, self.end_momentum
+        )
 
 
 def cosine_momentum(step: int, total: int, start: float, end: float) -> float:

@@ -63,6 +63,24 @@ def normalized(preprocessor: nn.Module, pixels: Tensor) -> Tensor:
     return inputs[0] if two else inputs
 
 
+def check_images(runner: Any, images: WholeImages) -> None:
+    """Try one image of every dataset, up to what the model is given.
+
+    Raises:
+        ValueError: If none can be read, or pipeline or data preprocessor do not take
+            it.
+    """
+    blank = images.check()
+    preprocessor = get_ori_model(runner.model).data_preprocessor
+    try:
+        normalized(preprocessor, blank[None])
+    except Exception as error:  # a preprocessor may be anybody's
+        raise ValueError(
+            f'{type(preprocessor).__name__} does not take whole images, '
+            f'{tuple(blank.shape)} {blank.dtype}: {error}'
+        ) from error
+
+
 def image_pass(
     runner: Any,
     images: WholeImages,
@@ -88,7 +106,7 @@ def image_pass(
         max_unreadable: More unreadable images than this on one rank stop the pass.
 
     Yields:
-        Batches; unreadable images are black, have the id -1 and are named in the log.
+        Batches; unreadable images are zeros, have the id -1 and are named in the log.
 
     Raises:
         ValueError: If more than ``max_unreadable`` images cannot be read.

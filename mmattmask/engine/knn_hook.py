@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmattmask.datasets.concat import bases
 from mmattmask.datasets.whole_images import WholeImages
-from mmattmask.engine.image_pass import evaluating, image_pass
+from mmattmask.engine.image_pass import check_images, evaluating, image_pass
 from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks, own_places
 from mmattmask.engine.schedule import Schedule
 from mmattmask.evaluation import knn_accuracy
@@ -129,6 +129,8 @@ class KNNHook(Hook):
             name: WholeImages(bases(_build_labelled(name, config)), tuple(size))
             for name, config in (('memory', self.memory), ('query', self.query))
         }
+        for images in self._images.values():
+            check_images(runner, images)
         _check_classes(self._images['memory'], self._images['query'])
 
     def before_train_epoch(self, runner: Any) -> None:

@@ -39,13 +39,7 @@ class LinearEMATeacherHook(EMATeacherHook):
             raise ValueError(f'ramp_epochs must be at least 1, got {ramp_epochs}')
         self.ramp_epochs = ramp_epochs
 
-    def after_train_iter(
-        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """Move the teacher if the optimizer has made a step in this iteration."""
-        if not runner.optim_wrapper.should_update():
-            return
+    def momentum_of(self, runner: Any) -> float:
+        """Return the momentum of this epoch."""
         share = min(runner.epoch / self.ramp_epochs, 1.0)
-        momentum = self.momentum + share * (self.end_momentum - self.momentum)
-        for teacher in self._teachers:
-            teacher.move(momentum)
+        return self.momentum + share * (self.end_momentum - self.momentum)

@@ -40,6 +40,8 @@ def rank_by_score(
     Returns:
         Ranking, (B, L) int64.
     """
+    if score.dtype == torch.bool:  # which GPUs do not sort
+        score = score.to(torch.uint8)
     shuffled = rank_random(score, generator) if noise is None else noise.argsort(dim=1)
     order = score.gather(1, shuffled).argsort(
         dim=1, descending=not lowest_first, stable=True
@@ -80,6 +82,9 @@ def rank_sampled(
         raise ValueError(
             f'noise {tuple(noise.shape)} and score {tuple(score.shape)} differ in shape'
         )
+    # what is below the smallest normal number counts as zero, so faint maps are lifted
+    faint = score.amax(dim=1, keepdim=True) < tiny * 2.0**24
+    score = score * torch.where(faint, 2.0**100, 1.0).to(score.dtype)
     # Differs from AMT: torch.multinomial raises on a map that is zero everywhere.
     log_score = score.clamp_min(tiny).log()
     return (log_score - noise.clamp_min(tiny).log()).argsort(dim=1, descending=True)
@@ -129,7 +134,8 @@ def shuffle_soft_to_hard(
     priority = noise.clone()
     if num_soft:
         if soft_ranking is None:
-            drawable = score.scatter(1, hard, -1.0) if exclusive else score
+            drawable = at_least_float32(score)  # -1 is True, or no byte
+            drawable = drawable.scatter(1, hard, -1.0) if exclusive else score
             soft_ranking = rank_sampled(drawable, generator)
         priority.scatter_(1, soft_ranking[:, :num_soft], 2.0)
     priority.scatter_(1, hard, 3.0)

@@ -49,8 +49,9 @@ class IBOT(BaseSelfSupervisor):
     pass that makes the targets. Policies without interest in scores (iBOT's blocks)
     make masks all the same.
 
-    The teacher moves only with ``custom_hooks=[dict(type='mmattmask.EMATeacherHook')]``
-    and its temperatures warm up with ``dict(type='mmattmask.TeacherTemperatureHook')``.
+    Teacher and centres move only with
+    ``custom_hooks=[dict(type='mmattmask.EMATeacherHook')]``, and temperatures warm up
+    with ``dict(type='mmattmask.TeacherTemperatureHook')``.
     ``mode='tensor'`` gives the features of the student; k-NN results of the papers are
     of ``teacher['backbone']``.
 
@@ -250,7 +251,7 @@ class IBOT(BaseSelfSupervisor):
         data_samples: Sequence[Any] | None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
-        """Compare student and teacher; in training mode, move the centres.
+        """Compare student and teacher; in training mode, collect means for the centres.
 
         Args:
             inputs: Normalised crops, (B, 3, H, W) each, the large ones first.
@@ -283,7 +284,7 @@ class IBOT(BaseSelfSupervisor):
             )
             losses['loss_patch'] = self.patch_weight * loss
         if self.training:
-            distillation.update_centers(targets.cls_mean, targets.patch_mean)
+            distillation.collect(targets.cls_mean, targets.patch_mean)
         return losses
 
     def _patch_rows(self, mask: Tensor | None) -> tuple[Tensor, Tensor] | None:

@@ -4,6 +4,7 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from mmattmask.masking.attention import at_least_float32
 from mmattmask.masking.self_distillation import (
     masked_patch_loss,
     teacher_probs,
@@ -14,8 +15,9 @@ from mmattmask.masking.self_distillation import (
 class IBOTLoss(nn.Module):
     """Losses of CLS tokens and masked patches, and the centres of the teacher's output.
 
-    A centre moves after the loss, by the raw output of the teacher on all processes,
-    and counts from the next step on.
+    A centre moves after an optimizer step, by the raw output of the teacher in all of
+    its iterations and on all processes. ``EMATeacherHook`` moves it; a loop without the
+    hook calls :meth:`move_centers`.
 
     Args:
         num_prototypes: Outputs of the head for CLS tokens, K.
@@ -57,6 +59,7 @@ class IBOTLoss(nn.Module):
         self.patch_center_momentum = patch_center_momentum
         self.register_buffer('cls_center', torch.zeros(num_prototypes))
         self.register_buffer('patch_center', torch.zeros(num_patch_prototypes))
+        self._means: list[Tensor] = []  # of the iterations since the optimizer's step
 
     def cls(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Return the loss of the CLS tokens.
@@ -84,18 +87,41 @@ class IBOTLoss(nn.Module):
         return masked_patch_loss(student, probs, weights, self.student_temp)
 
     @torch.no_grad()
-    def update_centers(self, cls_mean: Tensor, patch_mean: Tensor | None) -> None:
-        """Move the centres towards the mean output of this batch; on every process.
+    def collect(self, cls_mean: Tensor, patch_mean: Tensor | None) -> None:
+        """Remember the mean output of an iteration until the optimizer's step.
 
         Args:
             cls_mean: Mean CLS output of the teacher on this process, (K,).
             patch_mean: Mean output for all patches; None leaves that centre alone.
         """
-        moves = [(self.cls_center, cls_mean, self.center_momentum)]
-        if patch_mean is not None:
-            moves.append((self.patch_center, patch_mean, self.patch_center_momentum))
-        means = torch.cat([mean.to(center.dtype) for center, mean, _ in moves])
+        means = [
+            at_least_float32(mean)
+            for mean in (cls_mean, patch_mean)
+            if mean is not None
+        ]
+        self._means.append(torch.cat(means))
+
+    @torch.no_grad()
+    def move_centers(self, skipped: Tensor | None = None) -> None:
+        """Move the centres towards the mean of what was collected; on every process.
+
+        Args:
+            skipped: True if a loss scaler has skipped the step, a scalar on the device:
+                then, and if the mean is not finite, the centres stay.
+        """
+        if not self._means:
+            return
+        means = torch.stack(self._means).mean(dim=0)
+        self._means.clear()
         all_reduce(means, op='mean')
-        sizes = [len(center) for center, _, _ in moves]
-        for (center, _, momentum), mean in zip(moves, means.split(sizes), strict=True):
-            center.lerp_(mean, 1 - momentum)
+        if skipped is not None:
+            skipped = skipped | ~torch.isfinite(means).all()
+        moves = [(self.cls_center, self.center_momentum)]
+        if len(means) > len(self.cls_center):
+            moves.append((self.patch_center, self.patch_center_momentum))
+        sizes = [len(center) for center, _ in moves]
+        for (center, momentum), mean in zip(moves, means.split(sizes), strict=True):
+            moved = center.lerp(mean.to(center.dtype), 1 - momentum)
+            center.copy_(
+                moved if skipped is None else torch.where(skipped, center, moved)
+            )

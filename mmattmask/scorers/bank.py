@@ -6,6 +6,7 @@ is whole unless the disk lost part of it, which the checksum tells.
 """
 
 import dataclasses
+import errno
 import json
 import mmap
 import os
@@ -158,6 +159,11 @@ class BankWriter:
         create: Make the temporary file. Defaults to True.
         previous: A bank of the same shape whose rows are kept where nothing is written.
             Without it they are zero: nothing is known.
+        tag: Part of the temporary name, which writers of one file share.
+
+    Raises:
+        OSError: If there is no space for the file, which is taken at once: writing to
+            mapped pages of a full disk would kill the process.
     """
 
     def __init__(
@@ -166,23 +172,50 @@ class BankWriter:
         header: BankHeader,
         create: bool = True,
         previous: AttentionBank | None = None,
+        tag: str = '',
     ) -> None:
         self.path = Path(path)
         self.header = header
-        self._temporary = self.path.with_name(self.path.name + '.tmp')
+        self._temporary = self.path.with_name(f'{self.path.name}{tag}.tmp')
         if create:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if previous is not None:
-                if previous.header.num_bytes != header.num_bytes:
-                    raise ValueError(
-                        f'{previous.path} has {previous.header.num_bytes} bytes, a '
-                        f'bank that keeps its rows must too, not {header.num_bytes}'
-                    )
-                shutil.copyfile(previous.path, self._temporary)
-            with self._temporary.open('r+b' if previous is not None else 'wb') as file:
-                file.write(header.encode())
-                file.truncate(header.num_bytes)
+            if previous is not None and previous.header.num_bytes != header.num_bytes:
+                raise ValueError(
+                    f'{previous.path} has {previous.header.num_bytes} bytes, a bank '
+                    f'that keeps its rows must too, not {header.num_bytes}'
+                )
+            self._create(previous)
         self.rows = _map_rows(self._temporary, header, 'r+')
+
+    def _create(self, previous: AttentionBank | None) -> None:
+        size, folder = self.header.num_bytes, self.path.parent
+        free = shutil.disk_usage(folder).free
+        try:
+            if size > free:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if previous is not None:
+                shutil.copyfile(previous.path, self._temporary)
+            with self._temporary.open('wb' if previous is None else 'r+b') as file:
+                file.write(self.header.encode())
+                file.truncate(size)
+                file.flush()
+                if hasattr(os, 'posix_fallocate'):
+                    os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            self._temporary.unlink(missing_ok=True)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise OSError(
+                error.errno,
+                f'no space for an attention bank of {size} bytes, {free} are free in '
+                f'{folder}; the bank in use is left as it is',
+            ) from error
+
+    def is_valid(self, maps: np.ndarray) -> np.ndarray:
+        """Return for each map, (B, h, w), whether the storage can hold it, (B,)."""
+        limit = 1.0 if self.header.storage == 'uint8' else np.finfo(np.float16).max
+        valid: np.ndarray = ((maps >= 0) & (maps <= limit)).all(axis=(1, 2))
+        return valid
 
     def write(self, ids: np.ndarray, maps: np.ndarray) -> None:
         """Store maps.
@@ -195,7 +228,7 @@ class BankWriter:
             ValueError: If a value is not finite or outside what the storage can hold.
         """
         limit = 1.0 if self.header.storage == 'uint8' else np.finfo(np.float16).max
-        bad = ~((maps >= 0) & (maps <= limit)).all(axis=(1, 2))
+        bad = ~self.is_valid(maps)
         if bad.any():
             raise ValueError(
                 f'attention of {bad.sum()} samples is not in [0, {limit:g}] (first '

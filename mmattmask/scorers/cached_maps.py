@@ -65,8 +65,9 @@ class CachedMaps(Scorer):
 
     @property
     def paired_hooks(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The hook that makes the bank, where there is one."""
-        return ('AttentionRefreshHook',) if self.cached else ()
+        """The hook that makes the bank, where there is one and none was given."""
+        needed = self.cached and self.bank is None
+        return ('AttentionRefreshHook',) if needed else ()
 
     def log_mean(self, bank: AttentionBank, device: torch.device) -> Tensor:
         """Return what the images of a bank have in common, (h, w) float32.

@@ -24,7 +24,12 @@ class EMATeacher(nn.ModuleDict):
         host: The algorithm.
         where: The teacher's own name in the host, with dots.
         **parts: The student's part for each of the teacher's: its name in the host.
+
+    Attributes:
+        paired_hooks: Names of hooks of which one must be among the run's.
     """
+
+    paired_hooks = ('EMATeacherHook', 'LinearEMATeacherHook')
 
     def __init__(self, host: nn.Module, where: str, **parts: str) -> None:
         students = {name: host.get_submodule(path) for name, path in parts.items()}

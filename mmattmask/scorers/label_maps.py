@@ -29,6 +29,7 @@ class LabelMaps(UserMaps):
     """
 
     gives_labels = True
+    averages_area = False  # a mean of labels means nothing
 
     def _checked(self, stack: np.ndarray, keys: Sequence[Any]) -> np.ndarray:
         """Return labels, (n, h, w) integers, if they are.

@@ -182,8 +182,7 @@ class MapFolder(NamedMaps):
         return f'the map {self.path / key}.npy'
 
     def _load(self, key: str) -> np.ndarray:
-        values: np.ndarray = np.load(f'{self.path / key}.npy', allow_pickle=False)
-        return values
+        return np.array(_open_npy(f'{self.path / key}.npy'))
 
 
 class MapTable(NamedMaps):
@@ -207,7 +206,12 @@ class MapTable(NamedMaps):
         return f'the map {key} of {self.path}'
 
     def _load(self, key: str) -> np.ndarray:
-        values = self._file.get_tensor(key)
+        from safetensors import SafetensorError
+
+        try:
+            values = self._file.get_tensor(key)
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
         # NumPy has no bfloat16
         values = values.float() if values.is_floating_point() else values
         return values.numpy()
@@ -219,7 +223,7 @@ class MapArray(MapFiles):
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._rows: np.memmap = np.load(path, mmap_mode='r', allow_pickle=False)
+            self._rows: np.memmap = _open_npy(path)
         except (ValueError, EOFError) as error:
             raise ValueError(f'{path} cannot be read: {error}') from error
         shape = self._rows.shape
@@ -269,6 +273,27 @@ class MapArray(MapFiles):
     def label(self, key: int) -> str:
         """Return file and sample id."""
         return f'the map of sample {key} in {self.path}'
+
+
+def _open_npy(path: str | Path) -> np.memmap:
+    """Map a file into memory, which compares its header with its size first.
+
+    Raises:
+        ValueError: If it is no whole ``.npy`` file of plain numbers.
+    """
+    values = np.load(path, mmap_mode='r', allow_pickle=False)
+    if not isinstance(values, np.ndarray):
+        values.close()
+        raise ValueError('it is an .npz archive: save its array with numpy.save')
+    return values  # type: ignore[return-value]
+
+
+def in_range(maps: np.ndarray) -> np.ndarray:
+    """Return for each map, (B, h, w), whether it is finite and at least 0, (B,)."""
+    if maps.dtype.kind in 'bu':
+        return np.ones(len(maps), bool)
+    valid: np.ndarray = ((maps >= 0) & (maps < np.inf)).all(axis=(1, 2))
+    return valid
 
 
 def _holds_numbers(values: np.ndarray) -> bool:

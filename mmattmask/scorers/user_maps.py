@@ -1,19 +1,25 @@
 """Scores from maps that the user brings: saliency, foreground, anything."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from mmattmask.geometry import view_geometry
+from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
 from mmattmask.registry import MODELS
+from mmattmask.scorers.area import area_score
 from mmattmask.scorers.base import Scorer
-from mmattmask.scorers.map_files import open_maps
+from mmattmask.scorers.map_files import in_range, open_maps
+
+ORIENTATION = 0x0112  # EXIF's name for it
+# Maps of more cells along a side are of an image's resolution, not a grid's.
+LARGEST_GRID = 64
 
 
 @MODELS.register_module()
@@ -25,9 +31,12 @@ class UserMaps(Scorer):
     covers its whole image; a constant one says "nothing is known". Maps are read when
     they are needed, in the process that asks, and none of them is in checkpoints.
 
+    Maps of more than 64 cells along a side are averaged over the area of each patch, so
+    that no object is too small to count.
+
     Speed: one array is fastest, then ``.safetensors``, then a folder of files. Grids of
     28 x 28 tell a 14 x 14 policy as much as maps of the image's resolution, which cost
-    as much to read as the images; maps of one size are cropped in one operation.
+    as much to read as the images; grids of one size are cropped in one operation.
 
     Args:
         path: A folder of ``.npy`` files or one ``.safetensors`` file, where a map's
@@ -42,6 +51,7 @@ class UserMaps(Scorer):
     """
 
     reads_geometry = True
+    averages_area = True  # of a patch, in maps of the image's resolution
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
@@ -95,18 +105,38 @@ class UserMaps(Scorer):
             )
             for sample in data_samples
         ]
+        maps = self.files.read(keys)
+        rows_by_size: dict[tuple[int, ...], list[int]] = {}
+        large = []
+        for row, values in enumerate(maps):
+            if self.averages_area and max(values.shape) > LARGEST_GRID:
+                large.append(row)
+            else:
+                rows_by_size.setdefault(values.shape, []).append(row)
         scores, places = [], []
-        for rows, maps in self._by_size(keys):
+        for rows in rows_by_size.values():
+            stack = np.stack([maps[row] for row in rows])
+            stack = self._checked(stack, [keys[row] for row in rows])
             index = torch.tensor(rows).to(device, non_blocking=True)
             places.append(index)
             with full_precision(inputs):
                 score = self._look(
-                    torch.from_numpy(maps).to(device, non_blocking=True),
+                    torch.from_numpy(stack).to(device, non_blocking=True),
                     (crop_box[index], image_size[index], flip[index]),
                     grid,
                     cell_size,
                 )
             scores.append(score)
+        if large:
+            views = read_metainfo(data_samples, 'crop_box', 'ori_shape')
+            flips = view_geometry(data_samples)[2].tolist()
+            areas = []
+            for row in large:
+                box, size = views[row]
+                self._check_one(maps[row], keys[row], size)
+                areas.append(area_score(maps[row], box, size, flips[row], grid))
+            scores.append(torch.from_numpy(np.stack(areas)).to(device))
+            places.append(torch.tensor(large).to(device, non_blocking=True))
         return torch.cat(scores)[torch.cat(places).argsort()]
 
     def _look(
@@ -126,31 +156,76 @@ class UserMaps(Scorer):
         """
         return view_score(maps, *geometry, grid, samples=cell_size)
 
-    def _by_size(self, keys: Sequence[Any]) -> list[tuple[list[int], np.ndarray]]:
-        """Read maps and stack those of one size.
-
-        Returns:
-            Rows of the batch and their maps, (n, h, w) bool, uint8 or float32.
-        """
-        maps = self.files.read(keys)
-        rows_by_size: dict[tuple[int, ...], list[int]] = {}
-        for row, values in enumerate(maps):
-            rows_by_size.setdefault(values.shape, []).append(row)
-        stacks = []
-        for rows in rows_by_size.values():
-            stack = np.stack([maps[row] for row in rows])
-            stacks.append((rows, self._checked(stack, [keys[row] for row in rows])))
-        return stacks
-
     def _checked(self, stack: np.ndarray, keys: Sequence[Any]) -> np.ndarray:
-        """Return maps of one size, (n, h, w), if they are scores."""
-        if stack.dtype in (np.bool_, np.uint8):
-            return stack
-        stack = stack.astype(np.float32, copy=False)
-        valid = ((stack >= 0) & (stack < np.inf)).all(axis=(1, 2))
+        """Return maps of one size, (n, h, w) bool, uint8 or float32, if they are scores."""
+        if stack.dtype not in (np.bool_, np.uint8):
+            stack = stack.astype(np.float32, copy=False)
+        valid = in_range(stack)
         if not valid.all():
             raise ValueError(
                 f'{self.files.label(keys[int(valid.argmin())])} holds negative, '
                 'infinite or undefined values: scores are at least 0, large = attended'
             )
         return stack
+
+    def _check_one(
+        self, values: np.ndarray, key: Any, image_size: Sequence[int] | None
+    ) -> None:
+        """Raise ValueError unless a map can be used.
+
+        Args:
+            values: The map, (h, w).
+            key: For its name.
+            image_size: Height and width of its image, where the map may be of the
+                image's resolution.
+        """
+        self._checked(values[None], [key])
+        size = values.shape if image_size is None else tuple(image_size)
+        if values.shape != size and values.shape == size[::-1]:
+            raise ValueError(
+                f'{self.files.label(key)} is {values.shape[0]} x {values.shape[1]}, '
+                f'its image {size[0]} x {size[1]}: a side was taken for the other, or '
+                "the photograph's EXIF orientation was not followed; make maps of "
+                'np.asarray(ImageOps.exif_transpose(Image.open(path)))'
+            )
+
+    def faults(
+        self,
+        img_paths: Sequence[str | None],
+        indices: Iterable[int],
+        follows_exif: bool = True,
+    ) -> Iterator[str | None]:
+        """Read maps to the end and say what is wrong with each.
+
+        Args:
+            img_paths: All images of the training data, in the order of their sample
+                ids; none is missing.
+            indices: Which of them.
+            follows_exif: Whether images are turned as their EXIF orientation says.
+
+        Yields:
+            A sentence for every map that cannot be used, None for the others.
+        """
+        for index in indices:
+            try:
+                key = self.files.find(img_paths[index], index)
+                (values,) = self.files.read([key])
+                large = max(values.shape) > LARGEST_GRID
+                size = _image_size(img_paths[index], follows_exif) if large else None
+                self._check_one(values, key, size)
+                yield None
+            except ValueError as error:
+                yield str(error)
+
+
+def _image_size(path: str | None, follows_exif: bool) -> tuple[int, int] | None:
+    """Return height and width of an image as it is shown; None if that is not known."""
+    if path is None:
+        return None
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    except (OSError, ValueError, SyntaxError):  # another decoder may read it
+        return None
+    return (width, height) if turned and follows_exif else (height, width)

@@ -8,16 +8,16 @@ import shutil
 from itertools import pairwise
 from typing import ClassVar
 
+import mmcv
 import numpy as np
 import pytest
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS, HOOKS, TASK_UTILS, TRANSFORMS
+from mmengine.registry import HOOKS, TASK_UTILS, TRANSFORMS
 from mmengine.runner import Runner
+from mmpretrain.models import SelfSupDataPreprocessor
 
-from mmattmask.datasets.concat import bases
-from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.mask_generators import AMTMaskGenerator
 from mmattmask.models.guidance import attention_maps
 from mmattmask.scorers import AttentionBank
@@ -390,21 +390,117 @@ def test_unreadable_image_is_named_and_gets_no_attention(tmp_path, data_root, co
         train(cfg)
 
 
-def test_an_image_that_cannot_be_resized_is_not_called_unreadable(data_root):
-    @TRANSFORMS.register_module(force=True)
-    class LoadTwoChannels(BaseTransform):
-        def transform(self, results):
-            return {**results, 'img': np.zeros((24, 30, 2))}
+def test_refresh_sees_what_training_sees(tmp_path, data_root):
+    """An own loader of four float channels, scaled before the crop, one broken file."""
 
-    dataset = DATASETS.build(
-        dict(
-            type='mmpretrain.CustomDataset',
-            data_root=data_root,
-            pipeline=[dict(type='LoadTwoChannels')],
-        )
+    @TRANSFORMS.register_module(force=True)
+    class ReadFourChannels(BaseTransform):
+        def transform(self, results):
+            if results['img_path'].endswith('004.png'):
+                raise RuntimeError('no such tag')
+            image = mmcv.imread(results['img_path']).astype(np.float32)
+            results['img'] = np.concatenate([image, image[..., :1]], axis=2)
+            results['ori_shape'] = results['img'].shape[:2]
+            return results
+
+    @TRANSFORMS.register_module(force=True)
+    class Scale(BaseTransform):
+        def transform(self, results):
+            return {**results, 'img': (results['img'] - 128) / 64}
+
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        train_cfg__max_epochs=2,
+        model__backbone__patch_cfg=dict(in_channels=4),
+        model__neck__in_chans=4,
+        model__head__in_channels=4,
+        data_preprocessor=dict(_delete_=True, type='SelfSupDataPreprocessor'),
     )
-    with pytest.raises(ValueError, match=r'Resize does not take .*class_0.*\.png'):
-        WholeImages(bases(dataset), (16, 16))[0]
+    dataset = cfg.train_dataloader.dataset
+    dataset.pipeline = [
+        dict(type='ReadFourChannels'),
+        dict(type='Scale'),
+        *dataset.pipeline[1:],
+    ]
+    dataset.pipeline[2].update(backend='cv2')
+    with pytest.raises(RuntimeError, match='no such tag'):  # training reads it too
+        train(cfg)
+    seen = []
+    original = SelfSupDataPreprocessor.forward
+
+    def forward(self, data, training=False):
+        inputs = data['inputs']
+        inputs = torch.stack(list(inputs)) if isinstance(inputs, list) else inputs
+        seen.append((training, inputs))
+        return original(self, data, training)
+
+    cfg.train_dataloader.dataset.indices = [i for i in range(NUM_IMAGES) if i != 2]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SelfSupDataPreprocessor, 'forward', forward)
+        runner = train(cfg)
+    assert runner.model.guidance.scorer.bank.header.source == 'epoch 1'
+    for training in (True, False):
+        values = torch.cat([x.float() for mode, x in seen if mode is training])
+        assert values.shape[1] == 4
+        assert -2 <= values.min() < -0.5 < 0.5 < values.max() <= 2
+
+
+def test_a_pipeline_the_model_does_not_take_stops_before_training(tmp_path, data_root):
+    cfg = toy_config(tmp_path, data_root)
+    cfg.train_dataloader.dataset.pipeline[0].color_type = 'unchanged'
+    cfg.train_dataloader.dataset.pipeline[0].to_float32 = True
+    cfg.custom_hooks[0].pipeline = [dict(type='LoadImageFromFile')]
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(ValueError, match=r'must be \(C, 16, 16\).*\(3, 24, 30\)'):
+        runner.train()
+    assert runner.iter == 0
+
+
+@pytest.mark.parametrize('rolling', [False, True])
+def test_a_few_maps_of_nan_are_named_and_tolerated(tmp_path, data_root, rolling):
+    """Images 2 and 5 get no map of the second refresh; the others do."""
+    cfg = toy_config(tmp_path, data_root, train_cfg__max_epochs=2)
+    if rolling:
+        cfg.custom_hooks[0].update(rolling=True, interval=1)
+    runner = train(cfg)
+    hook = next(h for h in runner.hooks if type(h).__name__ == 'AttentionRefreshHook')
+    scorer = runner.model.guidance.scorer
+    measure, seen = scorer.measure, []
+
+    def broken(model, images):
+        maps = measure(model, images)
+        rows = range(len(seen), len(seen) + len(maps))
+        seen.extend(rows)
+        for row, index in enumerate(rows):
+            if index in (2, 5):
+                maps[row, 3] = float('nan')
+        return maps
+
+    scorer.measure = broken
+    before = scorer.bank.maps(np.arange(NUM_IMAGES))
+    hook._refresh(runner, 9, range(NUM_IMAGES) if rolling else None)
+    after = scorer.bank.maps(np.arange(NUM_IMAGES))
+    assert np.isfinite(after).all()
+    for index in (2, 5):
+        wanted = before[index] if rolling else np.zeros((4, 4))
+        assert (after[index] == wanted).all()
+    assert (after.max(axis=(1, 2)) > 0).sum() >= NUM_IMAGES - 2
+    log = ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
+    line = next(line for line in log.splitlines() if 'no usable map' in line)
+    assert 'of 2 images' in line
+    assert line.count('.png') == 2
+    hook.max_unreadable, seen[:] = 1, []
+    with pytest.raises(ValueError, match='attention of'):
+        hook._refresh(runner, 10)
+
+
+def test_what_killed_runs_left_is_removed(tmp_path, data_root):
+    folder = tmp_path / 'attention_bank'
+    folder.mkdir()
+    (folder / 'epoch_1.bank.0123abcd.tmp').write_bytes(b'half')
+    train(toy_config(tmp_path, data_root, train_cfg__max_epochs=2))
+    assert [path.name for path in folder.iterdir()] == ['epoch_1.bank']
 
 
 def test_nan_attention_leaves_the_bank_in_use(tmp_path, data_root):

@@ -136,6 +136,18 @@ def test_the_first_twenty_are_named(data_root, maps):
         check(dataset_of(data_root), scorer=UserMaps(maps))
 
 
+def test_all_maps_are_read_before_the_first_step(data_root, maps):
+    ordered = sorted(names())
+    np.save(maps / f'{ordered[3]}.npy', np.full((2, 2), np.nan))
+    (maps / f'{ordered[7]}.npy').write_bytes(b'')
+    message = (
+        rf'2 of 22 maps cannot be used: .*{ordered[3]}\.npy holds .*undefined.*; '
+        rf'.*{ordered[7]}\.npy cannot be read'
+    )
+    with pytest.raises(ValueError, match=message):
+        check(dataset_of(data_root), scorer=UserMaps(maps))
+
+
 @pytest.mark.parametrize('part', ['scorer', 'data_preprocessor', 'both', 'wrapped'])
 def test_the_scorer_is_found_in_the_model_or_its_preprocessor(data_root, maps, part):
     dataset, scorer = dataset_of(data_root), UserMaps(maps)

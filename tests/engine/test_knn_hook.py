@@ -215,6 +215,7 @@ def test_write_row_with_new_columns(tmp_path):
 def test_two_ranks_measure_what_one_does(tmp_path, data_root):
     options = {
         'custom_hooks': [knn_hook(data_root, interval=1)],
+        'model__scorer': None,  # no hook refreshes it
         'train_cfg__max_epochs': 1,
         'optim_wrapper__optimizer__lr': 0.0,
     }

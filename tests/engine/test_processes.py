@@ -66,7 +66,7 @@ def test_killed_in_a_refresh_and_resumed(tmp_path, data_root, whole, point):
     assert_equal_weights(whole, weights(tmp_path / 'epoch_5.pth'))
 
 
-def run_ranks(work_dir, data_root, hosts, *options):
+def run_ranks(work_dir, data_root, hosts, *options, code=0, **environment):
     """Run two ranks on (pretended) hosts and return their output."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
@@ -83,10 +83,11 @@ def run_ranks(work_dir, data_root, hosts, *options):
             MASTER_ADDR='127.0.0.1',
             MASTER_PORT=str(port),
             HOST_NAME=host,
+            **environment,
         )
         for rank, host in enumerate(hosts)
     ]
-    return [finish(rank) for rank in ranks]
+    return [finish(rank, code) for rank in ranks]
 
 
 # 22 images: two ranks make batches of 2 x 4 where one makes batches of 8
@@ -130,3 +131,11 @@ def test_two_processes_resume(tmp_path, data_root):
         tmp_path, data_root, ('a', 'a'), HALF, 'train_cfg__max_epochs=3', 'resume=true'
     )
     assert 'making a new bank' in outputs[0]
+
+
+def test_a_failure_on_one_rank_ends_all_of_them(tmp_path, data_root):
+    """None waits for it at a barrier."""
+    outputs = run_ranks(tmp_path, data_root, ('a', 'a'), HALF, code=1, FAILING_RANK='1')
+    assert "'NoneType' object is not callable" in outputs[1]
+    assert 'the attention refresh failed on another rank' in outputs[0]
+    assert not list((tmp_path / 'attention_bank').glob('*.bank'))

@@ -13,6 +13,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from mmattmask.models import IBOTLoss
 from mmattmask.models.guidance import guidance_of
 from mmattmask.scorers import CachedAttention
 from mmattmask.scorers.ema_teacher import teachers_of
@@ -139,6 +140,13 @@ def learn(model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
     return loss.detach(), gradients(model)
 
 
+def move_centers(model: nn.Module) -> None:
+    """Do what EMATeacherHook does for iBOT."""
+    for module in model.modules():
+        if isinstance(module, IBOTLoss):
+            module.move_centers()
+
+
 def train(model: nn.Module, batches: Any, step: Any = None, count: int = 1) -> dict:
     """Weights, teacher included, after some steps."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -149,6 +157,7 @@ def train(model: nn.Module, batches: Any, step: Any = None, count: int = 1) -> d
         if (index + 1) % count == 0:
             for teacher in teachers_of(model):
                 teacher.move(0.3)
+            move_centers(model)
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 

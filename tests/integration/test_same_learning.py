@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmattmask.scorers.ema_teacher import teachers_of
 
-from .learning import CASES, batch_of, learn, loss_of, train
+from .learning import CASES, batch_of, learn, loss_of, move_centers, train
 
 ROOT = Path(__file__).parents[2]
 CLOSE = dict(rtol=1e-5, atol=1e-6)
@@ -117,6 +117,7 @@ def test_accumulated_gradients(case):
     optimizer.step()
     for teacher in teachers_of(model):
         teacher.move(0.3)
+    move_centers(model)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(found[name], value, **CLOSE)
 

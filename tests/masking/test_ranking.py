@@ -177,3 +177,27 @@ def test_tiny_float16_scores_keep_their_order():
     score = torch.tensor([[6e-8, 1.2e-7, 6e-5]], dtype=torch.float16).expand(4000, -1)
     first = rank_sampled(score)[:, 0].bincount(minlength=3)
     assert first[2] > 0.99 * 4000
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_faint_maps_are_drawn_by_their_values(dtype):
+    """Below the smallest normal number, where a map used to be sampled uniformly."""
+    unit = torch.finfo(dtype).tiny * 2.0**-12
+    score = torch.tensor([[6.0, 3.0, 1.0]], dtype=dtype) * unit
+    first = rank_sampled(score.expand(20_000, 3))[:, 0].bincount(minlength=3)
+    torch.testing.assert_close(
+        first / 20_000, torch.tensor([0.6, 0.3, 0.1]), rtol=0, atol=0.015
+    )
+
+
+@pytest.mark.parametrize(
+    'dtype', [torch.float32, torch.float16, torch.bool, torch.uint8, torch.int64]
+)
+def test_exclusive_soft_patches_are_never_hard_ones(dtype):
+    """Six patches have a score and six are masked: three hard, three soft."""
+    score = torch.zeros(500, 12).scatter(
+        1, torch.rand(500, 12).argsort(dim=1)[:, :6], 1.0
+    )
+    order = shuffle_soft_to_hard(score.to(dtype), 6, 3, 3, exclusive=True)
+    masked = torch.zeros(500, 12).scatter(1, order[:, 6:], 1.0)
+    assert torch.equal(masked, score)

@@ -31,6 +31,7 @@ def step(model, inputs, data_samples=None):
     """Losses, gradients and centres of a training step."""
     losses = model(inputs, data_samples, mode='loss')
     sum(losses.values()).backward()
+    model.distillation.move_centers()
     values = {name: value.detach().clone() for name, value in losses.items()}
     values |= {
         name: value.grad.clone()
@@ -276,6 +277,7 @@ def test_one_large_crop_and_grids_that_are_not_square():
 def test_centres_stay_outside_of_training():
     model = build(given(some_masks())).eval()
     model(views(), None, mode='loss')
+    model.distillation.move_centers()
     assert not model.distillation.cls_center.any()
     assert not model.distillation.patch_center.any()
 

@@ -56,6 +56,7 @@ def assert_losses(case, model, losses, key):
     case.assert_close(losses['loss_patch'], f'{key}/loss_patch')
     case.assert_close(sum(losses.values()), f'{key}/loss')
     distillation = model.distillation
+    distillation.move_centers()
     case.assert_close(distillation.cls_center[None], f'{key}/center_after')
     case.assert_close(distillation.patch_center[None, None], f'{key}/center2_after')
 

@@ -13,13 +13,38 @@ from .ibot_model import GivenMasks, build
 
 def test_centres_are_running_means():
     loss = IBOTLoss(2, 3, center_momentum=0.8, patch_center_momentum=0.95)
-    loss.update_centers(torch.tensor([1.0, -1.0]), torch.tensor([0.0, 2.0, 4.0]))
+    loss.collect(torch.tensor([1.0, -1.0]), torch.tensor([0.0, 2.0, 4.0]))
+    loss.move_centers()
     torch.testing.assert_close(loss.cls_center, torch.tensor([0.2, -0.2]))
     torch.testing.assert_close(loss.patch_center, torch.tensor([0.0, 0.1, 0.2]))
-    loss.update_centers(torch.tensor([1.0, -1.0]), None)
+    loss.collect(torch.tensor([1.0, -1.0]), None)
+    loss.move_centers()
     torch.testing.assert_close(loss.cls_center, torch.tensor([0.36, -0.36]))
     torch.testing.assert_close(loss.patch_center, torch.tensor([0.0, 0.1, 0.2]))
     assert set(loss.state_dict()) == {'cls_center', 'patch_center'}
+
+
+def test_a_centre_moves_once_for_the_iterations_of_a_step():
+    """Two halves of a batch are the batch."""
+    loss = IBOTLoss(2, 3, center_momentum=0.8, patch_center_momentum=0.95)
+    loss.collect(torch.tensor([1.0, -1.0]), torch.tensor([0.0, 2.0, 4.0]))
+    loss.collect(torch.tensor([3.0, 1.0]), torch.tensor([2.0, 2.0, 2.0]))
+    assert not loss.cls_center.any()
+    loss.move_centers()
+    torch.testing.assert_close(loss.cls_center, torch.tensor([0.4, 0.0]))
+    torch.testing.assert_close(loss.patch_center, torch.tensor([0.05, 0.1, 0.15]))
+    loss.move_centers()  # nothing new
+    torch.testing.assert_close(loss.cls_center, torch.tensor([0.4, 0.0]))
+
+
+def test_a_centre_stays_where_the_step_was_skipped():
+    loss = IBOTLoss(2, 2, center_momentum=0.0)
+    loss.collect(torch.tensor([1.0, -1.0]), None)
+    loss.move_centers(torch.tensor(False))
+    for mean, skipped in ((5.0, True), (float('nan'), False)):
+        loss.collect(torch.tensor([mean, 0.0]), None)
+        loss.move_centers(torch.tensor(skipped))
+        assert loss.cls_center.tolist() == [1.0, -1.0]
 
 
 def test_a_centre_moves_after_its_loss():
@@ -28,7 +53,8 @@ def test_a_centre_moves_after_its_loss():
     teacher, student = torch.tensor([[[1.0, 0.0]]]), torch.zeros(2, 1, 2)
     student[:, :, 0] = 0.1
     first = loss.cls(student, teacher, 0.1)
-    loss.update_centers(teacher.mean((0, 1)), None)
+    loss.collect(teacher.mean((0, 1)), None)
+    loss.move_centers()
     second = loss.cls(student, teacher, 0.1)
     log_probs = torch.tensor([1.0, 0.0]).log_softmax(0)
     assert first.item() == pytest.approx(-log_probs[0].item(), rel=1e-3)
@@ -47,6 +73,7 @@ def two_steps(rank=0, world_size=1):
         ]
         crops = [crop.chunk(world_size)[rank] for crop in crops]
         losses = model(crops, None, mode='loss')
+        model.distillation.move_centers()
         for name, value in (*losses.items(), *model.distillation.named_buffers()):
             values[f'{name} {number}'] = value.detach().clone()
     return values

@@ -67,6 +67,7 @@ def test_training_steps_equal_official_ibot(full_golden, dtype):
         momentum = cosine_momentum(step, steps_in_all, 1 - sizes['momentum'], 0.0)
         assert 1 - momentum == pytest.approx(float(case['out/momentum'][step]))
         model.teacher.move(momentum)
+        model.distillation.move_centers()
 
         def at(values, step=step):
             return values[step]

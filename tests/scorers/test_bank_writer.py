@@ -1,6 +1,8 @@
 """Writing a bank: all or nothing, by one process or several."""
 
+import errno
 import multiprocessing
+import os
 import time
 
 import numpy as np
@@ -126,6 +128,43 @@ def test_two_writers_share_a_file(tmp_path):
     first.finish()
     maps = AttentionBank(tmp_path / 'bank').maps(np.arange(ROWS))
     assert maps[:, 0, 0].tolist() == [0.25, 0.5, 0.25, 0.5, 0.25, 0.5]
+
+
+def test_writers_of_other_runs_have_files_of_their_own(tmp_path):
+    first = BankWriter(tmp_path / 'bank', header_of(), tag='.a')
+    second = BankWriter(tmp_path / 'bank', header_of(), tag='.b')
+    second.write(np.arange(ROWS), maps_of(0.75))
+    first.write(np.arange(ROWS), maps_of(0.25))
+    second.finish()
+    assert (AttentionBank(tmp_path / 'bank').maps(np.arange(ROWS)) == 0.75).all()
+    first.finish()
+    assert (AttentionBank(tmp_path / 'bank').maps(np.arange(ROWS)) == 0.25).all()
+
+
+def test_space_is_taken_at_once(tmp_path):
+    header = BankHeader(1000, (14, 14), 'float16', 'fingerprint', 'epoch 1')
+    BankWriter(tmp_path / 'bank', header)
+    taken = (tmp_path / 'bank.tmp').stat().st_blocks * 512
+    assert taken >= header.num_bytes
+
+
+@pytest.mark.parametrize('where', ['before', 'while'])
+def test_a_full_disk_is_an_error_with_numbers(tmp_path, where, monkeypatch):
+    path = tmp_path / 'bank'
+    write_whole(path, 0.25)
+    header = header_of()
+    if where == 'before':
+        header = BankHeader(10**14, GRID, 'float16', 'fingerprint', 'epoch 1')
+    else:
+
+        def full(*args):
+            raise OSError(errno.ENOSPC, 'full')
+
+        monkeypatch.setattr(os, 'posix_fallocate', full)
+    with pytest.raises(OSError, match=rf'of {header.num_bytes} bytes, \d+ are free'):
+        BankWriter(path, header)
+    assert [file.name for file in tmp_path.iterdir()] == ['bank']
+    assert (AttentionBank(path).maps(np.arange(ROWS)) == 0.25).all()
 
 
 def write_odd_rows(path) -> None:

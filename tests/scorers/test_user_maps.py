@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 
 from mmattmask.masking import view_score
 from mmattmask.scorers import UserMaps
+from mmattmask.scorers.area import area_score
 
 KINDS = ('folder', 'table', 'array')
 
@@ -90,7 +92,7 @@ def test_bfloat16_which_numpy_lacks(tmp_path):
 
 @pytest.mark.parametrize('kind', ['folder', 'table'])
 def test_maps_of_different_sizes_share_a_batch_in_its_order(tmp_path, kind):
-    sizes = [(14, 14), (120, 100), (1, 1), (14, 14), (3, 7), (120, 100)]
+    sizes = [(14, 14), (60, 50), (1, 1), (14, 14), (3, 7), (60, 50)]
     maps = {f'n/{i}': random_map(i, size) for i, size in enumerate(sizes)}
     scorer = write(tmp_path, kind, maps)
     views = [view(f'n/{i}', flip='vertical' if i % 2 else None) for i in range(6)]
@@ -253,6 +255,110 @@ def test_paths_that_hold_no_maps_are_refused(tmp_path):
     np.save(tmp_path / 'flat.npy', np.ones((5, 196)))
     with pytest.raises(ValueError, match=r'\(N, h, w\) numbers, got \(5, 196\)'):
         UserMaps(tmp_path / 'flat.npy')
+
+
+def header_of_a_trillion(path):
+    """A file that claims to hold 10 ** 12 cells."""
+    with path.open('wb') as file:
+        header = dict(descr='<f4', fortran_order=False, shape=(10**6, 10**6))
+        np.lib.format.write_array_header_1_0(file, header)
+
+
+def archive(path):
+    with path.open('wb') as file:
+        np.savez(file, np.ones((3, 3)))
+
+
+def torn(path):
+    np.save(path, np.ones((9, 9)))
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+FAULTS = {
+    'nan': (lambda path: np.save(path, np.full((3, 3), np.nan)), 'undefined'),
+    'inf': (lambda path: np.save(path, np.full((3, 3), np.inf)), 'infinite'),
+    'negative': (lambda path: np.save(path, -np.ones((3, 3))), 'negative'),
+    'large_nan': (lambda path: np.save(path, np.full((99, 80), np.nan)), 'undefined'),
+    'rank': (lambda path: np.save(path, np.ones((3, 3, 1))), r'got \(3, 3, 1\)'),
+    'no_cells': (lambda path: np.save(path, np.ones((0, 3))), 'cannot be read|got'),
+    'complex': (lambda path: np.save(path, np.ones((3, 3), complex)), 'complex'),
+    'objects': (lambda path: np.save(path, np.array([[None]])), 'objects'),
+    'pickle': (lambda path: path.write_bytes(pickle.dumps([1])), 'cannot be read'),
+    'no_bytes': (lambda path: path.write_bytes(b''), 'cannot be read'),
+    'torn': (torn, 'cannot be read.*size'),
+    'npz': (archive, 'npz archive'),
+    'trillion': (header_of_a_trillion, 'cannot be read.*size'),
+}
+
+
+@pytest.mark.parametrize('kind', FAULTS)
+def test_a_fault_is_found_before_training_and_named(tmp_path, kind):
+    spoil, message = FAULTS[kind]
+    scorer = write(tmp_path, 'folder', {k: np.ones((2, 2)) for k in 'abc'})
+    spoil(tmp_path / 'b.npy')
+    faults = list(scorer.faults(['a.png', 'b.png', 'c.png'], range(3)))
+    assert faults[0] is faults[2] is None
+    assert re.search(rf'b\.npy .*({message})', faults[1])
+    with pytest.raises(ValueError, match=message):  # and nothing else in a run
+        score_of(scorer, [view('b')])
+
+
+def test_an_archive_under_the_name_of_an_array(tmp_path):
+    archive(tmp_path / 'maps.npy')
+    with pytest.raises(ValueError, match=r'maps\.npy cannot be read: .*npz archive'):
+        UserMaps(tmp_path / 'maps.npy')
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('orientation', [1, 6])
+def test_maps_turned_on_their_side_are_refused(tmp_path, kind, orientation):
+    """Made without ImageOps.exif_transpose, or with the sides exchanged."""
+    photo = Image.new('RGB', (100, 80))  # as stored
+    exif = photo.getexif()
+    exif[0x0112] = orientation
+    photo.save(tmp_path / 'a.jpg', exif=exif)
+    shown = (100, 80) if orientation == 6 else (80, 100)
+    path = str(tmp_path / 'a.jpg')
+    folder = tmp_path / 'maps'
+    folder.mkdir()
+    for size, right in ((shown, True), (shown[::-1], False)):
+        scorer = write(folder, kind, {'a': np.ones(size)})
+        sample = view('a')
+        sample.ori_shape = shown
+        (fault,) = scorer.faults([path], range(1))
+        if right:
+            assert fault is None
+            score = score_of(scorer, [sample])
+            torch.testing.assert_close(score, torch.ones_like(score))
+        else:
+            message = rf'{size[0]} x {size[1]}, its image {shown[0]} x {shown[1]}.*exif'
+            assert re.search(message, fault)
+            with pytest.raises(ValueError, match=message):
+                score_of(scorer, [sample])
+    (fault,) = scorer.faults([path], range(1), follows_exif=False)
+    assert (fault is None) == (orientation == 6)
+
+
+def test_many_sizes_in_a_batch_are_many_areas(tmp_path):
+    """Each from its own map, in the order of the batch, beside small grids."""
+    sizes = [(90 + i, 200 - i) for i in range(20)] + [(6, 4)] * 4
+    maps = {f'm{i}': random_map(i, size) for i, size in enumerate(sizes)}
+    scorer = write(tmp_path, 'folder', maps)
+    views = [view(name, flip='vertical' if i % 2 else None)
+             for i, name in enumerate(maps)]  # fmt: skip
+    for sample, size in zip(views, sizes, strict=True):
+        sample.ori_shape = size if size[0] > 64 else (120, 100)
+    score = score_of(scorer, views)
+    for row, sample, values in zip(score, views, maps.values(), strict=True):
+        alone = score_of(scorer, [sample])[0]
+        assert torch.equal(row, alone)
+        flips = (sample.flip_direction == 'vertical', False)
+        if values.shape[0] > 64:
+            mean = area_score(values, sample.crop_box, sample.ori_shape, flips, (3, 5))
+            assert torch.equal(row, torch.from_numpy(mean))
+        # bilinear points say the same within a few percent of the range
+        wanted = expected(values, sample)
+        torch.testing.assert_close(row, wanted, rtol=0, atol=12.0)
 
 
 def test_the_folder_is_listed_once(tmp_path):

@@ -1,0 +1,254 @@
+"""What every run is held to before its first step, and how it keeps its folder.
+
+MMEngine's runner alone knows model, hooks, loader and folder of a run, and asks nobody
+of ours about them together; so its methods are wrapped here, once.
+"""
+
+import logging
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+LOCK = '.training'
+TIMES = ('begin', 'end', 'T_max', 'total_iters')
+
+
+def guard_runs() -> None:
+    """Wrap MMEngine's runner and checkpoint hook; again changes nothing.
+
+    A run takes its folder for itself, is refused if it cannot become what its config
+    says, resumes from its own folder, and removes a checkpoint when the next is whole.
+    """
+    module = import_module('mmengine.runner.runner')
+    runner, hook = module.Runner, import_module('mmengine.hooks').CheckpointHook
+    if runner.train.__module__ == __name__:
+        return
+    train, resume = runner.train, runner.resume
+    save = hook._save_checkpoint_with_step
+
+    def guarded_train(self: Any) -> Any:
+        """Launch training; see ``mmattmask.run_guard``."""
+        with only_run_in(self.work_dir):
+            check_hooks(self)
+            check_length(self)
+            return train(self)
+
+    def guarded_resume(self: Any, *args: Any, **kwargs: Any) -> None:
+        """Resume; see ``mmattmask.run_guard``."""
+        wanted = _schedule_ends(self)
+        resume(self, *args, **kwargs)
+        report_old_schedule(self, wanted, _schedule_ends(self))
+
+    def guarded_save(self: Any, runner: Any, step: int, meta: Any) -> None:
+        ids = getattr(self, 'keep_ckpt_ids', ())
+        full = 0 < self.max_keep_ckpts == len(ids) and ids[-1] != step
+        outdated = ids.popleft() if full else None  # or it is removed first
+        save(self, runner, step, meta)
+        if outdated is not None:
+            _remove(self, outdated)
+
+    runner.train = guarded_train
+    runner.resume = guarded_resume
+    hook._save_checkpoint_with_step = guarded_save
+    module.find_latest_checkpoint = latest_checkpoint
+
+
+def check_hooks(runner: Any) -> None:
+    """Raise ValueError if a part of the model lacks the hook it cannot do without.
+
+    Parts name such hooks in ``paired_hooks``, of which one must be there: a scorer that
+    waits for maps, a teacher that has to be moved.
+    """
+    present = {cls.__name__ for hook in runner.hooks for cls in type(hook).__mro__}
+    for name, module in runner.model.named_modules():
+        needed = getattr(module, 'paired_hooks', ())
+        if needed and not present & set(needed):
+            raise ValueError(
+                f'{type(module).__name__} ({name}) does nothing without '
+                f'{" or ".join(needed)}, and this run has '
+                f'{", ".join(type(hook).__name__ for hook in runner.hooks)}: add '
+                f"dict(type='mmattmask.{needed[0]}') to custom_hooks (a list in a "
+                'config replaces that of its base)'
+            )
+
+
+def check_length(runner: Any) -> None:
+    """Raise ValueError if the run would make no step."""
+    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
+    loader = runner.train_dataloader
+    sampler = type(getattr(loader, 'sampler', None)).__name__
+    if 'Infinite' not in sampler and not len(loader):
+        raise ValueError(
+            f'{len(loader.dataset)} training images make no batch of '
+            f'{loader.batch_size} with drop_last=True on '
+            f'{getattr(runner, "world_size", 1)} processes: set '
+            'train_dataloader.batch_size to less, or drop_last=False'
+        )
+    if loop.max_iters < 1:
+        raise ValueError(
+            f'the run has {loop.max_epochs} epochs and {loop.max_iters} iterations: '
+            'set train_cfg.max_epochs or max_iters to at least 1'
+        )
+
+
+@contextmanager
+def only_run_in(work_dir: str | Path) -> Iterator[None]:
+    """Keep other runs out of a folder while the block runs; on every process.
+
+    A lock of the operating system's, which ends with the process, however it ends, and
+    is not inherited by loader workers.
+
+    Raises:
+        ValueError: On every process, if another run is there.
+    """
+    from mmengine.dist import broadcast_object_list, is_main_process
+
+    file, problem = None, ''
+    if is_main_process():
+        file, problem = _lock(Path(work_dir))
+    problems = [problem]
+    broadcast_object_list(problems)
+    try:
+        if problems[0]:
+            raise ValueError(problems[0])
+        yield
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _lock(work_dir: Path) -> tuple[Any, str]:
+    """Return the locked file, or None where there are no locks, and what is wrong."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None, ''
+    file = (work_dir / LOCK).open('a+')
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        owner = file.read().strip()
+        file.close()
+        if not isinstance(error, BlockingIOError | PermissionError):
+            return None, ''  # a file system without locks
+        return None, (
+            f'another run ({owner or "of another machine"}) trains in {work_dir}: give '
+            'this one a folder of its own (--work-dir), or end the other'
+        )
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {os.uname().nodename}')
+    file.flush()
+    return file, ''
+
+
+def latest_checkpoint(work_dir: str) -> str | None:
+    """Return the checkpoint to resume from: the recorded one, as it lies here.
+
+    A folder may have been moved or copied, and writing may have been interrupted: then
+    it is the newest whole one.
+
+    Args:
+        work_dir: The run's folder.
+
+    Returns:
+        The file, or None where there is no checkpoint.
+
+    Raises:
+        ValueError: If there are checkpoints and none is whole.
+    """
+    folder = Path(work_dir)
+    record = folder / 'last_checkpoint'
+    recorded = record.read_text().strip() if record.is_file() else ''
+    if record.is_file() and not recorded:
+        _say(f'{record} is empty: its writing was interrupted')
+    own = folder / Path(recorded).name if recorded else None
+    if own is not None and is_whole(own):
+        return str(own)
+    found = sorted(folder.glob('*.pth'), key=_number)
+    found = [path for path in found if _number(path) >= 0]
+    whole = [path for path in found if is_whole(path)]
+    if whole:
+        _say(f'resuming from {whole[-1]}, the newest whole checkpoint of this folder')
+        return str(whole[-1])
+    if found:
+        raise ValueError(
+            f'none of the {len(found)} checkpoints in {folder} is whole: '
+            f'{", ".join(path.name for path in found[-5:])}'
+        )
+    if recorded and Path(recorded).exists():  # out_dir of the checkpoint hook
+        return recorded
+    _say(f'there is no checkpoint in {folder}: training begins anew')
+    return None
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a checkpoint was written to its end; folders are believed."""
+    return path.is_dir() or (path.is_file() and zipfile.is_zipfile(path))
+
+
+def _number(path: Path) -> int:
+    """Return 12 of ``epoch_12.pth`` or ``iter_12.pth``, else -1."""
+    match = re.fullmatch(r'(?:epoch|iter)_(\d+)', path.stem)
+    return int(match[1]) if match else -1
+
+
+def _say(text: str) -> None:
+    from mmengine.logging import print_log
+
+    print_log(text, logger='current', level=logging.WARNING)
+
+
+def _remove(hook: Any, step: int) -> None:
+    """Remove a checkpoint of CheckpointHook, as that does."""
+    from mmengine.dist import is_main_process
+
+    if not is_main_process():
+        return
+    backend = hook.file_backend
+    path = backend.join_path(hook.out_dir, hook.filename_tmpl.format(step))
+    if backend.isfile(path):
+        backend.remove(path)
+    elif backend.isdir(path):
+        backend.rmtree(path)
+
+
+def _schedule_ends(runner: Any) -> list[dict[str, Any]]:
+    """Return when each schedule begins and ends, in iterations or epochs."""
+    schedulers = runner.param_schedulers or []
+    if isinstance(schedulers, dict):
+        schedulers = [each for group in schedulers.values() for each in group]
+    return [
+        {
+            'schedule': type(scheduler).__name__,
+            **{key: value for key, value in vars(scheduler).items() if key in TIMES},
+        }
+        for scheduler in schedulers
+        if hasattr(scheduler, 'state_dict')
+    ]
+
+
+def report_old_schedule(
+    runner: Any, wanted: list[dict[str, Any]], used: list[dict[str, Any]]
+) -> None:
+    """Warn that a resumed run keeps the schedules of its checkpoint.
+
+    Args:
+        runner: The runner.
+        wanted: What the config says, see ``_schedule_ends``.
+        used: What the checkpoint says.
+    """
+    for config, checkpoint in zip(wanted, used, strict=False):
+        if config == checkpoint:
+            continue
+        runner.logger.warning(
+            f'the schedule goes on as the checkpoint has it, {checkpoint}, not as the '
+            f'config says, {config}; after its end the rate stays as it is. To train '
+            'longer than planned, begin a run with load_from=CHECKPOINT instead of '
+            'resuming, with a schedule of its own'
+        )

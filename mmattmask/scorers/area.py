@@ -1,0 +1,49 @@
+"""The score of a view from a map of the image's resolution: averages of areas."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def area_score(
+    values: np.ndarray,
+    crop_box: Sequence[float],
+    image_size: Sequence[int],
+    flip: Sequence[bool],
+    grid: tuple[int, int],
+) -> np.ndarray:
+    """Average a map over the area of each patch of a view, so that nothing is missed.
+
+    Where a view reaches beyond its image, the map's edge values go on.
+
+    Args:
+        values: The map of the whole image, (h, w).
+        crop_box: The view in its source image: top, left, height, width in px.
+        image_size: Height and width of the source image in px.
+        flip: Whether the view was flipped after the crop: vertically, horizontally.
+        grid: Patches of the view, (h', w').
+
+    Returns:
+        Score of the patches in raster order, (h' * w',) float32.
+    """
+    weights, part = [], []
+    for axis, size in enumerate(values.shape):
+        scale = size / image_size[axis]
+        start, length = crop_box[axis] * scale, crop_box[axis + 2] * scale
+        edges = start + np.arange(grid[axis] + 1) * (length / grid[axis])
+        first = int(np.clip(np.floor(edges[0]), 0, size - 1))
+        last = int(np.clip(np.ceil(edges[-1]), first + 1, size))
+        below, above = (
+            np.arange(first, last, dtype=float),
+            np.arange(first + 1, last + 1.0),
+        )
+        below[0], above[-1] = -np.inf, np.inf
+        overlap = np.minimum(edges[1:, None], above) - np.maximum(
+            edges[:-1, None], below
+        )
+        overlap = overlap.clip(0) / (length / grid[axis])
+        weights.append(overlap[::-1] if flip[axis] else overlap)
+        part.append(slice(first, last))
+    rows, columns = (weight.astype(np.float32) for weight in weights)
+    view = values[part[0], part[1]].astype(np.float32)
+    return (rows @ view @ columns.T).ravel()

@@ -1,0 +1,190 @@
+"""Runs are refused before the first step, keep their folder, and lose nothing."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.runner import Runner
+
+from mmattmask.engine import EMATeacherHook, TeacherTemperatureHook
+from mmattmask.run_guard import check_hooks, guard_runs, latest_checkpoint
+from tests.engine.toy_run import (
+    assert_equal_weights,
+    toy_config,
+    train,
+    weights,
+    write_images,
+)
+from tests.models.ibot_model import build as build_ibot
+
+SEED = dict(type='mmattmask.EpochSeedHook')
+KEEP_ONE = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp('images'))
+
+
+def log_of(work_dir):
+    return ''.join(path.read_text() for path in Path(work_dir).glob('*/*.log'))
+
+
+def refused(cfg, message):
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+    assert runner.iter == 0
+    assert not list(Path(cfg.work_dir).glob('*.pth'))
+
+
+def hpm():
+    return dict(
+        model__scorer=dict(type='mmattmask.PredictedLoss'),
+        model__mask_generator=dict(type='mmattmask.SoftToHardMaskGenerator'),
+    )
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({}, r'CachedAttention \(guidance.scorer\) .* AttentionRefreshHook.*this run'),
+        (hpm(), r'PredictedLoss .*without LinearEMATeacherHook or EMATeacherHook'),
+    ],
+)
+def test_a_scorer_without_its_hook(tmp_path, data_root, changes, message):
+    """A list in custom_hooks has replaced that of the base."""
+    refused(toy_config(tmp_path, data_root, **changes, custom_hooks=[SEED]), message)
+
+
+@pytest.mark.parametrize('policy', [dict(type='mmattmask.IBOTMaskGenerator'), None])
+def test_a_teacher_without_its_hook(policy):
+    """iBOT and DINO, which have no scorer in their config."""
+    model = build_ibot(policy, **({} if policy else dict(patch_weight=0)))
+    run = SimpleNamespace(model=model, hooks=[TeacherTemperatureHook()])
+    with pytest.raises(ValueError, match=r'EMATeacher \(teacher\) .*EMATeacherHook'):
+        check_hooks(run)
+    run.hooks.append(EMATeacherHook())
+    check_hooks(run)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(train_cfg__max_epochs=0), 'the run has 0 epochs and 0 iterations'),
+        (
+            dict(train_dataloader__batch_size=64, train_dataloader__drop_last=True),
+            '22 training images make no batch of 64 with drop_last=True on 1 processes',
+        ),
+    ],
+)
+def test_a_run_without_a_step(tmp_path, data_root, changes, message):
+    refused(toy_config(tmp_path, data_root, **changes), message)
+
+
+def test_wrapping_again_changes_nothing():
+    before = Runner.train, Runner.resume
+    guard_runs()
+    assert (Runner.train, Runner.resume) == before
+
+
+def test_a_second_run_in_the_same_folder(tmp_path, data_root):
+    """Another process holds the folder; when it dies, the folder is free."""
+    code = (
+        'import sys, time; from mmattmask.run_guard import only_run_in\n'
+        f'with only_run_in({str(tmp_path)!r}):\n'
+        '    print("locked", flush=True); time.sleep(600)'
+    )
+    with subprocess.Popen(
+        [sys.executable, '-c', code], stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b'locked\n'
+        message = rf'another run \(process {other.pid} on .*\) trains in .*--work-dir'
+        refused(toy_config(tmp_path, data_root), message)
+        other.kill()
+    assert train(toy_config(tmp_path, data_root, train_cfg__max_epochs=2)).epoch == 2
+
+
+@pytest.mark.parametrize('when', ['before', 'within'])
+def test_a_kill_in_writing_leaves_the_former_checkpoint(
+    tmp_path, data_root, monkeypatch, when
+):
+    changes = dict(default_hooks__checkpoint=KEEP_ONE)
+    whole = train(toy_config(tmp_path / 'whole', data_root, **changes))
+    assert [path.name for path in (tmp_path / 'whole').glob('*.pth')] == ['epoch_5.pth']
+    save = Runner.save_checkpoint
+
+    def killed(self, out_dir, filename, *args, **kwargs):
+        if filename != 'epoch_3.pth':
+            save(self, out_dir, filename, *args, **kwargs)
+            return
+        if when == 'within':
+            content = (Path(out_dir) / 'epoch_2.pth').read_bytes()
+            (Path(out_dir) / filename).write_bytes(content[: len(content) // 2])
+            (Path(out_dir) / 'last_checkpoint').write_text('')
+        raise SystemExit
+
+    parts = tmp_path / 'parts'
+    monkeypatch.setattr(Runner, 'save_checkpoint', killed)
+    with pytest.raises(SystemExit):
+        train(toy_config(parts, data_root, **changes))
+    monkeypatch.undo()
+    assert (parts / 'epoch_2.pth').exists()
+    resumed = train(toy_config(parts, data_root, resume=True, **changes))
+    assert_equal_weights(weights(whole), weights(resumed))
+    assert [path.name for path in parts.glob('*.pth')] == ['epoch_5.pth']
+    if when == 'within':
+        assert 'last_checkpoint is empty' in log_of(parts)
+        assert 'epoch_2.pth, the newest whole checkpoint' in log_of(parts)
+
+
+@pytest.mark.parametrize('original', ['moved', 'there'])
+def test_a_copied_folder_resumes_from_itself(tmp_path, data_root, original):
+    whole = train(toy_config(tmp_path / 'whole', data_root))
+    train(toy_config(tmp_path / 'first', data_root, train_cfg__max_epochs=3))
+    shutil.copytree(tmp_path / 'first', tmp_path / 'second')
+    if original == 'moved':
+        shutil.rmtree(tmp_path / 'first')
+    else:  # another run went on there
+        train(toy_config(tmp_path / 'first', data_root, train_cfg__max_epochs=4))
+    resumed = train(toy_config(tmp_path / 'second', data_root, resume=True))
+    assert_equal_weights(weights(whole), weights(resumed))
+    assert f'{tmp_path / "second" / "epoch_3.pth"}' in log_of(tmp_path / 'second')
+
+
+def test_which_checkpoint_is_the_latest(tmp_path):
+    assert latest_checkpoint(str(tmp_path)) is None
+    for number in (9, 10):
+        (tmp_path / f'epoch_{number}.pth').write_bytes(b'torn')
+    with pytest.raises(ValueError, match=r'none of the 2 .*epoch_9.pth, epoch_10.pth'):
+        latest_checkpoint(str(tmp_path))
+    for number in (3, 8, 9):
+        torch.save({}, tmp_path / f'epoch_{number}.pth')
+    torch.save({}, tmp_path / 'best_accuracy.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_9.pth')
+    (tmp_path / 'last_checkpoint').write_text('/elsewhere/epoch_8.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_8.pth')
+    elsewhere, empty = tmp_path / 'out' / 'epoch_7.pth', tmp_path / 'run'
+    elsewhere.parent.mkdir()
+    empty.mkdir()
+    torch.save({}, elsewhere)
+    (empty / 'last_checkpoint').write_text(str(elsewhere))
+    assert latest_checkpoint(str(empty)) == str(elsewhere)
+
+
+def test_resuming_with_more_epochs_tells_of_the_old_schedule(tmp_path, data_root):
+    def changes(epochs):
+        cosine = dict(type='CosineAnnealingLR', T_max=epochs, by_epoch=True, end=epochs)
+        return dict(train_cfg__max_epochs=epochs, param_scheduler=[cosine])
+
+    train(toy_config(tmp_path, data_root, **changes(2)))
+    assert 'the schedule goes on' not in log_of(tmp_path)
+    train(toy_config(tmp_path, data_root, resume=True, **changes(4)))
+    line = next(line for line in log_of(tmp_path).splitlines() if 'goes on as' in line)
+    assert "'T_max': 2" in line
+    assert "'T_max': 4" in line
+    assert 'load_from=CHECKPOINT' in line
