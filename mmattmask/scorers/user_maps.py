@@ -157,7 +157,7 @@ class UserMaps(Scorer):
         return view_score(maps, *geometry, grid, samples=cell_size)
 
     def _checked(self, stack: np.ndarray, keys: Sequence[Any]) -> np.ndarray:
-        """Return maps of one size, (n, h, w) bool, uint8 or float32, if they are scores."""
+        """Return maps of one size, (n, h, w) bool, uint8 or float32, if they may be."""
         if stack.dtype not in (np.bool_, np.uint8):
             stack = stack.astype(np.float32, copy=False)
         valid = in_range(stack)
