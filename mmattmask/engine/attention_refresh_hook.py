@@ -23,11 +23,13 @@ from mmattmask.engine.bank_sharing import (
 from mmattmask.engine.geometry_recording import record_in_log
 from mmattmask.engine.image_pass import check_images, evaluating, image_pass
 from mmattmask.engine.schedule import Schedule
+from mmattmask.evaluation.score_content import ScoreContent
 from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.registry import HOOKS
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter, CachedMaps
 from mmattmask.scorers.self_attention import image_size_of
 
+NUM_LOOKED_AT = 1024  # maps, for only_content
 BANK_KEY = 'mmattmask/attention_bank'
 
 
@@ -60,6 +62,10 @@ class AttentionRefreshHook(Hook):
         max_unreadable: More unreadable images than this per rank stop the run, and more
             images whose maps are not finite; fewer are named in the log and get no
             attention.
+        only_content: Guidance starts with the first refresh whose maps follow the
+            content of images (``evaluation.score_content``: position share of at most
+            a half); until then masks are the warm-up policy's. Later refreshes are used
+            whatever they are.
         max_keep_banks: Banks kept on disk; two allow resuming from a checkpoint older
             than the newest refresh.
 
@@ -85,12 +91,19 @@ class AttentionRefreshHook(Hook):
         pipeline: Sequence[dict[str, Any]] | None = None,
         max_unreadable: int = 10,
         max_keep_banks: int = 2,
+        only_content: bool = False,
     ) -> None:
         # Differs from AMT: the released code refreshes after epoch `begin` (from 0), so
         # it masks at random for one epoch more than the paper's number says.
         self.schedule = Schedule(begin, interval, by_epoch)
         if rolling and (not by_epoch or interval is None):
             raise ValueError('rolling=True needs by_epoch=True and an interval')
+        if rolling and only_content:
+            raise ValueError(
+                'rolling=True renews maps that are in use, so only_content=True, which '
+                'may leave them unused, does not go with it'
+            )
+        self.only_content = only_content
         if max_keep_banks < 1 or max_unreadable < 0:
             raise ValueError(
                 f'max_keep_banks ({max_keep_banks}) must be at least 1 and '
@@ -207,8 +220,10 @@ class AttentionRefreshHook(Hook):
                 f'{reason or "another rank cannot read it"}'
             )
             return False
-        self._scorer.bank = bank
-        runner.logger.info(f'attention refresh: going on with {bank.path}')
+        if saved.get('in_use', True):
+            self._scorer.bank = bank
+        used = 'going on with' if self._scorer.bank is bank else 'still not using'
+        runner.logger.info(f'attention refresh: {used} {bank.path}')
         return True
 
     def _check_belongs(self, bank: AttentionBank, checksum: int) -> None:
@@ -250,19 +265,32 @@ class AttentionRefreshHook(Hook):
             if is_leader:
                 writer.finish()
                 self._prune(path)
-        scorer.bank = AttentionBank(path, verify=False)
+        bank = AttentionBank(path, verify=False)
+        in_use = scorer.bank is not None or self._may_guide(runner, bank)
+        if in_use:
+            scorer.bank = bank
         runner.message_hub.update_info(
-            BANK_KEY, {'name': name, 'checksum': scorer.bank.header.checksum}
+            BANK_KEY,
+            {'name': name, 'checksum': bank.header.checksum, 'in_use': in_use},
         )
         self._seconds += time.perf_counter() - start
         runner.logger.info(
             f'attention refresh before {self._unit} {now}: '
-            f'{len(rows) if rows is not None else len(scorer.bank)} maps of '
+            f'{len(rows) if rows is not None else len(bank)} maps of '
             f'{header.grid[0]} x {header.grid[1]} in '
             f'{time.perf_counter() - start:.1f} s; refreshes took '
             f'{self.time_share:.1%} of the time so far; bank '
             f'{header.num_bytes / 2**20:.1f} MiB {header.storage}'
         )
+
+    def _may_guide(self, runner: Any, bank: AttentionBank) -> bool:
+        """Whether guidance begins with these maps; all ranks see the same."""
+        if not self.only_content:
+            return True
+        content = ScoreContent.of(bank.sample(NUM_LOOKED_AT))
+        begins = 'guidance begins' if content.is_content else 'not used yet'
+        runner.logger.info(f'attention refresh: {begins}, {content.sentence()}')
+        return content.is_content
 
     def _write(
         self, runner: Any, writer: BankWriter, rows: Sequence[int] | None

@@ -180,12 +180,10 @@ class GuidanceScalarsHook(Hook):
         bank = scorer.bank if isinstance(scorer, CachedMaps) else None
         if bank is None or bank is self._bank:
             return {}
-        number = min(self.num_maps, len(bank))
-        ids = (2 * np.arange(number) + 1) * len(bank) // (2 * number)
-        maps = bank.maps(ids).reshape(number, -1)
+        maps = bank.sample(self.num_maps)
         before, self._bank, self._maps = self._maps, bank, maps
         scalars = {}
-        if number > 1:
+        if len(maps) > 1:
             content = ScoreContent.of(maps)
             scalars['map_position_share'] = content.position_share
             if not content.is_content:

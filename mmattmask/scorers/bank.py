@@ -146,6 +146,12 @@ class AttentionBank:
         maps = self._rows[ids].astype(np.float32)
         return maps / np.float32(255) if self.header.storage == 'uint8' else maps
 
+    def sample(self, number: int) -> np.ndarray:
+        """Return the maps of at most so many images, evenly spaced, (n, h * w)."""
+        number = min(number, len(self))
+        ids = (2 * np.arange(number) + 1) * len(self) // (2 * number)
+        return self.maps(ids).reshape(number, -1)
+
 
 class BankWriter:
     """Write access to a bank that does not exist yet.

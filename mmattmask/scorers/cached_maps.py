@@ -75,9 +75,8 @@ class CachedMaps(Scorer):
         At most 4096 of them, evenly spaced; computed once for a bank.
         """
         if self._log_mean is None or self._log_mean[0] is not bank:
-            number = min(NUM_MEAN_MAPS, len(bank))
-            ids = (2 * np.arange(number) + 1) * len(bank) // (2 * number)
-            common = log_mean_map(torch.from_numpy(bank.maps(ids)))
+            maps = torch.from_numpy(bank.sample(NUM_MEAN_MAPS))
+            common = log_mean_map(maps).unflatten(0, bank.header.grid)
             self._log_mean = bank, common.to(device)
         return self._log_mean[1]
 

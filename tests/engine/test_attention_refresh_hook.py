@@ -14,13 +14,14 @@ import pytest
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
 from mmengine.registry import HOOKS, TASK_UTILS, TRANSFORMS
 from mmengine.runner import Runner
 from mmpretrain.models import SelfSupDataPreprocessor
 
 from mmattmask.mask_generators import AMTMaskGenerator
 from mmattmask.models.guidance import attention_maps
-from mmattmask.scorers import AttentionBank
+from mmattmask.scorers import AttentionBank, CachedAttention
 
 from .toy_run import (
     NUM_IMAGES,
@@ -526,6 +527,7 @@ def test_nan_attention_leaves_the_bank_in_use(tmp_path, data_root):
         (dict(interval=1.5), 'interval .1.5.'),
         (dict(max_keep_banks=0), 'max_keep_banks'),
         (dict(rolling=True, by_epoch=False), 'rolling'),
+        (dict(rolling=True, only_content=True), 'only_content'),
     ],
 )
 def test_bad_options(changes, message):
@@ -635,6 +637,35 @@ def test_concat_dataset_is_keyed(tmp_path, data_root):
     dataset = runner.train_dataloader.dataset
     ids = [dataset[i]['data_samples'].sample_idx for i in range(len(dataset))]
     assert ids == list(range(NUM_IMAGES))
+
+
+def place_at_first(self, model, images):
+    """Maps of place before epoch 3, of the pixels from there on."""
+    pixels = images.mean(dim=1).unfold(1, 4, 4).unfold(2, 4, 4).mean(dim=(3, 4))
+    content = pixels.flatten(1).sigmoid()
+    if MessageHub.get_current_instance().get_info('epoch') < 3:
+        return torch.linspace(0.1, 0.9, content.shape[1]).expand_as(content)
+    return content
+
+
+def test_guidance_begins_with_maps_of_content(tmp_path, data_root, monkeypatch):
+    monkeypatch.setattr(CachedAttention, 'measure', place_at_first)
+    watched = hooks(dict(type='WatchHook'), only_content=True)
+    whole = train(toy_config(tmp_path / 'whole', data_root, custom_hooks=watched))
+    sources = [row[3] for row in watch(whole)]
+    assert sources == [None] * 9 + ['epoch 3'] * 6
+    assert all(row[1].num_thrown == (6 if row[3] else 0) for row in watch(whole))
+    log = next((tmp_path / 'whole').glob('*/*.log')).read_text()
+    assert 'not used yet, the score is place, not content: 100%' in log
+    assert 'guidance begins, the score is content' in log
+    # the decision of epoch 1 is the checkpoint's
+    stopped = hooks(dict(type='StopHook', epoch=2), only_content=True)
+    with pytest.raises(SystemExit):
+        train(toy_config(tmp_path / 'parts', data_root, custom_hooks=stopped))
+    cfg = toy_config(tmp_path / 'parts', data_root, custom_hooks=watched, resume=True)
+    resumed = train(cfg)
+    assert watch(resumed)[0][3] is None
+    assert_equal_weights(weights(whole), weights(resumed))
 
 
 def test_message_hub_entry_is_plain(tmp_path, data_root):
