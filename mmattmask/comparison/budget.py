@@ -25,7 +25,7 @@ def tokens_per_image(entry: Entry, cfg: Config) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of stock layers on torch's meta device
         built = build_config(cfg, str(entry.config), gpus=1)
-    if built.guidance is None or built.errors:
+    if built.model is None or built.guidance is None or built.errors:
         reason = '; '.join(built.errors) or 'the model is not guided'
         raise ValueError(f'run {entry.name}: its tokens cannot be counted: {reason}')
     random_share = _share_without_score(built)

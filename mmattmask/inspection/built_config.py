@@ -14,9 +14,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS, DefaultScope
 from mmpretrain.models import BaseSelfSupervisor
-from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance, guidance_of
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import image_size_of
@@ -46,7 +46,7 @@ class BuiltConfig:
 
     name: str
     cfg: Config
-    model: nn.Module | None = None
+    model: BaseSelfSupervisor | None = None
     pipelines: list[list[Any]] | None = None
     hooks: list[Any] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -71,12 +71,14 @@ class BuiltConfig:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width in px of the images the model is built for."""
+        """Height and width in px of the images that the model, if any, is built for."""
+        assert self.model is not None
         return image_size_of(self.model.backbone)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """The cells (h, w) that the policy decides on."""
+        """The cells (h, w) that the policy, if any, decides on."""
+        assert self.guidance is not None
         return self.guidance.policy_grid(self.image_size)
 
     @property
@@ -149,8 +151,8 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
             what = f'custom hook {config.get("type")}'
             hook = _attempt(built, what, HOOKS.build, copy.deepcopy(config))
             built.hooks += [] if hook is None else [hook]
-    if built.guidance is not None:
-        _attempt(built, 'the grid', lambda: built.grid)
+        if built.guidance is not None:
+            _attempt(built, 'the masks', check_masks, built)
     return built
 
 
@@ -177,7 +179,7 @@ class _NumbersOnCPU(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def build_model(cfg: Config) -> nn.Module:
+def build_model(cfg: Config) -> BaseSelfSupervisor:
     """Build the algorithm on the meta device, without its target generator.
 
     Target generators (CLIP, DALL-E) do not count for masks, and some download their
@@ -190,6 +192,17 @@ def build_model(cfg: Config) -> nn.Module:
     _forget_weights(config)
     with DefaultScope.overwrite_default_scope(cfg.default_scope), on_meta():
         return MODELS.build(config)
+
+
+def check_masks(built: BuiltConfig) -> None:
+    """Raise ValueError where the first step of a run would for its number of masks."""
+    grid, model = built.grid, built.model
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    if isinstance(preprocessor, MaskRewriter):  # other hosts ask when they are built
+        if preprocessor.num_masked is None:  # CAE's neck predicts so many
+            neck = getattr(model, 'neck', None)
+            preprocessor.num_masked = getattr(neck, 'mask_token_num', None)
+        preprocessor.check_counts(grid)
 
 
 @contextmanager
@@ -208,15 +221,18 @@ def _forget_weights(config: Any) -> None:
             _forget_weights(value)
 
 
-def base_datasets(config: Any) -> Iterator[Any]:
-    """Yield the configs of datasets inside of wrappers."""
-    if 'dataset' in config:
-        yield from base_datasets(config['dataset'])
-    elif 'datasets' in config:
-        for part in config['datasets']:
-            yield from base_datasets(part)
-    else:
-        yield config
+def all_datasets(config: Any) -> Iterator[Any]:
+    """Yield the config of a dataset and those of all that it wraps."""
+    yield config
+    inner = [config['dataset']] if 'dataset' in config else config.get('datasets', ())
+    for part in inner:
+        yield from all_datasets(part)
+
+
+def base_datasets(config: Any) -> list[Any]:
+    """Return the configs of datasets inside of wrappers."""
+    wraps = {'dataset', 'datasets'}
+    return [one for one in all_datasets(config) if wraps.isdisjoint(one)]
 
 
 def build_pipelines(cfg: Config) -> list[list[Any]]:

@@ -1,7 +1,7 @@
 """What usually goes wrong in a config: one function per finding, and their table."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
@@ -9,12 +9,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from mmengine.registry import DATASETS
+from mmengine.runner import IterBasedTrainLoop
 
 from mmattmask.checkpoints import load_whole, read_checkpoint
 from mmattmask.datasets.recording import check_pipeline, record_transforms
 from mmattmask.engine.schedule import Schedule
-from mmattmask.inspection.built_config import BuiltConfig, base_datasets, on_meta
-from mmattmask.inspection.flops import num_channels_of, patch_budget
+from mmattmask.inspection.built_config import (
+    BuiltConfig,
+    all_datasets,
+    base_datasets,
+    on_meta,
+)
+from mmattmask.inspection.flops import num_channels_of
 from mmattmask.inspection.schedules import batch_sizes
 from mmattmask.launching import (
     AMP_ONLY_OPTIONS,
@@ -25,6 +31,7 @@ from mmattmask.launching import (
 from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.registry import WEIGHT_INITIALIZERS
+from mmattmask.scorers import FrozenTeacher
 from mmattmask.scorers.ema_teacher import teachers_of
 
 # Sides in px of the image that is sent through a pipeline.
@@ -68,14 +75,14 @@ def lost_geometry(built: BuiltConfig) -> Finding | None:
 def samples_without_names(built: BuiltConfig) -> Finding | None:
     """The stock ConcatDataset numbers the samples of each part from zero."""
     needs_names = built.cached_scorer is not None or built.hooks_of('CheckMapsHook')
-    for path, value in _walk(dict(dataset=built.cfg.train_dataloader.dataset), ''):
-        if needs_names and path.endswith('.type') and value == 'ConcatDataset':
-            return Finding(
-                'ConcatDataset numbers the samples of each part from zero: images '
-                'would share one attention map, the run stops before its first step',
-                "train_dataloader.dataset: type='mmattmask.ConcatDataset'",
-            )
-    return None
+    datasets = all_datasets(built.cfg.train_dataloader.dataset)
+    if not needs_names or all(one.get('type') != 'ConcatDataset' for one in datasets):
+        return None
+    return Finding(
+        'ConcatDataset numbers the samples of each part from zero: images would share '
+        'one attention map, the run stops before its first step',
+        "train_dataloader.dataset: type='mmattmask.ConcatDataset'",
+    )
 
 
 def missing_data(built: BuiltConfig) -> Finding | None:
@@ -88,10 +95,11 @@ def missing_data(built: BuiltConfig) -> Finding | None:
         if 'download' in options and dataset.get('download', True):
             continue
         prefix = dataset.get('data_prefix') or ''
-        paths = [prefix] if isinstance(prefix, str) else list(prefix.values())
+        names = [prefix] if isinstance(prefix, str) else list(prefix.values())
         root = dataset.get('data_root') or ''
-        paths = [Path(root, path) for path in paths if '://' not in f'{root}{path}']
-        paths += [Path(root, path) for path in [dataset.get('ann_file') or ''] if path]
+        names = [name for name in names if '://' not in f'{root}{name}']
+        names += filter(None, [dataset.get('ann_file')])
+        paths = [Path(root, name) for name in names]
         missing += [path for path in paths if str(path) != '.' and not path.exists()]
     if not missing:
         return None
@@ -107,20 +115,21 @@ def failing_step(built: BuiltConfig) -> Finding | None:
 
     Hosts that need the output of a tokenizer or teacher network are not tried.
     """
+    model = built.model
+    if model is None or built.errors or built.guidance is None:
+        return None
     has_targets = built.cfg.model.get('target_generator') is not None
-    if built.errors or built.guidance is None or not built.pipelines or has_targets:
+    if has_targets or isinstance(model.data_preprocessor, MaskRewriter):
         return None
-    if isinstance(built.model.data_preprocessor, MaskRewriter):
-        return None
-    channels = num_channels_of(built.model.backbone)
-    for transforms in built.pipelines:
+    channels = num_channels_of(model.backbone)
+    for transforms in built.pipelines or []:
         views = _trial_views(transforms, channels)
         if views is None:
             continue
         try:
             with on_meta():
-                data = built.model.data_preprocessor.to('meta')(views, True)
-                built.model(**data, mode='loss')
+                data = model.data_preprocessor.to('meta')(views, True)
+                model(**data, mode='loss')
         except Exception as error:
             text = ' '.join(str(error).split())[:300]
             if isinstance(error, NotImplementedError) or ' meta' in text:
@@ -137,8 +146,8 @@ def failing_step(built: BuiltConfig) -> Finding | None:
 def _trial_views(transforms: list[Any], channels: int) -> dict[str, Any] | None:
     """Send an image through a pipeline; None if it takes something else."""
     image = np.zeros((*TRIAL, channels), np.uint8)
-    results = dict(img=image, img_shape=TRIAL, ori_shape=TRIAL, img_path='', gt_label=0)
-    results['sample_idx'] = 0
+    results: Any = dict(img=image, img_shape=TRIAL, ori_shape=TRIAL, img_path='')
+    results.update(gt_label=0, sample_idx=0)
     try:
         for transform in transforms:
             if not type(transform).__name__.startswith('Load'):
@@ -159,30 +168,40 @@ def cached_without_refresh(built: BuiltConfig) -> Finding | None:
     return Finding(
         f'{type(built.scorer).__name__} waits for maps that no hook makes: masks stay '
         'random to the end',
-        "custom_hooks=[dict(type='mmattmask.AttentionRefreshHook', begin=40, "
-        'interval=40)]',
+        "custom_hooks=[dict(type='mmattmask.AttentionRefreshHook')]",
+    )
+
+
+def still_teacher(built: BuiltConfig) -> Finding | None:
+    """Without its hook an EMA teacher keeps its first weights, silently."""
+    if built.model is None or not teachers_of(built.model):
+        return None
+    if built.hooks_of('EMATeacherHook'):
+        return None
+    hooks = () if built.scorer is None else built.scorer.paired_hooks
+    hook = next(iter(hooks), 'EMATeacherHook')
+    return Finding(
+        f"the teacher of {type(built.model).__name__} never moves from the student's "
+        'first weights',
+        f"custom_hooks=[dict(type='mmattmask.{hook}')]",
     )
 
 
 def never_acts(built: BuiltConfig) -> Finding | None:
     """A hook begins after the run, or counts epochs in a loop that has none."""
     total, unit = built.total
-    run = SimpleNamespace(max_epochs=total, max_iters=total)
+    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop) if unit == 'iter' else None
+    run = SimpleNamespace(max_epochs=total, max_iters=total, train_loop=loop)
     for hook in built.hooks:
         schedule, name = getattr(hook, 'schedule', None), type(hook).__name__
         if not isinstance(schedule, Schedule):
             continue
-        if schedule.by_epoch and unit == 'iter':
-            return Finding(
-                f'{name} counts epochs, but an iteration-based loop has none: the run '
-                'stops before its first step',
-                f'{name}: by_epoch=False, begin and interval in iterations',
-            )
-        if schedule.unit == unit:
-            try:
+        try:
+            schedule.check(run, name)
+            if schedule.unit == unit:
                 schedule.check_begin(run, name)
-            except ValueError as error:
-                return Finding(str(error), f'{name}: begin={max(total // 5, 1)}')
+        except ValueError as error:
+            return _split(error)
     return None
 
 
@@ -224,63 +243,10 @@ def unscaled_lr(built: BuiltConfig) -> Finding | None:
     )
 
 
-def _walk(config: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yield paths and values of nested dicts."""
-    for key, value in config.items():
-        yield f'{path}.{key}', value
-        for part in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(part, dict):
-                yield from _walk(part, f'{path}.{key}')
-
-
-def throws_what_it_needs(built: BuiltConfig) -> Finding | None:
-    """A host that has to do with every patch cannot throw any."""
-    if built.errors or not isinstance(built.model.data_preprocessor, MaskRewriter):
-        return None  # other hosts refuse when they are built
-    try:
-        name = type(built.model.data_preprocessor).__name__
-        built.guidance.check_throws_nothing(name, built.grid)
-    except ValueError as error:
-        return _split(error)
-    return None
-
-
 def _split(error: ValueError) -> Finding:
     """Take what comes after the last colon of a message for the fix."""
     sentence, _, fix = str(error).rpartition(': ')
     return Finding(sentence or fix, fix)
-
-
-def wrong_mask_count(built: BuiltConfig) -> Finding | None:
-    """CAE's neck predicts a fixed number of patches in every image."""
-    needed = getattr(getattr(built.model, 'neck', None), 'mask_token_num', None)
-    if needed is None or built.guidance is None or built.errors:
-        return None
-    budget = patch_budget(built.guidance, built.image_size)
-    if budget is not None and budget.num_masked == needed:
-        return None
-    masked = 'a varying number' if budget is None else budget.num_masked
-    total = built.grid[0] * built.grid[1]
-    return Finding(
-        f'the neck needs {needed} masked patches in every image, the policy masks '
-        f'{masked} of {total}',
-        f'mask_generator: mask_ratio={needed}/{total}',
-    )
-
-
-def still_teacher(built: BuiltConfig) -> Finding | None:
-    """Without its hook an EMA teacher keeps its first weights, silently."""
-    if built.model is None or not teachers_of(built.model):
-        return None
-    if built.hooks_of('EMATeacherHook'):
-        return None
-    hooks = () if built.scorer is None else built.scorer.paired_hooks
-    hook = next(iter(hooks), 'EMATeacherHook')
-    return Finding(
-        f"the teacher of {type(built.model).__name__} never moves from the student's "
-        'first weights',
-        f"custom_hooks=[dict(type='mmattmask.{hook}')]",
-    )
 
 
 def constant_temperature(built: BuiltConfig) -> Finding | None:
@@ -324,58 +290,50 @@ def amp_without_accelerator(built: BuiltConfig) -> Finding | None:
 
 def unfitting_weights(built: BuiltConfig) -> Finding | None:
     """A file of weights is not there, or does not fit what it is for."""
-    if built.model is None:
+    model, scorer = built.model, built.scorer
+    if model is None:
         return None
-    backbone, scorer = built.model.backbone, built.scorer
-    load_from, init_cfg = built.cfg.get('load_from'), backbone.init_cfg
-    teacher = getattr(scorer, 'checkpoint', None)
-    ways: list[tuple[str, str, Callable[[], object]]] = []
-    if load_from:
-        ways.append(('load_from', load_from, lambda: _load_from(built, load_from)))
+
+    def load_all(path: str) -> None:
+        content = read_checkpoint(path)
+        state = content.get('state_dict', content) if isinstance(content, dict) else {}
+        load_whole(model, state, logger='silent')
+
+    def initialise(path: str) -> None:
+        WEIGHT_INITIALIZERS.build(dict(model.backbone.init_cfg))(model.backbone)
+
+    ways: dict[str, tuple[str | None, Callable[[str], object]]] = {
+        'load_from': (built.cfg.get('load_from'), load_all)
+    }
+    init_cfg = model.backbone.init_cfg
     if isinstance(init_cfg, dict) and init_cfg.get('_scope_') == 'mmattmask':
-        ways.append(
-            (
-                'model.backbone.init_cfg.checkpoint',
-                init_cfg['checkpoint'],
-                lambda: WEIGHT_INITIALIZERS.build(dict(init_cfg))(backbone),
-            )
-        )
-    if teacher is not None:
-        ways.append(('the checkpoint of the scorer', teacher, scorer.load))
-    for what, path, load in ways:
-        if '://' in path:
+        ways['model.backbone.init_cfg.checkpoint'] = init_cfg['checkpoint'], initialise
+    if isinstance(scorer, FrozenTeacher):
+        load = scorer.load
+        ways['the checkpoint of the scorer'] = scorer.checkpoint, lambda path: load()
+    for what, (path, load_from) in ways.items():
+        if not path or '://' in path:
             continue
-        if not Path(path).is_file():
-            return Finding(
-                f'the weights {path} are not here: the run stops at its start',
-                f'{what}=FILE; looked in {Path.cwd()}',
-            )
         try:
-            load()
+            load_from(path)
+        except FileNotFoundError as error:
+            sentence = f'{error} here: the run stops at its start'
+            return Finding(sentence, f'{what}=FILE; looked in {Path.cwd()}')
         except ValueError as error:
             return Finding(' '.join(str(error).split()), f'another file for {what}')
     return None
 
 
-def _load_from(built: BuiltConfig, path: str) -> None:
-    """Load a checkpoint into the model on the meta device."""
-    content = read_checkpoint(path)
-    state = content.get('state_dict', content) if isinstance(content, dict) else {}
-    load_whole(built.model, state, logger='silent')
-
-
 FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     cannot_be_built,
-    throws_what_it_needs,
-    wrong_mask_count,
     lost_geometry,
     samples_without_names,
     missing_data,
     failing_step,
     cached_without_refresh,
+    still_teacher,
     never_acts,
     refresh_without_cached,
-    still_teacher,
     constant_temperature,
     unscaled_lr,
     unfitting_weights,

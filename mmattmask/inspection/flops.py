@@ -7,11 +7,12 @@ the meta device. The loss, auxiliary heads and the backward pass are left out.
 from dataclasses import dataclass
 
 import torch
+from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmattmask.mask_generators import BaseMaskGenerator
-from mmattmask.masking import PatchBudget, PatchPartition, partition_patches
+from mmattmask.masking import PatchBudget, partition_patches
 from mmattmask.models import GuidedMAEDecoder, SimMIMViT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance, guidance_of
@@ -56,10 +57,10 @@ def patch_budget(
         generator: The policy. Defaults to that of scored images.
 
     Returns:
-        The counts; None without a policy or where images differ.
+        The counts; None where images differ.
     """
     generator = generator or guidance.mask_generator
-    if generator is None or generator.variable_counts:
+    if generator.variable_counts:
         return None
     height, width = guidance.policy_grid(image_size)
     cells = generator.budget(height * width)
@@ -68,7 +69,7 @@ def patch_budget(
     return PatchBudget(*(count * patches for count in counts))
 
 
-def cost(model: nn.Module, budget: PatchBudget | None) -> Cost | None:
+def cost(model: BaseSelfSupervisor, budget: PatchBudget | None) -> Cost | None:
     """Return tokens and FLOPs of an algorithm.
 
     Args:
@@ -100,15 +101,12 @@ def cost(model: nn.Module, budget: PatchBudget | None) -> Cost | None:
     )
 
 
-def step_flops(model: nn.Module, budget: PatchBudget) -> int:
+def step_flops(model: BaseSelfSupervisor, budget: PatchBudget) -> int:
     """Return the FLOPs of encoder and decoder for one image on the meta device."""
-    image = empty_images(model, 1)
-    order = torch.arange(budget.num_patches)[None]
+    order = torch.arange(budget.num_patches, device='meta')[None]
     partition = partition_patches(order, budget)
-    on_meta = {name: ids.to('meta') for name, ids in vars(partition).items()}
-    partition = PatchPartition(**on_meta)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        latent, *rest = model.backbone(image, partition)
+        latent, *rest = model.backbone(empty_image(model), partition)
         if isinstance(model.neck, GuidedMAEDecoder):
             model.neck(latent, rest[1], partition)
     return int(counter.get_total_flops())
@@ -120,30 +118,26 @@ def num_channels_of(backbone: nn.Module) -> int:
     return int(next(weights).shape[1])
 
 
-def empty_images(model: nn.Module, count: int) -> Tensor:
-    """Return images that a model takes, on the meta device, (count, C, H, W)."""
-    size = image_size_of(model.backbone)
-    shape = (count, num_channels_of(model.backbone), *size)
-    return torch.empty(shape, device='meta')
+def empty_image(model: BaseSelfSupervisor) -> Tensor:
+    """Return an image that a model takes, on the meta device, (1, C, H, W)."""
+    shape = num_channels_of(model.backbone), *image_size_of(model.backbone)
+    return torch.empty(1, *shape, device='meta')
 
 
-def scorer_flops(model: nn.Module) -> int:
-    """Return the FLOPs of scoring one view, 0 where maps are looked up.
-
-    Args:
-        model: The algorithm, on the meta device.
-    """
+def scorer_flops(model: BaseSelfSupervisor) -> int:
+    """Return the FLOPs of scoring one view, 0 where maps are looked up."""
     guidance = guidance_of(model)
-    scorer = None if guidance is None else guidance.scorer
-    if scorer is None or scorer.cached or scorer.reads_geometry:
+    if guidance is None or (scorer := guidance.scorer) is None:
         return 0
-    view = empty_images(model, 1)
+    if scorer.cached or scorer.reads_geometry:
+        return 0
+    view = empty_image(model)
     grid = guidance.policy_grid(view.shape[-2:])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         scorer(view, None, grid, guidance.cell_size)
     return int(counter.get_total_flops())
 
 
-def computes_all_patches(model: nn.Module) -> bool:
+def computes_all_patches(model: BaseSelfSupervisor) -> bool:
     """Return whether masks do not change what is computed: mask tokens, none thrown."""
     return isinstance(model, IBOT) or isinstance(model.data_preprocessor, MaskRewriter)

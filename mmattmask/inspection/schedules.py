@@ -1,4 +1,4 @@
-"""What changes during a run: learning rate, weight decay, refreshes."""
+"""What changes during a run: learning rate and weight decay."""
 
 import copy
 import warnings
@@ -9,14 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 
-from mmattmask.engine.attention_refresh_hook import AttentionRefreshHook
-
 STEPS_PER_EPOCH = 20
-
-
-def milestones(total: int) -> list[int]:
-    """Return the first, middle and last epoch (or iteration) of a run."""
-    return [0, total // 2, max(total - 1, 0)]
 
 
 def learning_rates(
@@ -68,11 +61,6 @@ def _schedulers(cfg: Config, optimizer: Any, steps: int, total: int) -> list[Any
             for config in configs
             if 'Momentum' not in str(config.get('type'))
         ]
-
-
-def refresh_times(hook: AttentionRefreshHook, total: int) -> list[int]:
-    """Return the epochs (or iterations) before which the whole bank is renewed."""
-    return [time for time in range(total) if hook._is_due(time)]
 
 
 def batch_sizes(cfg: Config, gpus: int | None) -> tuple[int, int, int]:

@@ -3,17 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mmpretrain.models import BaseSelfSupervisor
+
 from mmattmask.inspection.built_config import BuiltConfig
 from mmattmask.inspection.findings import Finding
 from mmattmask.inspection.flops import computes_all_patches, cost, patch_budget
 from mmattmask.inspection.schedules import (
     batch_sizes,
     learning_rates,
-    milestones,
-    refresh_times,
 )
+from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedSimMIM
+from mmattmask.models.guidance import Guidance
 from mmattmask.scorers import BankHeader
+from mmattmask.scorers.cached_maps import CachedMaps
+from mmattmask.scorers.self_attention import image_size_of
 
 Rows = list[tuple[str, str]]
 
@@ -24,7 +28,7 @@ def report(built: BuiltConfig, found: Sequence[Finding]) -> str:
     if built.model is not None:
         sections.append(('model', model_rows(built)))
         if built.guidance is not None and not built.errors:
-            sections.append(('patches', patch_rows(built)))
+            sections.append(('patches', patch_rows(built.model, built.guidance)))
     sections.append(('training', training_rows(built)))
     schedule = schedule_rows(built)
     if schedule:
@@ -89,39 +93,36 @@ def makes_masks(built: BuiltConfig) -> bool:
     return generates and isinstance(built.model, GuidedSimMIM)
 
 
-def patch_rows(built: BuiltConfig) -> Rows:
+def patch_rows(model: BaseSelfSupervisor, guidance: Guidance) -> Rows:
     """Say who is visible, masked and thrown, and what that costs."""
-    guidance, size = built.guidance, built.image_size
-    rows = [('image', f'{size[0]} x {size[1]} px')]
-    cells = f'{built.grid[0]} x {built.grid[1]} of {guidance.cell_size} px'
-    rows.append(('cells of the policy', cells))
+    size = image_size_of(model.backbone)
+    height, width = guidance.policy_grid(size)
+    rows = [
+        ('image', f'{size[0]} x {size[1]} px'),
+        ('cells of the policy', f'{height} x {width} of {guidance.cell_size} px'),
+    ]
     budget = patch_budget(guidance, size)
     if budget is None:
-        policy = guidance.mask_generator
-        length = built.grid[0] * built.grid[1]
-        most = 0 if policy is None else policy.max_masked(length)
-        return [
-            *rows,
-            ('masked', f'differs between images, at most {most} of {length}'),
-        ]
+        length = height * width
+        most = guidance.mask_generator.max_masked(length)
+        text = f'differs between images, at most {most} of {length}'
+        return [*rows, ('masked', text)]
     rows += [
         ('visible', f'{budget.num_visible:>4} of {budget.num_patches} patches'),
         ('masked', f'{budget.num_masked:>4}'),
         ('thrown', f'{budget.num_thrown:>4}'),
     ]
-    return rows + cost_rows(built, budget)
+    return rows + cost_rows(model, budget)
 
 
-def cost_rows(built: BuiltConfig, budget: Any) -> Rows:
+def cost_rows(model: BaseSelfSupervisor, budget: PatchBudget) -> Rows:
     """Say how many tokens are computed, and how many FLOPs."""
-    if computes_all_patches(built.model):
-        return [
-            ('FLOPs', '1.00 of the stock host: masks do not change what is computed')
-        ]
-    found = cost(built.model, budget)
+    if computes_all_patches(model):
+        text = '1.00 of the stock host: masks do not change what is computed'
+        return [('FLOPs', text)]
+    found = cost(model, budget)
     if found is None:
-        name = type(built.model.backbone).__name__
-        return [('FLOPs', f'not estimated for {name}')]
+        return [('FLOPs', f'not estimated for {type(model.backbone).__name__}')]
     rows = [('encoder tokens', f'{found.encoder_tokens:>4}')]
     if found.decoder_tokens is not None:
         rows.append(('decoder tokens', f'{found.decoder_tokens:>4}'))
@@ -146,16 +147,15 @@ def training_rows(built: BuiltConfig) -> Rows:
             f'{per_gpu * gpus * accumulated}',
         ),
     ]
-    optimizer = built.cfg.optim_wrapper.get('optimizer') or {}
-    if optimizer.get('lr') is None or not total:
+    lr = (built.cfg.optim_wrapper.get('optimizer') or {}).get('lr')
+    if lr is None or not total:
         return rows
-    times = milestones(total)
+    times = [0, total // 2, total - 1]
     values = learning_rates(built.cfg, total, unit, times)
-    peak = f'peak {optimizer.lr:g}'
-    lrs = ', '.join(f'{lr:.3g}' for lr, _ in values)
+    lrs = ', '.join(f'{value:.3g}' for value, _ in values)
     decays = ', '.join(f'{decay:.3g}' for _, decay in values)
     at = ', '.join(map(str, times))
-    rows.append(('learning rate', f'{lrs} at {unit}s {at}; {peak}'))
+    rows.append(('learning rate', f'{lrs} at {unit}s {at}; peak {lr:g}'))
     rows.append(('weight decay', f'{decays} at the same'))
     return rows
 
@@ -166,20 +166,21 @@ def schedule_rows(built: BuiltConfig) -> Rows:
     rows: Rows = [('hook', describe(hook)) for hook in built.hooks]
     for hook in built.hooks_of('AttentionRefreshHook'):
         if hook.schedule.unit == unit:
-            times = refresh_times(hook, total)
+            times = [time for time in range(total) if hook._is_due(time)]
             text = ', '.join(map(str, times)) or 'never'
             text += f', then 1/{hook.schedule.interval} each' if hook.rolling else ''
             rows.append(('refresh before', f'{unit}s {text}'))
-        if built.cached_scorer is not None and not built.errors:
-            rows.append(('bank', bank_text(built, hook)))
+        scorer = built.cached_scorer
+        if isinstance(scorer, CachedMaps) and not built.errors:
+            size = hook.input_size or built.image_size
+            rows.append(('bank', bank_text(built, size, scorer)))
     return rows
 
 
-def bank_text(built: BuiltConfig, hook: Any) -> str:
-    """Say how large the bank of maps is."""
-    scorer = built.cached_scorer
-    size = hook.input_size or built.image_size
-    grid = tuple(scorer.map_grid(built.model.backbone, size))
+def bank_text(built: BuiltConfig, size: Sequence[int], scorer: CachedMaps) -> str:
+    """Say how large the bank of maps of images of ``size`` (H, W) px is."""
+    assert built.model is not None
+    grid = scorer.map_grid(built.model.backbone, size)
     number, source = built.num_images
     header = BankHeader(number, grid, scorer.storage, '', '')
     return (

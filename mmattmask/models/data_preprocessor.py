@@ -117,7 +117,7 @@ class MaskRewriter(BaseDataPreprocessor):
         guidance = self.guidance
         view = inputs if isinstance(inputs, Tensor) else inputs[0]
         size = view.shape[-2:]
-        self._check_counts(guidance.policy_grid(size))
+        self.check_counts(guidance.policy_grid(size))
         score = guidance.score(view, data_samples)
         if guidance.policy(score) is None:
             return
@@ -134,8 +134,8 @@ class MaskRewriter(BaseDataPreprocessor):
         for sample, sample_mask in zip(data_samples, masks.long(), strict=True):
             sample.set_mask(sample_mask)
 
-    def _check_counts(self, grid: tuple[int, int]) -> None:
-        """Check the policies, once for every grid."""
+    def check_counts(self, grid: tuple[int, int]) -> None:
+        """Raise ValueError unless the policies fit a grid; looked at once for each."""
         if grid in self._checked:
             return
         self.guidance.check_throws_nothing(type(self).__name__, grid)

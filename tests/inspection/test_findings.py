@@ -60,7 +60,7 @@ CASES = {
     'never_acts': (
         {'train_cfg.max_epochs': 2},
         'begins after 2 epochs, the run has 2',
-        'begin=1',
+        'set begin to less than 2',
         {'train_cfg.max_epochs': 3},
     ),
     'refresh_without_cached': (NO_SCORER, 'no scorer', 'CachedAttention', {}),
@@ -84,7 +84,7 @@ CASES = {
     ),
     'unfitting_weights': (
         TEACHER,
-        r'nowhere\.pth are not here',
+        r'nowhere\.pth here: the run stops',
         'the checkpoint of the scorer=FILE',
         {},
     ),
@@ -277,7 +277,7 @@ def test_weights_that_do_not_fit(tmp_path, way):
     assert 'is a web page' in found.sentence
     path.unlink()
     found = module.unfitting_weights(tiny_plan(**with_file(path, way)))
-    assert 'x.pth are not here: the run stops' in found.sentence
+    assert 'x.pth here: the run stops' in found.sentence
 
 
 def host_plan(part, **changes):
@@ -288,22 +288,22 @@ def host_plan(part, **changes):
 
 def test_hosts_of_every_patch_cannot_throw():
     part = 'maskfeat-am_vit-tiny'
-    assert module.throws_what_it_needs(host_plan(part)) is None
+    assert not host_plan(part).errors
     options = {'data_preprocessor.mask_generator.throw_ratio': 0.2}
-    found = module.throws_what_it_needs(host_plan(part, **options))
+    found = module.cannot_be_built(host_plan(part, **options))
     assert 'GuidedDataPreprocessor has to do with every patch' in found.sentence
-    assert found.fix.startswith('set throw_ratio=0')
+    assert 'set throw_ratio=0' in found.sentence
 
 
-def test_cae_needs_its_number_of_masked_patches():
-    part = 'cae-gpa_beit-base'
-    assert module.wrong_mask_count(host_plan(part)) is None
-    options = {'data_preprocessor.mask_generator.mask_ratio': 0.5}
-    found = module.wrong_mask_count(host_plan(part, **options))
-    assert 'needs 75 masked patches in every image, the policy masks 98' in (
-        found.sentence
-    )
-    assert found.fix.endswith('75/196')
+@pytest.mark.parametrize('num_masked', [75, None], ids=['told', 'of the neck'])
+def test_cae_needs_its_number_of_masked_patches(num_masked):
+    part, start = 'cae-gpa_beit-base', 'data_preprocessor'
+    changes = {f'{start}.num_masked': num_masked}
+    assert not host_plan(part, **changes).errors
+    changes[f'{start}.mask_generator.mask_ratio'] = 0.5
+    found = module.cannot_be_built(host_plan(part, **changes))
+    assert 'must have 75 masked tokens' in found.sentence
+    assert 'masks 98 of 196: set mask_ratio=75/196' in found.sentence
 
 
 def test_every_finding_is_tested():
@@ -312,8 +312,6 @@ def test_every_finding_is_tested():
         'failing_step',
         'missing_data',
         'samples_without_names',
-        'throws_what_it_needs',
-        'wrong_mask_count',
     }
     assert {check.__name__ for check in FINDINGS} == elsewhere | set(CASES)
 

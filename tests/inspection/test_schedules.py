@@ -8,8 +8,6 @@ from mmattmask.engine import AttentionRefreshHook
 from mmattmask.inspection.schedules import (
     batch_sizes,
     learning_rates,
-    milestones,
-    refresh_times,
 )
 from tests.inspection.tiny_plan import tiny_config
 
@@ -56,11 +54,6 @@ def test_weight_decay_has_a_schedule_too():
     assert 0.39 < decays[2] < 0.4
 
 
-def test_milestones():
-    assert milestones(200) == [0, 100, 199]
-    assert milestones(0) == [0, 0, 0]
-
-
 @pytest.mark.parametrize(
     ('options', 'expected'),
     [
@@ -73,7 +66,6 @@ def test_milestones():
 )
 def test_refreshes_are_those_of_the_hook(options, expected):
     hook = AttentionRefreshHook(**options)
-    assert refresh_times(hook, 200) == expected
     assert [epoch for epoch in range(200) if hook._is_due(epoch)] == expected
 
 
