@@ -24,7 +24,7 @@ def guard_runs() -> None:
     A run takes its folder for itself, is refused if it cannot become what its config
     says, resumes from its own folder, and removes a checkpoint when the next is whole.
     """
-    module = import_module('mmengine.runner.runner')
+    module: Any = import_module('mmengine.runner.runner')
     runner, hook = module.Runner, import_module('mmengine.hooks').CheckpointHook
     if runner.train.__module__ == __name__:
         return
@@ -45,7 +45,7 @@ def guard_runs() -> None:
         report_old_schedule(self, wanted, _schedule_ends(self))
 
     def guarded_save(self: Any, runner: Any, step: int, meta: Any) -> None:
-        ids = getattr(self, 'keep_ckpt_ids', ())
+        ids: Any = getattr(self, 'keep_ckpt_ids', ())
         full = 0 < self.max_keep_ckpts == len(ids) and ids[-1] != step
         outdated = ids.popleft() if full else None  # or it is removed first
         save(self, runner, step, meta)

@@ -236,7 +236,8 @@ class MapArray(MapFiles):
                 f'{path} must be (N, h, w) numbers, got {shape} {self._rows.dtype}'
             )
         if hasattr(mmap, 'MADV_RANDOM'):  # else each look-up reads 128 kB around it
-            self._rows._mmap.madvise(mmap.MADV_RANDOM)
+            memory: Any = self._rows
+            memory._mmap.madvise(mmap.MADV_RANDOM)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -292,8 +293,7 @@ def in_range(maps: np.ndarray) -> np.ndarray:
     """Return for each map, (B, h, w), whether it is finite and at least 0, (B,)."""
     if maps.dtype.kind in 'bu':
         return np.ones(len(maps), bool)
-    valid: np.ndarray = ((maps >= 0) & (maps < np.inf)).all(axis=(1, 2))
-    return valid
+    return np.asarray(((maps >= 0) & (maps < np.inf)).all(axis=(1, 2)))
 
 
 def _holds_numbers(values: np.ndarray) -> bool:
