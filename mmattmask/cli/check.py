@@ -6,6 +6,7 @@ import warnings
 from mmattmask.cli.arguments import add_cfg_options, read_config
 from mmattmask.inspection.built_config import UnreadableError, build_config
 from mmattmask.inspection.findings import findings
+from mmattmask.inspection.score import content_of_score
 from mmattmask.inspection.summary import report
 
 SOUND, PROBLEMS, UNREADABLE = 0, 1, 2
@@ -24,6 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='of the run; if not given those in the name of the config, such as '
         '_8xb512-, or as many as the learning rate is for',
     )
+    parser.add_argument(
+        '--score',
+        metavar='CHECKPOINT',
+        help='also measure training images with these weights: does the score follow '
+        'content, or the place of a patch? (a problem)',
+    )
+    parser.add_argument(
+        '--images', type=int, default=256, help='training images of --score'
+    )
     add_cfg_options(parser)
 
 
@@ -41,5 +51,10 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
     except UnreadableError as error:
         return f'error: {error}', UNREADABLE
     found = findings(built)
+    text = report(built, found)
     is_sound = all(finding.level == 'note' for finding in found)
-    return report(built, found), SOUND if is_sound else PROBLEMS
+    if args.score:
+        content = content_of_score(cfg, args.score, args.images)
+        text += f'\n\n{content.sentence()}'
+        is_sound = is_sound and content.is_content
+    return text, SOUND if is_sound else PROBLEMS

@@ -4,11 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
 
 from mmattmask import __main__ as command
 from mmattmask.__main__ import run
 from mmattmask.cli.check import PROBLEMS, SOUND, UNREADABLE
 from tests.config_building import CONFIGS, ROOT, SHIPPED
+from tests.engine.toy_run import write_images
 
 # The last of each folder: small, most of them for debugging
 FOLDERS = sorted({Path(name).parts[1] for name in CONFIGS})
@@ -151,3 +156,32 @@ def test_usage(capsys, argv, code):
     text = captured.err if code else captured.out
     assert 'check' in text
     assert 'doctor' in text
+
+
+def test_score_of_a_checkpoint(tmp_path, monkeypatch):
+    """A last block that attends to places: its queries do not see the image."""
+    monkeypatch.chdir(tmp_path)
+    write_images('images', count=12)
+    name = 'configs/amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+    cfg = Config.fromfile(ROOT / name)
+    config = dict(cfg.model, data_preprocessor=cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(config)
+        model.init_weights()
+        torch.save(dict(state_dict=model.state_dict()), 'content.pth')
+        with torch.no_grad():
+            for block in model.backbone.layers:
+                for layer in (block.attn.proj, block.ffn.layers[-2]):
+                    layer.weight.zero_()
+                    layer.bias.zero_()
+            model.backbone.patch_embed.projection.weight.mul_(0.01)
+            model.backbone.layers[-1].attn.qkv.weight.mul_(20)
+        torch.save(dict(state_dict=model.state_dict()), 'place.pth')
+        options = ['--cfg-options', 'train_dataloader.dataset.data_root=images']
+        texts = {
+            kind: run('check', [str(ROOT / name), '--score', f'{kind}.pth', *options])
+            for kind in ('content', 'place')
+        }
+    assert 'the score is place, not content: ' in texts['place'][0]
+    assert texts['place'][1] == PROBLEMS
+    assert '(12 images)' in texts['content'][0]
