@@ -22,16 +22,14 @@ from mmattmask.datasets.foreground import (
     read_mask_folder,
 )
 from mmattmask.datasets.foreground_coco import read_coco
+from mmattmask.evaluation.features import Normalisation
+from mmattmask.evaluation.frozen_backbone import normalisation_of
 from mmattmask.evaluation.head_selection import AVERAGES, read_maps
 from mmattmask.progress_report import report_progress
 from mmattmask.reporting.head_recall import SelectionReport
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
-from mmattmask.scorers.self_attention import ATTENTIONS, patch_size_of
-
-IMAGENET = dict(
-    mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
-)
-
+from mmattmask.scorers.self_attention import ATTENTIONS, cut, patch_size_of
+from mmattmask.visualization.pixels import normalise
 
 DESCRIPTION = """Choose the block and head of a ViT for GPA's FrozenTeacher: the one
 whose most attended patches recall the annotated foreground best."""
@@ -135,7 +133,7 @@ def annotated_images(args: argparse.Namespace) -> list[AnnotatedImage]:
     return images
 
 
-def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], Normalisation]:
     """Return FrozenTeacher's ``backbone`` and how images are normalised.
 
     Raises:
@@ -148,18 +146,11 @@ def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, 
             img_size=args.img_size,
             patch_size=args.patch_size,
         )
-        return backbone, IMAGENET
+        return backbone, Normalisation()
     cfg = read_config(args.config)
-    model = cfg.get('model', {})
-    if 'backbone' not in model:
+    if 'backbone' not in cfg.get('model', {}):
         raise ValueError(f'{args.config} has no model.backbone')
-    backbone = as_teacher(model.backbone.to_dict())
-    preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor')
-    if not preprocessor:
-        return backbone, IMAGENET
-    how = dict(mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)  # the stock defaults
-    stated = {key: preprocessor.get(key) for key in how}
-    return backbone, dict(how, **{k: v for k, v in stated.items() if v is not None})
+    return as_teacher(cfg.model.backbone.to_dict()), normalisation_of(cfg)
 
 
 def as_teacher(backbone: dict[str, Any]) -> dict[str, Any]:
@@ -179,18 +170,8 @@ def as_teacher(backbone: dict[str, Any]) -> dict[str, Any]:
     return dict(type='VisionTransformer', **own)
 
 
-def normalise(image: Image.Image, size: tuple[int, int], how: dict[str, Any]) -> Tensor:
-    """Squash an RGB image to (H, W) and normalise it as in training, (3, H, W)."""
-    squashed = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(squashed, dtype=np.float32)).permute(2, 0, 1)
-    if not how['to_rgb']:  # OpenMMLab loads BGR
-        pixels = pixels.flip(0)
-    mean, std = (torch.tensor(how[key]).view(-1, 1, 1) for key in ('mean', 'std'))
-    return (pixels - mean) / std
-
-
 def measure(
-    args: argparse.Namespace, backbone: dict[str, Any], how: dict[str, Any]
+    args: argparse.Namespace, backbone: dict[str, Any], normalisation: Normalisation
 ) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """Return maps (B, blocks, heads, L), annotated patches (B, L) and the grid."""
     scorer = FrozenTeacher(
@@ -200,15 +181,17 @@ def measure(
     vit = scorer.to(args.device).teacher
     sides = backbone.get('img_size', args.img_size)
     size = (sides, sides) if isinstance(sides, int) else tuple(sides)
-    patch = patch_size_of(vit)
-    grid = (size[0] // patch, size[1] // patch)
+    grid = cut(size, patch_size_of(vit))
+    shape, how = size[::-1], Image.Resampling.BILINEAR
     samples = annotated_images(args)
     maps, masks = [], []
     starts = range(0, len(samples), args.batch_size)
     for start in report_progress(starts, len(starts), 'attention selection'):
         loaded = [item.load() for item in samples[start : start + args.batch_size]]
-        images = torch.stack([normalise(image, size, how) for image, _ in loaded])
-        maps.append(read_maps(vit, images.to(args.device), args.attention).cpu())
+        squashed = [image.resize(shape, how) for image, _ in loaded]
+        pixels = np.stack([np.asarray(image) for image in squashed])
+        images = normalise(pixels, normalisation).to(args.device)
+        maps.append(read_maps(vit, images, args.attention).cpu())
         masks += [patch_mask(mask, grid, args.coverage) for _, mask in loaded]
     return torch.cat(maps), torch.from_numpy(np.stack(masks)), grid
 
@@ -217,10 +200,9 @@ def run(args: argparse.Namespace) -> str:
     """Choose; return what to print."""
     check(args)
     register_all_modules(init_default_scope=True)
-    backbone, how = teacher_config(args)
-    report = SelectionReport.from_maps(
-        *measure(args, backbone, how), args.ratio, args.average
-    )
+    backbone, normalisation = teacher_config(args)
+    maps, masks, grid = measure(args, backbone, normalisation)
+    report = SelectionReport.from_maps(maps, masks, grid, args.ratio, args.average)
     lines = [report.text()]
     if args.compare:
         lines.append(report.describe(*args.compare))
