@@ -2,16 +2,16 @@
 
     python benchmarks/objects_on_scenes.py --objects DIR --scenes DIR --out DIR
 
-Each image is one 32-px CIFAR-10 image, the object, pasted at a random place (multiples
-of 4 px) of a 64-px crop of an unrelated photograph; its label is the object's. Chance
-is 10 %. Photographs of training and test images are different ones. The maps say where
+Each image is one CIFAR-10 image, the object, shrunk to 16 px and pasted at a random
+place (multiples of 2 px) of a 32-px crop of an unrelated photograph; its label is the
+object's. Chance is 10 %. Photographs of training and test images are different ones. The maps say where
 the object is: a score that a guided policy cannot do better than.
 
 Reads ``train.npz`` and ``test.npz`` (``mmattmask.PackedImages``) in the folder of the
 objects and ``train/`` and ``val/`` in the folder of the scenes. Writes both files anew
 with the composed images, lossless, and maps (N, 16, 16) uint8 of the training images:
 
-    maps_true.npy       the object 255, the scene 13
+    maps_true.npy       the object 255, the scene 0
     maps_anti.npy       the reverse
     maps_shuffled.npy   true maps, each of another image
     maps_auc90.npy …    true maps mixed with smooth noise until the AUC of a patch's
@@ -32,7 +32,7 @@ from scipy.stats import rankdata
 
 from mmattmask.datasets.packed_images import PackedImages
 
-SIDE, OBJECT, CELL = 64, 32, 4
+SIDE, OBJECT, CELL = 32, 16, 2
 GRID = SIDE // CELL
 AUCS = (0.90, 0.75, 0.60)
 SUFFIXES = ('.jpg', '.jpeg', '.png')
@@ -97,7 +97,10 @@ def write_images(
         x, y = (
             int(n) * CELL for n in draw.integers((SIDE - OBJECT) // CELL + 1, size=2)
         )
-        image.paste(Image.fromarray(sample['img']), (x, y))
+        shrunk = Image.fromarray(sample['img']).resize(
+            (OBJECT, OBJECT), Image.Resampling.BICUBIC
+        )
+        image.paste(shrunk, (x, y))
         file = io.BytesIO()
         image.save(file, 'png')
         files.append(np.frombuffer(file.getvalue(), np.uint8))
@@ -117,9 +120,7 @@ def write_images(
 
 def maps_of(truth: np.ndarray, draw: np.random.Generator) -> dict[str, np.ndarray]:
     """Return the maps by name, (N, GRID, GRID) uint8."""
-    true, anti = (
-        np.where(where, 255, 13).astype(np.uint8) for where in (truth, ~truth)
-    )
+    true, anti = (np.where(where, 255, 0).astype(np.uint8) for where in (truth, ~truth))
     # a cycle through all images in random order: nobody keeps the own map
     order = draw.permutation(len(true))
     other = np.empty_like(order)
@@ -136,7 +137,7 @@ def maps_of(truth: np.ndarray, draw: np.random.Generator) -> dict[str, np.ndarra
         mixed = noise + high * truth
         ranks = rankdata(mixed.reshape(len(mixed), -1), axis=1).reshape(mixed.shape)
         share = (ranks - 1) / (GRID * GRID - 1)
-        maps[f'auc{100 * target:.0f}'] = np.round(13 + 242 * share).astype(np.uint8)
+        maps[f'auc{100 * target:.0f}'] = np.round(255 * share).astype(np.uint8)
     return maps
 
 

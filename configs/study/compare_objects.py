@@ -4,7 +4,7 @@ Command:  mmattmask compare configs/study/compare_objects.py
 Hardware: CPU, 1 core for every run (docs/study.md has the hours).
 """
 
-suffix = '_vit-tiny-p8_1xb64-coslr-10e_objects-64px.py'
+suffix = '_vit-tiny-p4_1xb64-coslr-6e_objects-32px.py'
 folder = '{{$MMATTMASK_OBJECTS:data/objects_on_scenes}}'
 
 
@@ -55,7 +55,7 @@ runs = dict(
     anti=dict(config=true, options=maps('anti'), title='reversed map, throw low'),
 )
 baseline = 'random'
-epochs = 10
+epochs = 6
 seeds = (0, 1, 2, 3, 4, 5)
 budgets = ('tokens',)
 images = dict(type='mmattmask.PackedImages', data_root=folder)

@@ -1,11 +1,11 @@
 """The true map: a quarter of the patches masked by it, the least attended half thrown.
 
-Command:  CONFIG=configs/study/true-map_vit-tiny-p8_1xb64-coslr-10e_objects-64px.py
+Command:  CONFIG=configs/study/true-map_vit-tiny-p4_1xb64-coslr-6e_objects-32px.py
           mmattmask train $CONFIG
 Hardware: CPU, 1 core.
 """
 
-_base_ = '../_base_/mae_vit-tiny-p8_objects-64px.py'
+_base_ = '../_base_/mae_vit-tiny-p4_objects-32px.py'
 
 model = dict(
     scorer=dict(
