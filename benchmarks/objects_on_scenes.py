@@ -4,8 +4,8 @@
 
 Each image is one CIFAR-10 image, the object, shrunk to 16 px and pasted at a random
 place (multiples of 2 px) of a 32-px crop of an unrelated photograph; its label is the
-object's. Chance is 10 %. Photographs of training and test images are different ones. The maps say where
-the object is: a score that a guided policy cannot do better than.
+object's. Chance is 10 %. Photographs of training and test images are different ones.
+The maps say where the object is: a score that a guided policy cannot do better than.
 
 Reads ``train.npz`` and ``test.npz`` (``mmattmask.PackedImages``) in the folder of the
 objects and ``train/`` and ``val/`` in the folder of the scenes. Writes both files anew
