@@ -82,4 +82,5 @@ def test_the_registry_imports_none_of_what_it_registers():
     loaded = {name for line in output.stdout.splitlines() for name in line.split()}
     ours = {name for name in loaded if name.startswith('mmattmask.')}
     assert ours <= {'mmattmask.registry', 'mmattmask.runtime', 'mmattmask.version',
-                    'mmattmask.safe_globals', 'mmattmask.run_guard'}  # fmt: skip
+                    'mmattmask.safe_globals', 'mmattmask.run_guard',
+                    'mmattmask.config_values'}  # fmt: skip

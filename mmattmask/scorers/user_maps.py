@@ -18,8 +18,6 @@ from mmattmask.scorers.base import Scorer
 from mmattmask.scorers.map_files import in_range, open_maps
 
 ORIENTATION = 0x0112  # EXIF's name for it
-# Maps of more cells along a side are of an image's resolution, not a grid's.
-LARGEST_GRID = 64
 
 
 @MODELS.register_module()
@@ -51,6 +49,8 @@ class UserMaps(Scorer):
     """
 
     reads_geometry = True
+    # maps of more cells along a side are of an image's resolution, not a grid's
+    largest_grid: float = 64
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
@@ -109,24 +109,20 @@ class UserMaps(Scorer):
         rows_by_size: dict[tuple[int, ...], list[int]] = {}
         large = []
         for row, values in enumerate(maps):
-            if max(values.shape) > LARGEST_GRID:
+            if max(values.shape) > self.largest_grid:
                 large.append(row)
             else:
                 rows_by_size.setdefault(values.shape, []).append(row)
         for rows in rows_by_size.values():
-            stack = _numbers(np.stack([maps[row] for row in rows]))
-            valid = in_range(stack)
-            if not valid.all():
-                self._refuse(keys[rows[int(valid.argmin())]])
+            stack = np.stack([maps[row] for row in rows])
+            stack = self._checked(stack, [keys[row] for row in rows])
             index = torch.tensor(rows).to(device, non_blocking=True)
             with full_precision(inputs):
-                score[index] = view_score(
+                score[index] = self._look(
                     torch.from_numpy(stack).to(device, non_blocking=True),
-                    crop_box[index],
-                    image_size[index],
-                    flip[index],
+                    (crop_box[index], image_size[index], flip[index]),
                     grid,
-                    samples=cell_size,
+                    cell_size,
                 )
         if large:
             views = read_metainfo(data_samples, 'crop_box', 'ori_shape')
@@ -140,18 +136,40 @@ class UserMaps(Scorer):
             score[index] = torch.from_numpy(np.stack(scores)).to(device)
         return score
 
-    def _refuse(self, key: Any) -> None:
-        raise ValueError(
-            f'{self.files.label(key)} holds negative, infinite or undefined values: '
-            'scores are at least 0, large = attended'
-        )
+    def _look(
+        self,
+        maps: Tensor,
+        geometry: tuple[Tensor, Tensor, Tensor],
+        grid: tuple[int, int],
+        cell_size: int,
+    ) -> Tensor:
+        """Return the score of the views' cells, (n, h * w).
+
+        Args:
+            maps: Maps of one size, (n, h', w').
+            geometry: Of the views, as ``view_geometry`` returns it.
+            grid: Cells of a view, (h, w).
+            cell_size: Side of a cell in px.
+        """
+        return view_score(maps, *geometry, grid, samples=cell_size)
+
+    def _checked(self, stack: np.ndarray, keys: Sequence[Any]) -> np.ndarray:
+        """Return maps of one size, (n, h, w), if they are scores."""
+        valid = in_range(stack)
+        if not valid.all():
+            raise ValueError(
+                f'{self.files.label(keys[int(valid.argmin())])} holds negative, '
+                'infinite or undefined values: scores are at least 0, large = attended'
+            )
+        if stack.dtype in (np.bool_, np.uint8):
+            return stack
+        return stack.astype(np.float32, copy=False)
 
     def _check_large(
         self, values: np.ndarray, key: Any, image_size: Sequence[int] | None
     ) -> None:
         """Raise ValueError unless a map of an image's resolution can be used."""
-        if not in_range(values[None]).all():
-            self._refuse(key)
+        self._checked(values[None], [key])
         size = values.shape if image_size is None else tuple(image_size)
         if values.shape != size and values.shape == size[::-1]:
             raise ValueError(
@@ -182,19 +200,12 @@ class UserMaps(Scorer):
             try:
                 key = self.files.find(img_paths[index], index)
                 (values,) = self.files.read([key])
-                large = max(values.shape) > LARGEST_GRID
+                large = max(values.shape) > self.largest_grid
                 size = _image_size(img_paths[index], follows_exif) if large else None
                 self._check_large(values, key, size)
                 yield None
             except ValueError as error:
                 yield str(error)
-
-
-def _numbers(values: np.ndarray) -> np.ndarray:
-    """Return bool, uint8 or float32."""
-    if values.dtype in (np.bool_, np.uint8):
-        return values
-    return values.astype(np.float32, copy=False)
 
 
 def _image_size(path: str | None, follows_exif: bool) -> tuple[int, int] | None:
