@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from mmattmask.config_values import check_values
+
 LOCK = '.training'
 TIMES = ('begin', 'end', 'T_max', 'total_iters')
 
@@ -28,8 +30,13 @@ def guard_runs() -> None:
     runner, hook = module.Runner, import_module('mmengine.hooks').CheckpointHook
     if runner.train.__module__ == __name__:
         return
-    train, resume = runner.train, runner.resume
+    from_cfg, train, resume = runner.from_cfg.__func__, runner.train, runner.resume
     save = hook._save_checkpoint_with_step
+
+    def guarded_from_cfg(cls: Any, cfg: Any) -> Any:
+        """Build a runner; see ``mmattmask.run_guard``."""
+        check_values(cfg)
+        return from_cfg(cls, cfg)
 
     def guarded_train(self: Any) -> Any:
         """Launch training; see ``mmattmask.run_guard``."""
@@ -52,6 +59,7 @@ def guard_runs() -> None:
         if outdated is not None:
             _remove(self, outdated)
 
+    runner.from_cfg = classmethod(guarded_from_cfg)
     runner.train = guarded_train
     runner.resume = guarded_resume
     hook._save_checkpoint_with_step = guarded_save

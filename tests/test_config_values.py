@@ -1,0 +1,74 @@
+"""One sentence for values that nothing can be made of, before anything is built."""
+
+import pytest
+from mmengine.runner import Runner
+
+from mmattmask.config_values import check_values
+from tests.config_building import SHIPPED, load
+from tests.engine.toy_run import toy_config
+
+POLICY = 'model__mask_generator__'
+SOFT = dict(_delete_=True, type='mmattmask.SoftToHardMaskGenerator')
+BLOCK = dict(_delete_=True, type='mmattmask.BlockMaskGenerator')
+
+BAD = [
+    *((POLICY + 'mask_ratio', v) for v in ('0.45', None, [], -0.1, 1.5, float('nan'))),
+    *((POLICY + 'throw_ratio', v) for v in ('0.4', None, True, 2)),
+    *(('model__backbone__img_size', v) for v in (0, -64, 3.5, '48', None, (16, 0))),
+    *(('model__backbone__patch_size', v) for v in (0, -8, '8', None, 4.0)),
+    *(('randomness__seed', v) for v in ('abc', -1, 1.5)),
+    *(('train_dataloader__batch_size', v) for v in (0, -8, '8', 2.5, None)),
+    *(('train_dataloader__num_workers', v) for v in (-1, '2')),
+]
+
+
+def built(tmp_path, **changes):
+    Runner.from_cfg(toy_config(tmp_path, 'nowhere', **changes))
+
+
+@pytest.mark.parametrize(('key', 'value'), BAD)
+def test_the_place_and_the_value_are_named(tmp_path, key, value):
+    place = key.replace('__', '.').replace('.', r'\.')
+    with pytest.raises(ValueError, match=rf'{place} must be .*, got '):
+        built(tmp_path, **{key: value})
+
+
+@pytest.mark.parametrize('value', [3.5, '3', 0, -1])
+def test_counts_of_a_policy(tmp_path, value):
+    policy = dict(BLOCK, num_masked=value)
+    with pytest.raises(ValueError, match=r'num_masked must be a whole number of at'):
+        built(tmp_path, model__mask_generator=policy)
+
+
+@pytest.mark.parametrize('key', ['soft', 'hard'])
+@pytest.mark.parametrize('value', [0.5, None, ('a', 'b'), (0.5,), (0, 2), 'ab'])
+def test_shares_at_the_start_and_at_the_end(tmp_path, key, value):
+    with pytest.raises(ValueError, match=rf'generator\.{key} must be two shares'):
+        built(tmp_path, model__mask_generator=dict(SOFT, **{key: value}))
+
+
+@pytest.mark.parametrize('value', [0, -16, '16', (16, 0)])
+def test_sizes_of_a_hook(tmp_path, value):
+    hook = dict(type='mmattmask.AttentionRefreshHook', begin=1, input_size=value)
+    with pytest.raises(ValueError, match=r'custom_hooks\[0\]\.input_size must be at'):
+        built(tmp_path, custom_hooks=[hook])
+
+
+def test_a_scorer_without_a_policy(tmp_path):
+    with pytest.raises(ValueError, match=r'CachedAttention.*mask_generator=None'):
+        built(tmp_path, model__mask_generator=None)
+
+
+def test_heads_that_do_not_divide(tmp_path):
+    with pytest.raises(ValueError, match=r'num_heads \(5\) .* embed_dims \(24\)'):
+        built(tmp_path, model__backbone__arch__num_heads=5)
+
+
+def test_all_of_them_at_once(tmp_path):
+    with pytest.raises(ValueError, match=r'img_size .*; .*seed must be'):
+        built(tmp_path, model__backbone__img_size=0, randomness__seed='x')
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_nothing_shipped_is_refused(name):
+    check_values(load(name))
