@@ -100,6 +100,7 @@ def _wrong_together(part: Mapping[str, Any], path: str) -> Iterator[str]:
             f'{path} has a scorer, {part["scorer"]}, and mask_generator=None: nobody '
             'decides by the score; set a mask_generator or leave the scorer out'
         )
-    width, heads = part.get('embed_dims'), part.get('num_heads')
+    width: Any = part.get('embed_dims')
+    heads: Any = part.get('num_heads')
     if _is_whole(width, 1) and _is_whole(heads, 1) and width % heads:
         yield f'{path}: num_heads ({heads}) does not divide embed_dims ({width})'
