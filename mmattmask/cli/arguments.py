@@ -12,8 +12,6 @@ from mmengine.device import get_device
 
 from mmattmask.quiet import quietly
 
-CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
-
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options``, with which everything in a config can be changed."""
@@ -84,11 +82,6 @@ def merge_run(cfg: Config, args: argparse.Namespace) -> None:
 def work_dir_of(args: argparse.Namespace) -> str:
     """Return the work dir that was asked for, or the one of the config's name."""
     return args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
-
-
-def is_config(name: str) -> bool:
-    """Tell a config file from the name of a backbone."""
-    return name.endswith(CONFIG_SUFFIXES)
 
 
 def read_config(name: str, options: dict[str, Any] | None = None) -> Config:

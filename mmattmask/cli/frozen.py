@@ -21,7 +21,6 @@ from mmattmask.cli.arguments import (
     add_launcher,
     add_work_dir,
     as_pair,
-    is_config,
     read_config,
     work_dir_of,
 )
@@ -34,6 +33,7 @@ from mmattmask.evaluation.eval_data import (
 )
 from mmattmask.evaluation.features import FrozenFeatures, Kind, Normalisation
 from mmattmask.evaluation.frozen_backbone import (
+    is_config,
     load_backbone,
     named_backbone,
     normalisation_of,
@@ -164,30 +164,25 @@ def evaluation(args: argparse.Namespace) -> Evaluation:
     """
     start_processes(args)
     register_all_modules(init_default_scope=True)
-    cfg = None
     if is_config(args.config):
         cfg = read_config(args.config, args.cfg_options)
     elif args.cfg_options:
         raise ValueError(f'--cfg-options need a config file, got {args.config}')
-    if cfg is None:
-        size = tuple(args.size or DEFAULT_SIZE)
-        backbone = named_backbone(args.config, as_pair(size))
-        normalisation = Normalisation()
     else:
-        if 'backbone' not in cfg.get('model', {}):
-            raise ValueError(f'{args.config} has no model.backbone')
-        backbone = cfg.model.backbone.to_dict()
-        size = backbone.get('img_size', DEFAULT_SIZE)
-        size = args.size or ((size, size) if isinstance(size, int) else size)
-        normalisation = normalisation_of(cfg)
-    size = as_pair(size)
+        vit = named_backbone(args.config, as_pair(args.size or DEFAULT_SIZE))
+        cfg = Config(dict(model=dict(backbone=vit)))
+    if 'backbone' not in cfg.get('model', {}):
+        raise ValueError(f'{args.config} has no model.backbone')
+    backbone = cfg.model.backbone.to_dict()
+    sides = backbone.get('img_size', DEFAULT_SIZE)
+    size = as_pair(args.size or ((sides,) if isinstance(sides, int) else sides))
     train, val = datasets_of(args, cfg)
     network, matched = load_backbone(backbone, args.checkpoint, args.key)
     print_log(matched, logger='current')
     return Evaluation(
         network.to(args.device),
         matched,
-        normalisation,
+        normalisation_of(cfg),
         size,
         lambda transforms: labelled_images(train, transforms, size, args.subset),
         labelled_images(val, whole_view(size, args.resize), size),
@@ -207,7 +202,7 @@ def start_processes(args: argparse.Namespace) -> None:
 
 
 def datasets_of(
-    args: argparse.Namespace, cfg: Config | None
+    args: argparse.Namespace, cfg: Config
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the configs of training and validation images.
 
@@ -229,7 +224,7 @@ def datasets_of(
         source['data_root'] = getattr(args, given[0])
         held_out = 'val' if args.imagenet else 'test'
         return dict(source, split='train'), dict(source, split=held_out)
-    train, val = ((cfg or {}).get(f'{name}_dataloader') for name in ('train', 'val'))
+    train, val = (cfg.get(f'{name}_dataloader') for name in ('train', 'val'))
     if not train or not val:
         raise ValueError(
             'there are no labelled images: give --train and --val, --imagenet, '

@@ -27,6 +27,11 @@ OPTIONAL = (r'mask_token', r'masked_embed')
 IN_MEMORY = ('CIFAR10', 'CIFAR100', 'PackedImages')
 
 
+def is_config(name: str) -> bool:
+    """Tell a config file from the name of a backbone."""
+    return name.endswith(('.py', '.json', '.yaml', '.yml'))
+
+
 def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, Any]:
     """Return the config of a plain ViT.
 

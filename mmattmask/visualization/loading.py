@@ -10,6 +10,7 @@ from mmpretrain.registry import MODELS
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.evaluation.frozen_backbone import (
     OPTIONAL,
+    is_config,
     load_backbone,
     named_backbone,
     normalisation_of,
@@ -18,7 +19,6 @@ from mmattmask.export import load_matched, read_state_dict
 from mmattmask.models import IBOT
 from mmattmask.scorers.self_attention import image_size_of
 
-CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 SIZE = (224, 224)
 RANDOM = 'random weights, no checkpoint'
 # What is loaded by others, or never: constants, and hidden teachers.
@@ -81,7 +81,7 @@ def load_model(
         ValueError: If arguments, config and checkpoint do not fit each other.
         FileNotFoundError: If a file is missing.
     """
-    is_file = config.endswith(CONFIG_SUFFIXES)
+    is_file = is_config(config)
     if options and not is_file:
         raise ValueError(f'--cfg-options need a config file, got {config}')
     if size is not None and is_file:
