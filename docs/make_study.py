@@ -1,7 +1,8 @@
-"""Bring a finished comparison into docs/study.md: its rows, charts and tables.
+"""Bring finished comparisons into docs/study.md: rows, charts and tables.
 
-python docs/make_study.py WORK_DIR    copy rows and curves, renew charts and tables
-python docs/make_study.py             renew them from the rows that are there
+python docs/make_study.py WORK_DIR            copy rows and curves, renew the page
+python docs/make_study.py WORK_DIR objects    the same of the positive control
+python docs/make_study.py                     renew it from the rows that are there
 """
 
 import json
@@ -19,25 +20,26 @@ DOCS = Path(__file__).resolve().parent
 PAGE = DOCS / 'study.md'
 FOLDER = DOCS / 'study'
 BASELINE = CONTROL = 'random'
-BEGIN, END = '<!-- tables -->', '<!-- end of tables -->'
+# The rows of each comparison, and what its policies are judged against.
+CONTROLS = {'runs': 'random', 'objects': 'random_throw'}
 # What only matters while runs go on, or names the machine's folders.
 DROPPED = ('settings', 'checkpoint')
 
 
-def collect(work_dir: Path) -> None:
+def collect(work_dir: Path, name: str = 'runs') -> None:
     """Copy what a comparison wrote."""
     FOLDER.mkdir(exist_ok=True)
     rows = json.loads((work_dir / 'runs.json').read_text())
     rows = [{k: v for k, v in row.items() if k not in DROPPED} for row in rows]
-    (FOLDER / 'runs.json').write_text(json.dumps(rows, indent=1) + '\n')
-    pd.DataFrame(rows).to_csv(FOLDER / 'runs.csv', index=False)
-    for path in sorted(work_dir.glob('*.svg')):
+    (FOLDER / f'{name}.json').write_text(json.dumps(rows, indent=1) + '\n')
+    pd.DataFrame(rows).to_csv(FOLDER / f'{name}.csv', index=False)
+    for path in sorted(work_dir.glob('*.svg')) if name == 'runs' else []:
         shutil.copy(path, FOLDER / path.name)
 
 
-def committed() -> pd.DataFrame:
-    """Return the committed rows."""
-    return as_frame(json.loads((FOLDER / 'runs.json').read_text()))
+def committed(name: str = 'runs') -> pd.DataFrame:
+    """Return the committed rows of a comparison."""
+    return as_frame(json.loads((FOLDER / f'{name}.json').read_text()))
 
 
 def charts(folder: Path) -> list[Path]:
@@ -50,14 +52,17 @@ def charts(folder: Path) -> list[Path]:
 
 def renewed(page: str) -> str:
     """Return the page with new tables between its marks."""
-    new = f'{BEGIN}\n\n{as_markdown(committed(), BASELINE, CONTROL)}\n{END}'
-    return re.sub(f'{BEGIN}.*{END}', lambda _: new, page, flags=re.DOTALL)
+    for name, control in CONTROLS.items():
+        begin, end = f'<!-- {name} -->', f'<!-- end of {name} -->'
+        new = f'{begin}\n\n{as_markdown(committed(name), BASELINE, control)}\n{end}'
+        page = re.sub(f'{begin}.*{end}', lambda _, new=new: new, page, flags=re.DOTALL)
+    return page
 
 
 def main(arguments: list[str]) -> None:
     """Run ``python docs/make_study.py``."""
     if arguments:
-        collect(Path(arguments[0]))
+        collect(Path(arguments[0]), *arguments[1:])
     charts(FOLDER)
     PAGE.write_text(renewed(PAGE.read_text()))
 

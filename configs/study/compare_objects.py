@@ -55,6 +55,7 @@ runs = dict(
     anti=dict(config=true, options=maps('anti'), title='reversed map, throw low'),
 )
 baseline = 'random'
+control = 'random_throw'
 epochs = 6
 seeds = (0, 1, 2, 3, 4, 5)
 budgets = ('tokens',)
