@@ -4,6 +4,7 @@
     python benchmarks/step_time.py --device cuda --batch-size 256 --amp   # GPU
     python benchmarks/step_time.py --set gpa --batch-size 8      # GPA, HPM, LUT
     python benchmarks/step_time.py --set simmim --batch-size 8   # AMT on SimMIM
+    python benchmarks/step_time.py --set policies --arch small   # other policies
 
 A step is forward, backward and an AdamW update on random images. Every round runs each
 variant once; the table gives medians over rounds and the median of the ratios to the
@@ -47,6 +48,7 @@ SIMMIM_ARCHS = {
 # share of masked and thrown cells
 SIMMIM = {'60/0': (0.6, 0.0), '44/26': (0.44, 0.26), '33/50': (0.33, 0.5)}
 NUM_IMAGES = 4096
+SETS = ('amt', 'gpa', 'simmim', 'policies')
 
 
 def build(arch: str, changes: dict | None):
@@ -158,6 +160,8 @@ def policies(args) -> dict[str, dict | None]:
         }
     amt = dict(type='mmattmask.AMTMaskGenerator')
     cached = dict(type='mmattmask.CachedAttention')
+    if args.set == 'policies':
+        return stock | other_policies(amt | dict(mask_ratio=0.75, throw_ratio=0.0))
     return stock | {
         'guided, random 75': dict(
             mask_generator=dict(type='mmattmask.RandomMaskGenerator')
@@ -167,6 +171,41 @@ def policies(args) -> dict[str, dict | None]:
         ),
         'AMT 45/40': dict(
             mask_generator=amt | dict(mask_ratio=0.45, throw_ratio=0.40), scorer=cached
+        ),
+    }
+
+
+def other_policies(am: dict) -> dict[str, dict]:
+    """Return what the papers compare with, three quarters masked by each."""
+    random = dict(type='mmattmask.RandomMaskGenerator')
+    uniform = dict(type='mmattmask.UniformMaskGenerator')
+    contrast = dict(type='mmattmask.PatchContrast')
+    kinds = dict(
+        block=dict(type='mmattmask.BlockMaskGenerator', mask_ratio=0.75),
+        noise=dict(type='mmattmask.ColorNoiseMaskGenerator'),
+    )
+    cached = dict(type='mmattmask.CachedAttention')
+    return {
+        'random': dict(mask_generator=random),
+        'blocks': dict(mask_generator=kinds['block']),
+        'green noise': dict(mask_generator=kinds['noise']),
+        'uniform': dict(mask_generator=uniform),
+        'uniform, by the score': dict(
+            mask_generator=uniform | dict(show='least'), scorer=cached
+        ),
+        'first drawn visible': dict(
+            mask_generator=am | dict(first='visible'), scorer=cached
+        ),
+        'random, errors weighted': dict(
+            mask_generator=random, scorer=cached, score_weight=1.0
+        ),
+        'AM, centre prior': dict(
+            mask_generator=am, scorer=dict(type='mmattmask.CenterPrior')
+        ),
+        'AM, contrast': dict(mask_generator=am, scorer=contrast),
+        'AdaMAE': dict(
+            mask_generator=am | dict(first='visible'),
+            scorer=dict(type='mmattmask.LearnedSampler'),
         ),
     }
 
@@ -224,7 +263,7 @@ def median_time(function, args, rounds):
 def main():
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--set', default='amt', choices=['amt', 'gpa', 'simmim'])
+    parser.add_argument('--set', default='amt', choices=SETS)
     parser.add_argument('--arch', default='base', choices=ARCHS)
     parser.add_argument('--batch-size', type=int, default=16)
     parser.add_argument('--rounds', type=int, default=12)
