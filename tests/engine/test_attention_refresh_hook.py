@@ -587,11 +587,13 @@ def counted_epochs(cfg):
 
 def counted_epochs_of_strips(cfg):
     counted_epochs(cfg)
+    cfg.model.scorer = None  # no refresh to count epochs first
     cfg.custom_hooks = [dict(type='mmattmask.MaskStripHook')]
 
 
 def counted_epochs_of_features(cfg):
     counted_epochs(cfg)
+    cfg.model.scorer = None
     data = {k: cfg.train_dataloader.dataset[k] for k in ('type', 'data_root')}
     knn = dict(type='mmattmask.KNNHook', memory=data, query=data)
     cfg.custom_hooks = [knn]
