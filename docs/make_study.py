@@ -27,11 +27,15 @@ DROPPED = ('settings', 'checkpoint')
 
 
 def collect(work_dir: Path, name: str = 'runs') -> None:
-    """Copy what a comparison wrote."""
-    FOLDER.mkdir(exist_ok=True)
-    rows = json.loads((work_dir / 'runs.json').read_text())
-    rows = [{k: v for k, v in row.items() if k not in DROPPED} for row in rows]
-    (FOLDER / f'{name}.json').write_text(json.dumps(rows, indent=1) + '\n')
+    """Add what a comparison wrote to the rows that are there; new ones win."""
+    path = FOLDER / f'{name}.json'
+    known = json.loads(path.read_text()) if path.exists() else []
+    new = json.loads((work_dir / 'runs.json').read_text())
+    by_run = {(r['run'], r['budget'], r['seed']): r for r in [*known, *new]}
+    rows = [
+        {k: v for k, v in row.items() if k not in DROPPED} for row in by_run.values()
+    ]
+    path.write_text(json.dumps(rows, indent=1) + '\n')
     pd.DataFrame(rows).to_csv(FOLDER / f'{name}.csv', index=False)
     for path in sorted(work_dir.glob('*.svg')) if name == 'runs' else []:
         shutil.copy(path, FOLDER / path.name)
