@@ -31,7 +31,8 @@ up to date.
 * **cost**: FLOPs of a forward pass, beside random masks at the stock ratio on the same
   host, for the config in the row. A score that is looked up costs nothing there; what
   its maps cost is in [costs](guides/costs.md). Empty: not computed (convolutions,
-  windows, two networks).
+  windows, two networks). Measured steps are in
+  [step time](../benchmarks/results/step_time.md).
 * **golden**: numbers of the official code that a test reproduces
   (`tests/data/golden`).
 
