@@ -60,7 +60,8 @@ class GuidanceScalarsHook(Hook):
     * ``refresh_share``: share of the training's duration spent on refreshes.
 
     While no score is known, only what concerns masks is logged, and nothing where the
-    masks of the pipeline stand.
+    masks of the pipeline stand. Labels of parts are no attention: of them, only masks
+    are logged.
 
     Args:
         interval: Training iterations between measurements.
@@ -138,16 +139,18 @@ class GuidanceScalarsHook(Hook):
             for draw in range(2)
         )
         values: dict[str, Tensor] = {}
-        if score is not None:
-            values['attention_entropy'] = attention_entropy(score)
-            if len(score) > 1:
-                share = position_share(score.float().cpu().numpy())
+        labels = getattr(guidance.scorer, 'gives_labels', False)
+        attention = None if labels else score
+        if attention is not None:
+            values['attention_entropy'] = attention_entropy(attention)
+            if len(attention) > 1:
+                share = position_share(attention.float().cpu().numpy())
                 values['position_share'] = torch.tensor(share)
         if first is not None and second is not None:
             values['masked'] = first.mean()
             values['mask_agreement'] = mask_agreement(first, second)
-            if score is not None:
-                values['attention_masked'] = attention_masked(score, first)
+            if attention is not None:
+                values['attention_masked'] = attention_masked(attention, first)
             foreground = self._foreground(views, samples)
             if foreground is not None:
                 values['foreground_masked'] = foreground_masked(

@@ -208,6 +208,16 @@ def test_random_baseline_has_scalars_of_masks_only(hub):
     assert set(measured(model, hub, host.batch())) == {'masked', 'mask_agreement'}
 
 
+def test_labels_are_no_attention(hub, monkeypatch):
+    host = HOSTS['MAE']
+    model = host.build(dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.5))
+    labels = torch.arange(16).expand(len(host.batch()['inputs']), -1) % 4
+    monkeypatch.setattr(model.guidance, 'score', lambda inputs, samples: labels)
+    scorer = type('Labels', (torch.nn.Module,), dict(gives_labels=True))()
+    model.guidance.scorer = scorer
+    assert set(measured(model, hub, host.batch())) == {'masked', 'mask_agreement'}
+
+
 def test_masks_of_the_pipeline_are_not_measured(hub):
     host = HOSTS['MaskFeat']
     model = host.build(HIGH, CACHED)
