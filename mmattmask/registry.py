@@ -20,11 +20,11 @@ from mmengine.registry import Registry
 
 from mmattmask.run_guard import guard_runs
 from mmattmask.runtime import (
+    add_checking_hooks,
     check_runtime,
     refuse_code_in_checkpoints,
     refuse_weights_that_do_not_fit,
     register_safe_globals,
-    stop_at_bad_losses,
     tolerate_scope,
 )
 
@@ -32,7 +32,7 @@ check_runtime()
 register_safe_globals()
 refuse_code_in_checkpoints()
 refuse_weights_that_do_not_fit()
-stop_at_bad_losses()
+add_checking_hooks()
 tolerate_scope()
 guard_runs()
 

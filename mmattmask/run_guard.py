@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from torch.cuda import OutOfMemoryError
+
 from mmattmask.config_values import check_values
 
 LOCK = '.training'
@@ -41,9 +43,16 @@ def guard_runs() -> None:
     def guarded_train(self: Any) -> Any:
         """Launch training; see ``mmattmask.run_guard``."""
         with only_run_in(self.work_dir):
+            self._train_loop = loop = self.build_train_loop(self._train_loop)
             check_hooks(self)
-            check_length(self)
-            return train(self)
+            check_length(loop, loop.dataloader, getattr(self, 'world_size', 1))
+            start = self.iter
+            try:
+                return train(self)
+            except (RuntimeError, AssertionError, IndexError) as error:
+                if self.iter > start or isinstance(error, OutOfMemoryError):
+                    raise
+                raise ValueError(failed_step(self.model, loop, error)) from error
 
     def guarded_resume(self: Any, *args: Any, **kwargs: Any) -> None:
         """Resume; see ``mmattmask.run_guard``."""
@@ -85,16 +94,41 @@ def check_hooks(runner: Any) -> None:
             )
 
 
-def check_length(runner: Any) -> None:
-    """Raise ValueError if the run would make no step."""
-    runner._train_loop = loop = runner.build_train_loop(runner._train_loop)
-    loader = runner.train_dataloader
+def failed_step(model: Any, loop: Any, error: Exception) -> str:
+    """Return what a first step raised, beside the sizes it was made with."""
+    model = getattr(model, 'module', model)
+    try:
+        inputs = loop.dataloader.dataset[0]['inputs']
+        views = inputs if isinstance(inputs, list | tuple) else [inputs]
+        shapes = ', '.join(str(tuple(view.shape)) for view in views)
+    except Exception:  # what the step died of, perhaps
+        shapes = 'not known'
+    sizes = {
+        name: getattr(model.backbone, name)
+        for name in ('img_size', 'patch_size', 'in_channels')
+        if hasattr(getattr(model, 'backbone', None), name)
+    }
+    return (
+        f'the first step of {type(model).__name__} failed: {error}. Its views are '
+        f'{shapes} (C, H, W), {loop.dataloader.batch_size} per batch; the backbone has '
+        f'{sizes}: do crop, img_size, patch_size, channels and batch_size fit together?'
+    )
+
+
+def check_length(loop: Any, loader: Any, world_size: int) -> None:
+    """Raise ValueError if the run would make no step.
+
+    Args:
+        loop: With ``max_epochs`` and ``max_iters``.
+        loader: Of the training images.
+        world_size: Number of processes.
+    """
     sampler = type(getattr(loader, 'sampler', None)).__name__
     if 'Infinite' not in sampler and not len(loader):
         raise ValueError(
             f'{len(loader.dataset)} training images make no batch of '
             f'{loader.batch_size} with drop_last=True on '
-            f'{getattr(runner, "world_size", 1)} processes: set '
+            f'{world_size} processes: set '
             'train_dataloader.batch_size to less, or drop_last=False'
         )
     if loop.max_iters < 1:

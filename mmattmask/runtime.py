@@ -5,6 +5,7 @@ Two families of distributions share the module names ``mmengine``, ``mmcv`` and
 imports neither when it is imported itself.
 """
 
+from collections.abc import Iterable
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from typing import Any
@@ -97,23 +98,38 @@ def refuse_weights_that_do_not_fit() -> None:
     checkpoint.load_state_dict = load_whole
 
 
-def stop_at_bad_losses() -> None:
-    """Give every run ``FiniteLossHook``, unless it has one.
+def add_checking_hooks() -> None:
+    """Give every run the hooks that stop it when it goes wrong, unless it has them.
 
+    That is ``FiniteLossHook``, and what parts of the model name in ``added_hooks``.
     Lists of hooks in a config replace those of its bases, so a base cannot. Calling
     this again changes nothing.
     """
-    runner = import_module('mmengine.runner').Runner
-    if runner.register_hooks.__module__ == __name__:
-        return
-    register = runner.register_hooks
+    module = import_module('mmengine.runner')
+    for runner in (module.Runner, getattr(module, 'FlexibleRunner', None)):
+        if runner is not None and runner.register_hooks.__module__ != __name__:
+            runner.register_hooks = _with_checking_hooks(runner.register_hooks)
 
+
+def _with_checking_hooks(register: Any) -> Any:
     def register_hooks(self: Any, *args: Any, **kwargs: Any) -> None:
         register(self, *args, **kwargs)
-        if all(type(hook).__name__ != 'FiniteLossHook' for hook in self.hooks):
-            self.register_hook(dict(type='mmattmask.FiniteLossHook'))
+        for hook in lacking_hooks(getattr(self, 'model', None), self.hooks):
+            self.register_hook(hook)
 
-    runner.register_hooks = register_hooks
+    return register_hooks
+
+
+def lacking_hooks(model: Any, hooks: Iterable[Any]) -> list[dict[str, str]]:
+    """Return the configs of checking hooks that a run has not yet."""
+    parts = model.modules() if isinstance(model, torch.nn.Module) else ()
+    named = [name for part in parts for name in getattr(part, 'added_hooks', ())]
+    present = {type(hook).__name__ for hook in hooks}
+    return [
+        dict(type=f'mmattmask.{name}')
+        for name in dict.fromkeys(['FiniteLossHook', *named])
+        if name not in present
+    ]
 
 
 def return_from_train() -> None:

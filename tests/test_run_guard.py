@@ -86,6 +86,19 @@ def test_a_run_without_a_step(tmp_path, data_root, changes, message):
     refused(toy_config(tmp_path, data_root, **changes), message)
 
 
+def test_sizes_that_only_a_step_knows(tmp_path, data_root):
+    """Whatever a stock host's own error is, the sizes stand beside it."""
+    cfg = toy_config(tmp_path, data_root, custom_hooks=[])
+    for key in ('scorer', 'mask_generator'):
+        del cfg.model[key]
+    cfg.model.type = 'MAE'
+    cfg.model.backbone.type = 'MAEViT'
+    cfg.model.backbone.img_size = 32
+    cfg.model.neck = dict(type='MAEPretrainDecoder', embed_dim=24, patch_size=4)
+    sizes = r"\(3, 16, 16\) \(C, H, W\), 8 per batch; .*'img_size': \(32, 32\)"
+    refused(cfg, rf'first step of MAE failed: The size of tensor .*{sizes}')
+
+
 def test_wrapping_again_changes_nothing():
     before = Runner.train, Runner.resume
     guard_runs()

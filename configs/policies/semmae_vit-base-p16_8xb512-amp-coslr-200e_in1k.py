@@ -17,4 +17,3 @@ model = dict(
     scorer=dict(type='mmattmask.LabelMaps', path='data/imagenet_parts'),
     mask_generator=dict(_delete_=True, type='mmattmask.PartMaskGenerator'),
 )
-custom_hooks = [dict(type='mmattmask.CheckMapsHook')]

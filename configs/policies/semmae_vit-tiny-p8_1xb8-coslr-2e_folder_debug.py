@@ -16,4 +16,3 @@ model = dict(
     scorer=dict(type='mmattmask.LabelMaps', path='data/parts'),
     mask_generator=dict(type='mmattmask.PartMaskGenerator'),
 )
-custom_hooks = [dict(type='mmattmask.CheckMapsHook')]

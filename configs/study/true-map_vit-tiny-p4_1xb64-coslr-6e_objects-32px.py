@@ -19,4 +19,3 @@ model = dict(
         throw='low',
     ),
 )
-custom_hooks = [*_base_.custom_hooks, dict(type='mmattmask.CheckMapsHook')]

@@ -123,31 +123,8 @@ class AttentionRefreshHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check model, data and schedule; find the bank of a resumed run."""
         self._start = time.perf_counter()
-        self.schedule.check(runner, type(self).__name__)
-        self.schedule.check_begin(runner, type(self).__name__)
-        self._model = get_ori_model(runner.model)
-        guidance = guidance_of(self._model)
-        scorer = None if guidance is None else guidance.scorer
-        if not isinstance(scorer, CachedMaps) or not scorer.cached:
-            raise ValueError(
-                'AttentionRefreshHook needs a guided model whose scorer keeps maps, '
-                "such as dict(type='mmattmask.CachedAttention'), got "
-                f'{type(self._model).__name__} with {type(scorer).__name__}'
-            )
-        self._scorer = scorer
-        scorer.check(self._model.backbone)
-        datasets = bases(runner.train_dataloader.dataset)
-        record_in_log(runner, datasets)
-        size = self.input_size or image_size_of(self._model.backbone)
-        self._images = WholeImages(datasets, tuple(size), self.pipeline)
-        check_images(runner, self._images)
-        self._header = BankHeader(
-            len(self._images),
-            scorer.map_grid(self._model.backbone, size),
-            scorer.storage,
-            fingerprint(datasets),
-            source='',
-        )
+        self.check_model(runner)
+        self.check_data(runner)
         if get_rank() == 0:  # what killed runs have left
             for path in self._folder(runner).glob('*.tmp'):
                 path.unlink()
@@ -160,6 +137,38 @@ class AttentionRefreshHook(Hook):
             f'{now}; training goes on, but not bit for bit'
         )
         self._refresh(runner, now)
+
+    def check_model(self, runner: Any) -> None:
+        """Raise ValueError if the schedule never comes or the model keeps no maps."""
+        self.schedule.check(runner, type(self).__name__)
+        self.schedule.check_begin(runner, type(self).__name__)
+        self._model = get_ori_model(runner.model)
+        guidance = guidance_of(self._model)
+        scorer = None if guidance is None else guidance.scorer
+        if not isinstance(scorer, CachedMaps) or not scorer.cached:
+            raise ValueError(
+                'AttentionRefreshHook needs a guided model whose scorer keeps maps, '
+                f'got {type(self._model).__name__} with '
+                f'{"no scorer" if scorer is None else type(scorer).__name__}: '
+                "scorer=dict(type='mmattmask.CachedAttention'), or remove the hook"
+            )
+        self._scorer = scorer
+        scorer.check(self._model.backbone)
+
+    def check_data(self, runner: Any) -> None:
+        """Raise ValueError if images or views cannot be measured as in training."""
+        datasets = bases(runner.train_dataloader.dataset)
+        record_in_log(runner, datasets)
+        size = self.input_size or image_size_of(self._model.backbone)
+        self._images = WholeImages(datasets, tuple(size), self.pipeline)
+        check_images(runner, self._images)
+        self._header = BankHeader(
+            len(self._images),
+            self._scorer.map_grid(self._model.backbone, size),
+            self._scorer.storage,
+            fingerprint(datasets),
+            source='',
+        )
 
     def before_train_epoch(self, runner: Any) -> None:
         """Refresh by epoch."""

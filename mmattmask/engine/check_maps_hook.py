@@ -33,6 +33,10 @@ class CheckMapsHook(Hook):
     """
 
     def before_train(self, runner: Any) -> None:
+        """Check."""
+        self.check_data(runner)
+
+    def check_data(self, runner: Any) -> None:
         """Check.
 
         Raises:

@@ -49,12 +49,7 @@ class EMATeacherHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Check that there is a teacher, and one optimizer to count the steps of."""
         name = type(self).__name__
-        self._teachers = teachers_of(runner.model)
-        if not self._teachers:
-            raise ValueError(
-                f'{name} needs a model with an EMA teacher, such as mmattmask.LUT, got '
-                f'{type(get_ori_model(runner.model)).__name__}'
-            )
+        self.check_model(runner)
         sharded = [
             m for m in runner.model.modules() if isinstance(m, FullyShardedDataParallel)
         ]
@@ -70,6 +65,15 @@ class EMATeacherHook(Hook):
                 f'{type(runner.optim_wrapper).__name__}'
             )
         self._state = ForwardState(runner.model, runner.optim_wrapper)
+
+    def check_model(self, runner: Any) -> None:
+        """Raise ValueError if there is no teacher."""
+        self._teachers = teachers_of(runner.model)
+        if not self._teachers:
+            raise ValueError(
+                f'{type(self).__name__} needs a model with an EMA teacher, such as '
+                f'mmattmask.LUT, got {type(get_ori_model(runner.model)).__name__}'
+            )
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None

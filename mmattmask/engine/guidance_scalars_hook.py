@@ -87,6 +87,13 @@ class GuidanceScalarsHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Check the model."""
+        self.check_model(runner)
+        self._refreshes = [
+            hook for hook in runner.hooks if isinstance(hook, AttentionRefreshHook)
+        ]
+
+    def check_model(self, runner: Any) -> None:
+        """Raise ValueError if the model is not guided."""
         self._model = get_ori_model(runner.model)
         guidance = guidance_of(self._model)
         if guidance is None:
@@ -96,9 +103,6 @@ class GuidanceScalarsHook(Hook):
                 f'{type(self._model).__name__}'
             )
         self._guidance = guidance
-        self._refreshes = [
-            hook for hook in runner.hooks if isinstance(hook, AttentionRefreshHook)
-        ]
 
     def before_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None

@@ -117,6 +117,11 @@ class KNNHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Build both datasets, so that a wrong one is found before training."""
+        self.check_model(runner)
+        self.check_data(runner)
+
+    def check_model(self, runner: Any) -> None:
+        """Raise ValueError if the schedule never comes or there is no such encoder."""
         self.schedule.check(runner, type(self).__name__)
         model = get_ori_model(runner.model)
         if self.target == 'teacher' and teacher_backbone(model) is None:
@@ -124,7 +129,10 @@ class KNNHook(Hook):
                 "KNNHook(target='teacher') needs a model with an EMA teacher of its "
                 f'backbone, such as mmattmask.IBOT, got {type(model).__name__}'
             )
-        size = self.input_size or model.backbone.img_size
+
+    def check_data(self, runner: Any) -> None:
+        """Raise ValueError if images cannot be read or classes differ."""
+        size = self.input_size or get_ori_model(runner.model).backbone.img_size
         self._images = {
             name: WholeImages(bases(_build_labelled(name, config)), tuple(size))
             for name, config in (('memory', self.memory), ('query', self.query))

@@ -87,14 +87,7 @@ class MaskStripHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Check the model and load the images."""
-        self.schedule.check(runner, type(self).__name__)
-        self._model = get_ori_model(runner.model)
-        if not isinstance(self._model, GuidedMAE | GuidedMILAN | GuidedSimMIM):
-            raise ValueError(
-                'MaskStripHook needs a guided model such as mmattmask.GuidedMAE, got '
-                f'{type(self._model).__name__}'
-            )
-        self._guidance = self._model.guidance
+        self.check_model(runner)
         dataset = runner.train_dataloader.dataset
         if self.dataset is not None:
             dataset = DATASETS.build(self.dataset)
@@ -110,6 +103,17 @@ class MaskStripHook(Hook):
         self._ids = [index for _, index, _, error in loaded if not error]
         self._pixels = [pixels for pixels, _, _, error in loaded if not error]
         self._paths = [images.info(index)[1].get('img_path') for index in self._ids]
+
+    def check_model(self, runner: Any) -> None:
+        """Raise ValueError if the schedule never comes or the model is not guided."""
+        self.schedule.check(runner, type(self).__name__)
+        self._model = get_ori_model(runner.model)
+        if not isinstance(self._model, GuidedMAE | GuidedMILAN | GuidedSimMIM):
+            raise ValueError(
+                'MaskStripHook needs a guided model such as mmattmask.GuidedMAE, got '
+                f'{type(self._model).__name__}'
+            )
+        self._guidance = self._model.guidance
 
     def before_train_epoch(self, runner: Any) -> None:
         """Draw by epoch, and what a refresh before this epoch brought."""

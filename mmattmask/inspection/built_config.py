@@ -1,6 +1,7 @@
 """Build what a config describes, without memory for weights, data or downloads."""
 
 import copy
+import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +14,17 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS, DefaultScope
+from mmengine.runner import Runner
 from mmpretrain.models import BaseSelfSupervisor
 from torch.overrides import TorchFunctionMode
+from torch.utils.data import DataLoader
 
+from mmattmask.config_values import check_values
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance, guidance_of
+from mmattmask.runtime import lacking_hooks
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import image_size_of
-
-IMAGENET_IMAGES = 1_281_167
-KNOWN_IMAGES = {'CIFAR10': 50_000, 'CIFAR100': 50_000}
 
 
 class UnreadableError(ValueError):
@@ -91,22 +93,18 @@ class BuiltConfig:
         return int(train_cfg.get('max_iters', 0)), 'iter'
 
     @cached_property
-    def num_images(self) -> tuple[int, str]:
-        """Number of training images, and where the number comes from."""
-        dataset = self.cfg.train_dataloader.dataset
-        kinds = {str(d.get('type')).rsplit('.')[-1] for d in base_datasets(dataset)}
-        if len(kinds) == 1 and kinds <= set(KNOWN_IMAGES):
-            (kind,) = kinds
-            return KNOWN_IMAGES[kind], kind
-        roots = [d.get('data_root') for d in base_datasets(dataset)]
-        names = ', '.join(map(str, filter(None, roots)))
-        if all(root and Path(root).exists() for root in roots):
-            try:
-                with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
-                    return len(DATASETS.build(copy.deepcopy(dataset))), names
-            except Exception as error:
-                return IMAGENET_IMAGES, f'ImageNet-1k; {names} cannot be read: {error}'
-        return IMAGENET_IMAGES, f'ImageNet-1k; {names or "the data"} is not here'
+    def images(self) -> DataLoader | None:
+        """The loader of the training images, or None where they are not here.
+
+        Raises:
+            ValueError: If they are here and cannot be listed.
+        """
+        paths = list(image_paths(self.cfg))
+        if not paths or any(fetched or not path.exists() for path, fetched in paths):
+            return None
+        config = copy.deepcopy(self.cfg.train_dataloader)
+        with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
+            return Runner.build_dataloader(config, seed=0)
 
     def hooks_of(self, name: str) -> list[Any]:
         """Return the custom hooks of a class or its subclasses."""
@@ -144,6 +142,7 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
     if gpus is None and named:
         gpus = int(named.group(1))
     built = BuiltConfig(name, cfg, gpus=gpus, device=get_device())
+    _attempt(built, 'the config', check_values, cfg)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         built.model = _attempt(built, 'the model', build_model, cfg)
         built.pipelines = _attempt(built, 'the pipeline', build_pipelines, cfg)
@@ -151,8 +150,11 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
             what = f'custom hook {config.get("type")}'
             hook = _attempt(built, what, HOOKS.build, copy.deepcopy(config))
             built.hooks += [] if hook is None else [hook]
+        for config in lacking_hooks(built.model, built.hooks):
+            built.hooks.append(HOOKS.build(config))
         if built.guidance is not None:
             _attempt(built, 'the masks', check_masks, built)
+        _attempt(built, 'the training images', lambda: built.images)
     return built
 
 
@@ -233,6 +235,39 @@ def base_datasets(config: Any) -> list[Any]:
     """Return the configs of datasets inside of wrappers."""
     wraps = {'dataset', 'datasets'}
     return [one for one in all_datasets(config) if wraps.isdisjoint(one)]
+
+
+def image_paths(cfg: Config) -> Iterator[tuple[Path, bool]]:
+    """Yield folders and files of the training images, and whether the run fetches them.
+
+    Those are in a store, or of a dataset that is downloaded.
+    """
+    for dataset in base_datasets(cfg.train_dataloader.dataset):
+        with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
+            kind = registry.get(dataset.get('type', ''))
+        options = inspect.signature(kind).parameters if kind is not None else {}
+        downloads = 'download' in options and dataset.get('download', True)
+        prefix = dataset.get('data_prefix') or ''
+        names = [prefix] if isinstance(prefix, str) else list(prefix.values())
+        root = dataset.get('data_root') or ''
+        names += filter(None, [dataset.get('ann_file')])
+        for name in names if root else filter(None, names):
+            yield Path(root, name), downloads or '://' in f'{root}{name}'
+
+
+def batch_sizes(cfg: Config, gpus: int | None) -> tuple[int, int, int]:
+    """Return images per GPU and step, GPUs, and accumulated steps.
+
+    Args:
+        cfg: The config.
+        gpus: GPUs, or None: as many as make ``auto_scale_lr.base_batch_size``.
+    """
+    per_gpu = cfg.train_dataloader.get('batch_size', 1)
+    accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+    if gpus is None:
+        base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size') or per_gpu
+        gpus = max(base // per_gpu, 1)
+    return per_gpu, gpus, accumulated
 
 
 def build_pipelines(cfg: Config) -> list[list[Any]]:

@@ -1,27 +1,28 @@
 """What usually goes wrong in a config: one function per finding, and their table."""
 
-import inspect
-from collections.abc import Callable
+import copy
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.registry import DATASETS
 from mmengine.runner import IterBasedTrainLoop
 
 from mmattmask.checkpoints import load_whole, read_checkpoint
 from mmattmask.datasets.recording import check_pipeline, record_transforms
-from mmattmask.engine.schedule import Schedule
 from mmattmask.inspection.built_config import (
     BuiltConfig,
     all_datasets,
-    base_datasets,
+    batch_sizes,
+    image_paths,
     on_meta,
 )
 from mmattmask.inspection.flops import num_channels_of
-from mmattmask.inspection.schedules import batch_sizes
 from mmattmask.launching import (
     AMP_ONLY_OPTIONS,
     AMP_WRAPPERS,
@@ -31,8 +32,8 @@ from mmattmask.launching import (
 from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.registry import WEIGHT_INITIALIZERS
+from mmattmask.run_guard import check_hooks, check_length
 from mmattmask.scorers import FrozenTeacher
-from mmattmask.scorers.ema_teacher import teachers_of
 
 # Sides in px of the image that is sent through a pipeline.
 TRIAL = (600, 800)
@@ -74,6 +75,8 @@ def lost_geometry(built: BuiltConfig) -> Finding | None:
 
 def samples_without_names(built: BuiltConfig) -> Finding | None:
     """The stock ConcatDataset numbers the samples of each part from zero."""
+    if built.images is not None:  # then the hooks say so
+        return None
     needs_names = built.cached_scorer is not None or built.hooks_of('CheckMapsHook')
     datasets = all_datasets(built.cfg.train_dataloader.dataset)
     if not needs_names or all(one.get('type') != 'ConcatDataset' for one in datasets):
@@ -87,20 +90,8 @@ def samples_without_names(built: BuiltConfig) -> Finding | None:
 
 def missing_data(built: BuiltConfig) -> Finding | None:
     """A folder or file of the training images is not there."""
-    missing = []
-    for dataset in base_datasets(built.cfg.train_dataloader.dataset):
-        with DATASETS.switch_scope_and_registry(built.cfg.default_scope) as registry:
-            kind = registry.get(dataset.get('type', ''))
-        options = inspect.signature(kind).parameters if kind is not None else {}
-        if 'download' in options and dataset.get('download', True):
-            continue
-        prefix = dataset.get('data_prefix') or ''
-        names = [prefix] if isinstance(prefix, str) else list(prefix.values())
-        root = dataset.get('data_root') or ''
-        names = [name for name in names if '://' not in f'{root}{name}']
-        names += filter(None, [dataset.get('ann_file')])
-        paths = [Path(root, name) for name in names]
-        missing += [path for path in paths if str(path) != '.' and not path.exists()]
+    missing = [path for path, fetched in image_paths(built.cfg) if not fetched]
+    missing = [path for path in missing if not path.exists()]
     if not missing:
         return None
     return Finding(
@@ -108,6 +99,47 @@ def missing_data(built: BuiltConfig) -> Finding | None:
         'stops at its start',
         f'train_dataloader.dataset.data_root=FOLDER; looked in {Path.cwd()}',
     )
+
+
+def refused_at_start(built: BuiltConfig) -> Finding | None:
+    """What the run itself refuses before its first step, as far as it can be known."""
+    if built.model is None or built.errors:
+        return None
+    loop = planned_loop(built)
+    run = SimpleNamespace(
+        model=built.model,
+        hooks=built.hooks,
+        train_loop=loop,
+        max_epochs=loop.max_epochs,
+        max_iters=loop.max_iters,
+        logger=logging.getLogger(__name__),
+    )
+    try:
+        check_hooks(run)
+        for hook in built.hooks:
+            if hasattr(hook, 'check_model'):
+                hook.check_model(run)
+        if built.images is None:
+            return None
+        run.train_dataloader = built.images
+        check_length(loop, built.images, built.gpus or 1)
+        for hook in built.hooks:
+            if hasattr(hook, 'check_data'):
+                hook.check_data(run)
+    except (ValueError, OSError) as error:
+        return _split(error)
+    return None
+
+
+def planned_loop(built: BuiltConfig) -> Any:
+    """Return a loop that knows its length only."""
+    total, unit = built.total
+    steps = inf if built.images is None else len(built.images)
+    if unit == 'epoch':
+        return SimpleNamespace(max_epochs=total, max_iters=total * steps or 0)
+    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop)
+    loop._max_epochs, loop._max_iters = 1, total
+    return loop
 
 
 def failing_step(built: BuiltConfig) -> Finding | None:
@@ -122,13 +154,11 @@ def failing_step(built: BuiltConfig) -> Finding | None:
     if has_targets or isinstance(model.data_preprocessor, MaskRewriter):
         return None
     channels = num_channels_of(model.backbone)
-    for transforms in built.pipelines or []:
-        views = _trial_views(transforms, channels)
-        if views is None:
-            continue
+    preprocessor = copy.deepcopy(model.data_preprocessor).to('meta')
+    for views in _trial_batches(built, channels):
         try:
             with on_meta():
-                data = model.data_preprocessor.to('meta')(views, True)
+                data = preprocessor(views, True)
                 model(**data, mode='loss')
         except Exception as error:
             text = ' '.join(str(error).split())[:300]
@@ -141,6 +171,22 @@ def failing_step(built: BuiltConfig) -> Finding | None:
                 'backbone and head and mean and std of data_preprocessor',
             )
     return None
+
+
+def _trial_batches(built: BuiltConfig, channels: int) -> Iterator[dict[str, Any]]:
+    """Yield batches of two: of the training images, else of one for each pipeline."""
+    if built.images is not None:
+        with suppress(Exception):  # images that cannot be read, the run tolerates some
+            sample, collate = built.images.dataset[0], built.images.collate_fn
+            assert collate is not None
+            yield collate([sample] * 2)
+        return
+    if built.scorer is not None and built.scorer.added_hooks:
+        return  # it has maps of the real images only
+    for transforms in built.pipelines or []:
+        views = _trial_views(transforms, channels)
+        if views is not None:
+            yield views
 
 
 def _trial_views(transforms: list[Any], channels: int) -> dict[str, Any] | None:
@@ -159,63 +205,6 @@ def _trial_views(transforms: list[Any], channels: int) -> dict[str, Any] | None:
         return None
     batch = [view.to('meta') for view in views]
     return dict(inputs=batch if several else batch[0], data_samples=[sample] * 2)
-
-
-def cached_without_refresh(built: BuiltConfig) -> Finding | None:
-    """Nobody fills the bank, so masks stay random and nothing says so."""
-    if built.cached_scorer is None or built.hooks_of('AttentionRefreshHook'):
-        return None
-    return Finding(
-        f'{type(built.scorer).__name__} waits for maps that no hook makes: masks stay '
-        'random to the end',
-        "custom_hooks=[dict(type='mmattmask.AttentionRefreshHook')]",
-    )
-
-
-def still_teacher(built: BuiltConfig) -> Finding | None:
-    """Without its hook an EMA teacher keeps its first weights, silently."""
-    if built.model is None or not teachers_of(built.model):
-        return None
-    if built.hooks_of('EMATeacherHook'):
-        return None
-    hooks = () if built.scorer is None else built.scorer.paired_hooks
-    hook = next(iter(hooks), 'EMATeacherHook')
-    return Finding(
-        f"the teacher of {type(built.model).__name__} never moves from the student's "
-        'first weights',
-        f"custom_hooks=[dict(type='mmattmask.{hook}')]",
-    )
-
-
-def never_acts(built: BuiltConfig) -> Finding | None:
-    """A hook begins after the run, or counts epochs in a loop that has none."""
-    total, unit = built.total
-    loop = IterBasedTrainLoop.__new__(IterBasedTrainLoop) if unit == 'iter' else None
-    run = SimpleNamespace(max_epochs=total, max_iters=total, train_loop=loop)
-    for hook in built.hooks:
-        schedule, name = getattr(hook, 'schedule', None), type(hook).__name__
-        if not isinstance(schedule, Schedule):
-            continue
-        try:
-            schedule.check(run, name)
-            if schedule.unit == unit:
-                schedule.check_begin(run, name)
-        except ValueError as error:
-            return _split(error)
-    return None
-
-
-def refresh_without_cached(built: BuiltConfig) -> Finding | None:
-    """There is a refresh, and nothing to refresh."""
-    hooks = built.hooks_of('AttentionRefreshHook')
-    if not hooks or built.model is None or built.cached_scorer is not None:
-        return None
-    scorer = 'no scorer' if built.scorer is None else type(built.scorer).__name__
-    return Finding(
-        f'AttentionRefreshHook needs a scorer that keeps maps, the model has {scorer}: '
-        'the run stops before its first step',
-        "scorer=dict(type='mmattmask.CachedAttention'), or remove the hook",
-    )
 
 
 def unscaled_lr(built: BuiltConfig) -> Finding | None:
@@ -243,7 +232,7 @@ def unscaled_lr(built: BuiltConfig) -> Finding | None:
     )
 
 
-def _split(error: ValueError) -> Finding:
+def _split(error: Exception) -> Finding:
     """Take what comes after the last colon of a message for the fix."""
     sentence, _, fix = str(error).rpartition(': ')
     return Finding(sentence or fix, fix)
@@ -330,10 +319,7 @@ FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     samples_without_names,
     missing_data,
     failing_step,
-    cached_without_refresh,
-    still_teacher,
-    never_acts,
-    refresh_without_cached,
+    refused_at_start,
     constant_temperature,
     unscaled_lr,
     unfitting_weights,
@@ -343,6 +329,6 @@ FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
 
 
 def findings(built: BuiltConfig) -> list[Finding]:
-    """Return what is wrong or worth knowing, problems first."""
+    """Return what is wrong or worth knowing, each once, problems first."""
     found = [finding for check in FINDINGS if (finding := check(built)) is not None]
-    return sorted(found, key=lambda finding: finding.level == 'note')
+    return sorted(dict.fromkeys(found), key=lambda finding: finding.level == 'note')

@@ -3,19 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from mmpretrain.models import BaseSelfSupervisor
 
-from mmattmask.inspection.built_config import BuiltConfig
+from mmattmask.inspection.built_config import BuiltConfig, batch_sizes
 from mmattmask.inspection.findings import Finding
 from mmattmask.inspection.flops import computes_all_patches, cost, patch_budget
-from mmattmask.inspection.schedules import (
-    batch_sizes,
-    learning_rates,
-)
 from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedSimMIM
 from mmattmask.models.guidance import Guidance
-from mmattmask.scorers import BankHeader
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.self_attention import image_size_of
 
@@ -136,7 +132,7 @@ def cost_rows(model: BaseSelfSupervisor, budget: PatchBudget) -> Rows:
 
 
 def training_rows(built: BuiltConfig) -> Rows:
-    """Say what one step is, and how the learning rate goes."""
+    """Say how long the run is, and what one step is."""
     per_gpu, gpus, accumulated = batch_sizes(built.cfg, built.gpus)
     total, unit = built.total
     rows = [
@@ -148,20 +144,11 @@ def training_rows(built: BuiltConfig) -> Rows:
         ),
     ]
     lr = (built.cfg.optim_wrapper.get('optimizer') or {}).get('lr')
-    if lr is None or not total:
-        return rows
-    times = [0, total // 2, total - 1]
-    values = learning_rates(built.cfg, total, unit, times)
-    lrs = ', '.join(f'{value:.3g}' for value, _ in values)
-    decays = ', '.join(f'{decay:.3g}' for _, decay in values)
-    at = ', '.join(map(str, times))
-    rows.append(('learning rate', f'{lrs} at {unit}s {at}; peak {lr:g}'))
-    rows.append(('weight decay', f'{decays} at the same'))
-    return rows
+    return rows if lr is None else [*rows, ('highest learning rate', f'{lr:g}')]
 
 
 def schedule_rows(built: BuiltConfig) -> Rows:
-    """Say which hooks the config adds, when maps are renewed, how large their bank."""
+    """Say which hooks the run has, when maps are renewed, and how large one is."""
     total, unit = built.total
     rows: Rows = [('hook', describe(hook)) for hook in built.hooks]
     for hook in built.hooks_of('AttentionRefreshHook'):
@@ -171,19 +158,10 @@ def schedule_rows(built: BuiltConfig) -> Rows:
             text += f', then 1/{hook.schedule.interval} each' if hook.rolling else ''
             rows.append(('refresh before', f'{unit}s {text}'))
         scorer = built.cached_scorer
-        if isinstance(scorer, CachedMaps) and not built.errors:
+        if isinstance(scorer, CachedMaps) and built.model and not built.errors:
             size = hook.input_size or built.image_size
-            rows.append(('bank', bank_text(built, size, scorer)))
+            grid = scorer.map_grid(built.model.backbone, size)
+            num_bytes = grid[0] * grid[1] * np.dtype(scorer.storage).itemsize
+            text = f'{grid[0]} x {grid[1]} in {scorer.storage}, {num_bytes} bytes'
+            rows.append(('map of an image', text))
     return rows
-
-
-def bank_text(built: BuiltConfig, size: Sequence[int], scorer: CachedMaps) -> str:
-    """Say how large the bank of maps of images of ``size`` (H, W) px is."""
-    assert built.model is not None
-    grid = scorer.map_grid(built.model.backbone, size)
-    number, source = built.num_images
-    header = BankHeader(number, grid, scorer.storage, '', '')
-    return (
-        f'{header.num_bytes / 2**20:.1f} MiB: {number} maps of {grid[0]} x {grid[1]} '
-        f'in {scorer.storage} ({source})'
-    )

@@ -29,6 +29,7 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             what :meth:`measure` returns.
         paired_hooks: Names of hooks of which one must be among the run's: without them
             the scorer never knows a score, or one that never changes.
+        added_hooks: Names of hooks that every run with the scorer gets.
         debias: ``'position'`` divides scores by the geometric mean of their place:
             over the images of the bank where maps are cached, else over the batch.
     """
@@ -37,6 +38,7 @@ class Scorer(BaseModule, metaclass=ABCMeta):
     gives_labels: bool = False
     cached: bool = False
     paired_hooks: ClassVar[tuple[str, ...]] = ()
+    added_hooks: ClassVar[tuple[str, ...]] = ()
     debias: Debias | None = None
 
     @abstractmethod

@@ -42,8 +42,8 @@ class UserMaps(Scorer):
         path: A folder of ``.npy`` files or one ``.safetensors`` file, where a map's
             name is the end of its image's path without the extension
             (``n01440764/x``, or ``x``); or one ``.npy`` file, (N, h, w), in the order
-            of the sample ids. ``CheckMapsHook`` checks before training that all
-            images have theirs.
+            of the sample ids. Every run gets ``CheckMapsHook``, which checks before
+            training that all images have theirs.
 
     Raises:
         FileNotFoundError: If there is nothing at ``path``.
@@ -51,6 +51,7 @@ class UserMaps(Scorer):
     """
 
     reads_geometry = True
+    added_hooks = ('CheckMapsHook',)
     averages_area = True  # of a patch, in maps of the image's resolution
 
     def __init__(self, path: str | Path) -> None:

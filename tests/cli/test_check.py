@@ -48,6 +48,7 @@ def test_a_folder_that_is_not_there_is_a_problem(tmp_path):
     text, code = check(DEBUG, '--cfg-options', f'{option}{tmp_path / "gone"}')
     assert code == PROBLEMS
     assert f'problem: {tmp_path / "gone"} with training images is not here' in text
+    write_images(tmp_path)
     text, code = check(DEBUG, '--cfg-options', f'{option}{tmp_path}')
     assert code == SOUND
     assert '\nproblems: 0, ' in text
@@ -65,7 +66,7 @@ def test_report_of_amt():
         'decoder tokens 119',
         'batch 512 x 8 GPUs x 1 accumulated = 4096',
         'refresh before epochs 40, 80, 120, 160',
-        'bank 479.0 MiB: 1281167 maps of 14 x 14 in float16',
+        'map of an image 14 x 14 in float16, 392 bytes',
     ):
         assert f' {line}' in text
     assert ", 0.61 of the stock host's random masks" in text

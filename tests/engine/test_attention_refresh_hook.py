@@ -19,6 +19,7 @@ from mmengine.registry import HOOKS, TASK_UTILS, TRANSFORMS
 from mmengine.runner import Runner
 from mmpretrain.models import SelfSupDataPreprocessor
 
+from mmattmask.engine import AttentionRefreshHook
 from mmattmask.mask_generators import AMTMaskGenerator
 from mmattmask.models.guidance import attention_maps
 from mmattmask.scorers import AttentionBank, CachedAttention
@@ -678,3 +679,18 @@ def test_message_hub_entry_is_plain(tmp_path, data_root):
     entry = saved['message_hub']['runtime_info']['mmattmask/attention_bank']
     assert json.loads(json.dumps(entry)) == entry
     assert entry['name'] == 'epoch_1'
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (dict(begin=40, interval=40), [40, 80, 120, 160]),
+        (dict(begin=0, interval=None), [0]),
+        (dict(begin=200, interval=40), []),
+        (dict(begin=200, interval=None), []),
+        (dict(begin=40, interval=10, rolling=True), [40]),
+    ],
+)
+def test_epochs_of_the_refreshes(options, expected):
+    hook = AttentionRefreshHook(**options)
+    assert [epoch for epoch in range(200) if hook._is_due(epoch)] == expected

@@ -4,8 +4,8 @@ import pytest
 from mmengine.config import Config
 
 from mmattmask.inspection.built_config import (
-    IMAGENET_IMAGES,
     UnreadableError,
+    batch_sizes,
     build_config,
 )
 from tests.config_building import find, load_stock, write_images
@@ -56,7 +56,8 @@ def test_errors_are_kept_and_the_rest_is_built():
     assert 'colour' in transforms
     assert 'AttentionRefreshHook cannot be built: ' in hook
     assert 'begin (-1)' in hook
-    assert [type(hook).__name__ for hook in built.hooks] == ['EpochSeedHook']
+    names = [type(hook).__name__ for hook in built.hooks]
+    assert names == ['EpochSeedHook', 'FiniteLossHook']  # which every run gets
 
 
 def test_a_grid_that_does_not_divide_is_an_error():
@@ -71,17 +72,23 @@ def test_iterations_are_counted_too():
     assert tiny_plan(train_cfg=train_cfg).total == (500, 'iter')
 
 
-def test_images_are_counted_where_they_are(tmp_path):
+def test_images_are_listed_where_they_are(tmp_path):
     write_images(tmp_path, 3)
     root = {
         'train_dataloader.dataset.data_root': str(tmp_path),
         'train_dataloader.dataset.with_label': False,
     }
-    assert tiny_plan(**root).num_images == (3, str(tmp_path))
+    assert len(tiny_plan(**root).images.dataset) == 3
     root['train_dataloader.dataset.data_root'] = 'nowhere'
-    number, source = tiny_plan(**root).num_images
-    assert number == IMAGENET_IMAGES
-    assert source == 'ImageNet-1k; nowhere is not here'
+    assert tiny_plan(**root).images is None
+
+
+@pytest.mark.parametrize(
+    ('gpus', 'expected'), [(None, (4, 2, 3)), (16, (4, 16, 3))], ids=str
+)
+def test_batch_sizes(gpus, expected):
+    cfg = tiny_config(**{'optim_wrapper.accumulative_counts': 3})
+    assert batch_sizes(cfg, gpus) == expected
 
 
 @pytest.mark.parametrize('key', ['model', 'train_dataloader', 'train_cfg'])

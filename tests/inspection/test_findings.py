@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS, OPTIM_WRAPPERS
@@ -9,7 +10,7 @@ from mmengine.registry import MODELS, OPTIM_WRAPPERS
 from mmattmask.inspection import findings as module
 from mmattmask.inspection.built_config import build_config
 from mmattmask.inspection.findings import FINDINGS, findings
-from tests.config_building import find
+from tests.config_building import find, write_images
 from tests.inspection.tiny_plan import VIT, tiny_config, tiny_plan
 from tests.models.ibot_model import ibot_config
 
@@ -56,20 +57,6 @@ CASES = {
         '^replace it with one of the crops',
         pipeline(dict(type='RandomResizedCrop', scale=32), dict(type='PackInputs')),
     ),
-    'cached_without_refresh': (NO_HOOKS, 'random to the end', 'RefreshHook', {}),
-    'never_acts': (
-        {'train_cfg.max_epochs': 2},
-        'begins after 2 epochs, the run has 2',
-        'set begin to less than 2',
-        {'train_cfg.max_epochs': 3},
-    ),
-    'refresh_without_cached': (NO_SCORER, 'no scorer', 'CachedAttention', {}),
-    'still_teacher': (
-        ibot('TeacherTemperatureHook'),
-        'teacher of IBOT never moves',
-        "'mmattmask.EMATeacherHook'",
-        ibot('TeacherTemperatureHook', 'EMATeacherHook'),
-    ),
     'constant_temperature': (
         ibot('EMATeacherHook'),
         r'temperature 0\.07',
@@ -95,6 +82,87 @@ CASES = {
         dict(resume=True, custom_hooks=[dict(type='mmattmask.EpochSeedHook')]),
     ),
 }
+
+
+# what the run refuses itself, with and without its images
+REFUSED = {
+    'no refresh': (NO_HOOKS, r'CachedAttention .*does nothing without', 'RefreshHook'),
+    'late': (
+        {'train_cfg.max_epochs': 2},
+        'begins after 2 epochs, the run has 2',
+        'set begin to less than 2',
+    ),
+    'nothing to refresh': (NO_SCORER, 'GuidedMAE with no scorer', 'CachedAttention'),
+    'still teacher': (
+        ibot('TeacherTemperatureHook'),
+        r'EMATeacher \(teacher\) does nothing without',
+        "'mmattmask.EMATeacherHook'",
+    ),
+    'epochs of a loop without': (
+        dict(train_cfg=ITERATIONS),
+        'AttentionRefreshHook counts epochs',
+        'by_epoch=False',
+    ),
+}
+
+
+@pytest.mark.parametrize('name', REFUSED)
+def test_what_the_run_refuses_is_found_without_images(name):
+    broken, sentence, fix = REFUSED[name]
+    found = module.refused_at_start(tiny_plan(**broken))
+    assert re.search(sentence, found.sentence)
+    assert re.search(fix, found.fix)
+    assert module.refused_at_start(tiny_plan()) is None
+
+
+def with_images(folder, **changes):
+    dataset = dict(data_root=str(folder), with_label=False)
+    changes |= {f'train_dataloader.dataset.{k}': v for k, v in dataset.items()}
+    return tiny_plan(**changes)
+
+
+def test_what_the_run_refuses_of_its_images(tmp_path):
+    write_images(tmp_path, 3)
+    assert not findings(with_images(tmp_path))
+    too_few = with_images(tmp_path, **{'train_dataloader.drop_last': True})
+    found = module.refused_at_start(too_few)
+    assert '3 training images make no batch of 4' in found.sentence
+    for path in tmp_path.glob('**/*.png'):
+        path.write_bytes(b'')
+    (found,) = findings(with_images(tmp_path))
+    assert 'none of the first 3 images of CustomDataset can be read' in found.sentence
+
+
+def test_maps_of_the_images(tmp_path):
+    write_images(tmp_path / 'images', 3)
+    maps = tmp_path / 'maps.npy'
+    np.save(maps, np.ones((3, 4, 6)))
+    scorer = dict(_delete_=True, type='mmattmask.UserMaps', path=str(maps))
+    plan = {'model.scorer': scorer, **NO_HOOKS}
+    assert not findings(with_images(tmp_path / 'images', **plan))
+    np.save(maps, np.full((3, 4, 6), -1.0))
+    found = module.refused_at_start(with_images(tmp_path / 'images', **plan))
+    assert '3 of 3 maps cannot be used' in found.sentence + found.fix
+
+
+def test_maps_without_their_images(tmp_path):
+    (tmp_path / 'maps').mkdir()
+    np.save(tmp_path / 'maps' / 'x.npy', np.ones((4, 6)))
+    scorer = dict(type='mmattmask.UserMaps', path=str(tmp_path / 'maps'))
+    plan = {'model.scorer': dict(scorer, _delete_=True), **NO_HOOKS}
+    assert not findings(tiny_plan(**plan))
+
+
+def test_a_step_with_the_images_themselves(tmp_path):
+    write_images(tmp_path, 3)
+    crop = pipeline(dict(type='RandomResizedCrop', scale=32), PACK)
+    found = module.failing_step(with_images(tmp_path, **crop))
+    assert 'images of 32 x 32 px have a grid' in found.sentence
+
+
+def test_values_that_nothing_can_be_made_of():
+    found = module.cannot_be_built(tiny_plan(**{'model.backbone.patch_size': 0}))
+    assert 'model.backbone.patch_size must be at least 1' in found.sentence
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -132,12 +200,6 @@ def test_gpus_come_from_the_caller_or_the_name(name, gpus, is_scaled):
     assert (module.unscaled_lr(built) is None) == is_scaled
     built.cfg.auto_scale_lr.enable = True
     assert module.unscaled_lr(built) is None
-
-
-def test_a_hook_that_counts_epochs_in_a_loop_without():
-    found = module.never_acts(tiny_plan(train_cfg=ITERATIONS))
-    assert 'AttentionRefreshHook counts epochs' in found.sentence
-    assert 'by_epoch=False' in found.fix
 
 
 def concat(kind, *crops):
@@ -311,6 +373,7 @@ def test_every_finding_is_tested():
         'amp_without_accelerator',
         'failing_step',
         'missing_data',
+        'refused_at_start',
         'samples_without_names',
     }
     assert {check.__name__ for check in FINDINGS} == elsewhere | set(CASES)
