@@ -118,7 +118,7 @@ def read_label_maps(
             'give either the foreground or the background labels, got '
             f'foreground={foreground} and background={background}'
         )
-    ids = sorted(background if foreground is None else foreground)
+    ids = sorted(foreground if foreground is not None else background or ())
     return [
         AnnotatedImage(
             image, label, partial(_select_labels, label, ids, foreground is None)

@@ -64,9 +64,11 @@ class GenerateMask(BaseTransform):
             model_patch_size=model_patch_size,
             scorer=scorer,
         )
-        if isinstance(mask_generator, dict):
-            mask_generator = TASK_UTILS.build(mask_generator)
-        self.mask_generator = mask_generator
+        self.mask_generator: BaseMaskGenerator = (
+            TASK_UTILS.build(mask_generator)
+            if isinstance(mask_generator, dict)
+            else mask_generator
+        )
         self.scorer = _user_maps(scorer)
         self.grid = (height // mask_patch_size, width // mask_patch_size)
         self.cell_size = mask_patch_size

@@ -49,7 +49,7 @@ LOSSY_TRANSFORMS = {
     'TrivialAugmentWide',
 }
 # Stock classes, and ours that do the same and record where a crop came from.
-RECORDING = {
+RECORDING: dict[type, Any] = {
     MMCVCenterCrop: CenterCrop,
     stock.RandomCrop: RandomCrop,
     stock.RandomResizedCrop: RandomResizedCrop,

@@ -78,7 +78,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
 class RandomResizedCrop(Recording, stock.RandomResizedCrop):
     """MMPretrain's RandomResizedCrop that records ``crop_box``."""
 
-    _box: Box
+    _box: tuple[int, int, int, int]
 
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
         """Draw the crop and remember it."""
@@ -117,7 +117,7 @@ class RandomCrop(Recording, stock.RandomCrop):
         **kwargs: Other arguments of the stock transform.
     """
 
-    _box: Box
+    _box: tuple[int, int, int, int]
     _padded_size: tuple[int, int]
 
     def __init__(
@@ -127,8 +127,8 @@ class RandomCrop(Recording, stock.RandomCrop):
         **kwargs: Any,
     ) -> None:
         super().__init__(crop_size, **kwargs)  # padding is ours, see transform
-        sides = (padding or 0,) * 4 if not isinstance(padding, Sequence) else padding
-        self.border = tuple(sides * 2 if len(sides) == 2 else sides)
+        sides = padding if isinstance(padding, Sequence) else [padding or 0] * 4
+        self.border = (*sides, *sides) if len(sides) == 2 else tuple(sides)
         self.border_mode = self.padding_mode
 
     @classmethod

@@ -60,7 +60,7 @@ class WholeImages(Dataset):
     ) -> None:
         self.datasets = list(datasets)
         self.ends = np.cumsum([len(dataset) for dataset in self.datasets])
-        self.input_size = tuple(input_size)
+        self.input_size = (input_size[0], input_size[1])
         self.derived = pipeline is None
         self.transforms = [
             measuring_steps(dataset.pipeline.transforms, self.input_size)
@@ -135,7 +135,8 @@ class WholeImages(Dataset):
 
     def _load(self, index: int) -> tuple[Tensor | None, str]:
         """Return an image, or None and why it cannot be read."""
-        part, results = self.info(index)
+        part, info = self.info(index)
+        results: Any = info
         name = results.get('img_path', f'sample {index}')
         with _own_randomness(index if self.derived else None):
             for transform in self.transforms[part]:
@@ -156,8 +157,8 @@ class WholeImages(Dataset):
 class Squash:
     """Resize an image to (H, W) px, whatever its type and channels are."""
 
-    def __init__(self, size: Sequence[int]) -> None:
-        self.size = tuple(size)
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace ``img`` and ``img_shape``."""
@@ -165,7 +166,7 @@ class Squash:
         return {**results, 'img': image, 'img_shape': self.size}
 
 
-def squash(image: Any, size: tuple[int, ...]) -> Any:
+def squash(image: Any, size: tuple[int, int]) -> Any:
     """Resize bilinearly, averaging over the area where that is larger than a pixel.
 
     Args:
@@ -198,7 +199,9 @@ def squash(image: Any, size: tuple[int, ...]) -> Any:
     return values.astype(image.dtype)
 
 
-def measuring_steps(transforms: Iterable[Any], size: Sequence[int]) -> list[Transform]:
+def measuring_steps(
+    transforms: Iterable[Any], size: tuple[int, int]
+) -> list[Transform]:
     """Make a training pipeline into one that shows whole images, always the same.
 
     Args:

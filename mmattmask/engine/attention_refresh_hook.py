@@ -109,9 +109,8 @@ class AttentionRefreshHook(Hook):
                 f'max_keep_banks ({max_keep_banks}) must be at least 1 and '
                 f'max_unreadable ({max_unreadable}) at least 0'
             )
-        if isinstance(input_size, int):
-            input_size = (input_size, input_size)
-        self.input_size = input_size
+        sides = (input_size,) * 2 if isinstance(input_size, int) else input_size
+        self.input_size = None if sides is None else (sides[0], sides[1])
         self.rolling = rolling
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -160,7 +159,7 @@ class AttentionRefreshHook(Hook):
         datasets = bases(runner.train_dataloader.dataset)
         record_in_log(runner, datasets)
         size = self.input_size or image_size_of(self._model.backbone)
-        self._images = WholeImages(datasets, tuple(size), self.pipeline)
+        self._images = WholeImages(datasets, size, self.pipeline)
         check_images(runner, self._images)
         self._header = BankHeader(
             len(self._images),
@@ -178,9 +177,10 @@ class AttentionRefreshHook(Hook):
         if self._is_due(now):
             self._refresh(runner, now)
         elif self.rolling and now > self.schedule.begin:
-            first = (now - self.schedule.begin) % self.schedule.interval
-            rows = range(first, len(self._images), self.schedule.interval)
-            self._refresh(runner, now, rows)
+            step = self.schedule.interval
+            assert step is not None
+            first = (now - self.schedule.begin) % step
+            self._refresh(runner, now, range(first, len(self._images), step))
 
     def before_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None
@@ -229,6 +229,7 @@ class AttentionRefreshHook(Hook):
                 f'{reason or "another rank cannot read it"}'
             )
             return False
+        assert bank is not None
         if saved.get('in_use', True):
             self._scorer.bank = bank
         used = 'going on with' if self._scorer.bank is bank else 'still not using'

@@ -43,7 +43,7 @@ class ForwardState:
     @torch.no_grad()
     def step(self) -> None:
         """Follow the optimizer, which has made a step or skipped it."""
-        skipped = None if self.scaler is None else self._skipped()
+        skipped = None if self.scaler is None else self._skipped(self.scaler)
         for loss in self.losses:
             loss.move_centers(skipped)
         if skipped is None:
@@ -52,9 +52,9 @@ class ForwardState:
             buffer.copy_(torch.where(skipped, saved, buffer))
             saved.copy_(buffer)
 
-    def _skipped(self) -> Tensor:
+    def _skipped(self, scaler: Any) -> Tensor:
         """Return a bool on the device."""
-        scale = self.scaler._scale  # get_scale() waits for the device
+        scale = scaler._scale  # get_scale() waits for the device
         skipped = scale < self._scale
         self._scale = scale.clone()
         for buffer in self.buffers:

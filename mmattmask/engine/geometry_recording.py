@@ -37,7 +37,7 @@ def _restart_workers(runner: Any) -> None:
     """
     loader = runner.train_dataloader
     loader._iterator = None
-    iterator = getattr(runner.train_loop, 'dataloader_iterator', None)
+    iterator: Any = getattr(runner.train_loop, 'dataloader_iterator', None)
     if getattr(iterator, '_iterator', None) is None:
         return
     if isinstance(loader.sampler, InfiniteSampler):

@@ -227,7 +227,8 @@ class KNNHook(Hook):
         """Return the final layer's tokens of whole images."""
         if self.target == 'student':
             return model(inputs, mode='tensor')[-1]
-        return teacher_backbone(model)(inputs, mask=None)[-1]
+        teacher: Any = teacher_backbone(model)
+        return teacher(inputs, mask=None)[-1]
 
     def _report(
         self, runner: Any, accuracy: dict[str, float], memory: int, query: int
@@ -298,8 +299,8 @@ def _check_classes(memory: WholeImages, query: WholeImages) -> None:
     known = [
         base.metainfo.get('classes') for base in (*memory.datasets, *query.datasets)
     ]
-    names = {None if classes is None else tuple(classes) for classes in known}
-    if len(names) < 2 or None in names:
+    names = {tuple(classes) for classes in known if classes is not None}
+    if len(names) < 2 or None in known:
         return
     first, *others = names
     differ = {name for other in others for name in set(first) ^ set(other)}

@@ -22,14 +22,14 @@ def clip_each_grad_(parameters: Sequence[nn.Parameter], max_norm: float) -> None
 
     Source: bytedance/ibot utils.py, without its wait for the device per parameter.
     """
-    grads = [parameter.grad for parameter in parameters]
+    grads: Any = [parameter.grad for parameter in parameters]
     norms = torch.stack(torch._foreach_norm(grads))
     factors = (max_norm / (norms + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(grads, factors.unbind())
+    torch._foreach_mul_(grads, list(factors.unbind()))
 
 
-class PerTensorClip:
-    """Mixin of an optimizer wrapper: clips per tensor, then drops frozen gradients.
+class PerTensorClip(OptimWrapper):
+    """Base of an optimizer wrapper: clips per tensor, then drops frozen gradients.
 
     Args:
         clip_grad: ``dict(max_norm=3.0)``, as of the stock wrappers, but the norm is

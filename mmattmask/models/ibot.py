@@ -109,7 +109,7 @@ class IBOT(BaseSelfSupervisor):
             token = dict(with_mask_token=mask_generator is not None)
             backbone = MMPRETRAIN_MODELS.build({**token, **backbone})
         if isinstance(head, dict):
-            width = dict(in_channels=backbone.embed_dims)
+            width = dict(in_channels=getattr(backbone, 'embed_dims', None))
             head = MMPRETRAIN_MODELS.build({**width, **head})
         super().__init__(backbone, head=head, **kwargs)
         self.num_global = num_global
@@ -128,7 +128,8 @@ class IBOT(BaseSelfSupervisor):
             patch_center_momentum,
         )
         self.teacher = EMATeacher(self, 'teacher', backbone='backbone', head='head')
-        self.teacher['backbone'].mask_token = None
+        teacher: Any = self.teacher['backbone']
+        teacher.mask_token = None
         self.guidance: Guidance | None = None
         if mask_generator is not None:
             self._init_guidance(mask_generator, scorer, warmup_mask_generator)
@@ -274,10 +275,12 @@ class IBOT(BaseSelfSupervisor):
         cls, patch = self.predict(images, mask, inputs[self.num_global :], rows)
 
         distillation, batch_size = self.distillation, len(inputs[0])
-        views = (logits.unflatten(0, (-1, batch_size)) for logits in (cls, targets.cls))
-        loss = distillation.cls(*views, self.teacher_temp)
+        student, teacher = (
+            logits.unflatten(0, (-1, batch_size)) for logits in (cls, targets.cls)
+        )
+        loss = distillation.cls(student, teacher, self.teacher_temp)
         losses = dict(loss_cls=self.cls_weight * loss)
-        if rows is not None:
+        if rows is not None and patch is not None and targets.patch is not None:
             _, weights = rows
             loss = distillation.patch(
                 patch, targets.patch, weights, self.teacher_patch_temp
@@ -291,6 +294,8 @@ class IBOT(BaseSelfSupervisor):
         """Return places and weights of the patches that have a loss, (R,) each."""
         if not self.patch_weight:
             return None
+        assert mask is not None  # or the model was not built
+        assert self.guidance is not None
         num_images, num_patches = mask.shape
         if self.dense:
             capacity = num_patches
@@ -303,7 +308,7 @@ class IBOT(BaseSelfSupervisor):
     @torch.no_grad()
     def targets(self, tokens: Tensor, rows: tuple[Tensor, Tensor] | None) -> Targets:
         """Return the teacher's output for its tokens, (N, 1 + L, C)."""
-        head = self.teacher['head']
+        head: Any = self.teacher['head']
         z = head.project(tokens if rows is not None else tokens[:, :1])
         cls = head.cls_logits(z[:, 0])
         cls_mean = at_least_float32(cls).mean(dim=0)

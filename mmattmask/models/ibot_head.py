@@ -68,7 +68,7 @@ class IBOTHead(BaseModule):
         self.last_layer = _prototypes(
             bottleneck_channels, out_channels, norm_last_layer
         )
-        self.patch_last_layer = None
+        self.patch_last_layer: nn.Module | None = None
         if patch_out_channels is not None:
             self.patch_last_layer = _prototypes(
                 bottleneck_channels, patch_out_channels, norm_last_layer
@@ -95,9 +95,9 @@ class IBOTHead(BaseModule):
         return self._patch_layer(z)
 
     @property
-    def _patch_layer(self) -> nn.Module:
-        shared = self.patch_last_layer is None
-        return self.last_layer if shared else self.patch_last_layer
+    def _patch_layer(self) -> Any:
+        own = self.patch_last_layer
+        return self.last_layer if own is None else own
 
     def mean_patch_logits(self, z: Tensor) -> Tensor:
         """Return the mean output of projected patches (N, L, D), without computing any.

@@ -92,7 +92,7 @@ class LUT(GuidedMAE):
                     f'{budget.num_patches}'
                 )
 
-    def loss(
+    def loss(  # type: ignore[override]  # two views
         self, inputs: Sequence[Tensor], data_samples: Sequence[Any], **kwargs: Any
     ) -> dict[str, Tensor]:
         """Reconstruct view 1 and predict the teacher's features of each other view.
@@ -117,11 +117,9 @@ class LUT(GuidedMAE):
             for view in (tokens, other_tokens)
         ]
         teachers = self.teach(inputs)
-        context = sum(
-            (2 - 2 * _cosine(student, teacher)).mean()
-            for student, teacher in zip(students, reversed(teachers), strict=True)
-        )
-        return losses | dict(loss_context=self.context_weight * context / 2)
+        pairs = zip(students, reversed(teachers), strict=True)
+        first, second = ((2 - 2 * _cosine(*pair)).mean() for pair in pairs)
+        return losses | dict(loss_context=self.context_weight * (first + second) / 2)
 
     @torch.no_grad()
     def teach(self, inputs: Sequence[Tensor]) -> list[Tensor]:
