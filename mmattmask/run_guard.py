@@ -4,6 +4,7 @@ MMEngine's runner alone knows model, hooks, loader and folder of a run, and asks
 of ours about them together; so its methods are wrapped here, once.
 """
 
+import functools
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from typing import Any
 
 from torch.cuda import OutOfMemoryError
 
+from mmattmask.checkpoints import whole_models
 from mmattmask.config_values import check_values
 
 LOCK = '.training'
@@ -27,6 +29,7 @@ def guard_runs() -> None:
 
     A run takes its folder for itself, is refused if it cannot become what its config
     says, resumes from its own folder, and removes a checkpoint when the next is whole.
+    A test needs weights for the whole model.
     """
     module: Any = import_module('mmengine.runner.runner')
     runner, hook = module.Runner, import_module('mmengine.hooks').CheckpointHook
@@ -60,6 +63,14 @@ def guard_runs() -> None:
         resume(self, *args, **kwargs)
         report_old_schedule(self, wanted, _schedule_ends(self))
 
+    def loading_whole(evaluate: Any) -> Any:
+        @functools.wraps(evaluate)
+        def evaluate_whole(self: Any) -> Any:
+            with whole_models():
+                return evaluate(self)
+
+        return evaluate_whole
+
     def guarded_save(self: Any, runner: Any, step: int, meta: Any) -> None:
         ids: Any = getattr(self, 'keep_ckpt_ids', ())
         full = 0 < self.max_keep_ckpts == len(ids) and ids[-1] != step
@@ -71,6 +82,7 @@ def guard_runs() -> None:
     runner.from_cfg = classmethod(guarded_from_cfg)
     runner.train = guarded_train
     runner.resume = guarded_resume
+    runner.test, runner.val = loading_whole(runner.test), loading_whole(runner.val)
     hook._save_checkpoint_with_step = guarded_save
     module.find_latest_checkpoint = latest_checkpoint
 
@@ -109,7 +121,8 @@ def failed_step(model: Any, loop: Any, error: Exception) -> str:
         if hasattr(getattr(model, 'backbone', None), name)
     }
     return (
-        f'the first step of {type(model).__name__} failed: {error}. Its views are '
+        f'{type(model).__name__} failed before the end of its first step: {error}. '
+        'Its views are '
         f'{shapes} (C, H, W), {loop.dataloader.batch_size} per batch; the backbone has '
         f'{sizes}: do crop, img_size, patch_size, channels and batch_size fit together?'
     )

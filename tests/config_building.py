@@ -127,7 +127,8 @@ def build_pipeline(cfg):
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         pipeline = DATASETS.build({**dataset, 'lazy_init': True}).pipeline
     hooks = [hook['type'] for hook in cfg.get('custom_hooks', [])]
-    if {'mmattmask.AttentionRefreshHook', 'mmattmask.CheckMapsHook'} & {*hooks}:
+    scorer = (cfg.model.get('scorer') or {}).get('type', '')
+    if 'mmattmask.AttentionRefreshHook' in hooks or scorer.endswith('Maps'):
         record_transforms(pipeline.transforms)
     return pipeline
 

@@ -105,6 +105,18 @@ def test_metrics_are_those_of_the_checkpoint(config_file, classifier, tmp_path):
     assert json.loads(out.read_text()) == {'accuracy/top1': 50.0}
 
 
+def test_a_head_of_other_classes_is_refused(config_file, classifier, tmp_path):
+    """Fine-tuning may start from such a file; there is nothing to measure."""
+    state = classifier.state_dict()
+    names = [name for name in state if name.startswith('backbone.classifier.2')]
+    for change in (lambda value: torch.cat([value, value]), None):
+        weights = {k: v for k, v in state.items() if change or k not in names}
+        weights |= {k: change(state[k]) for k in names if change}
+        torch.save({'state_dict': weights}, tmp_path / 'other.pth')
+        with pytest.raises(ValueError, match=r'backbone\.classifier\.2\.weight'):
+            mmattmask('test', config_file, tmp_path / 'other.pth')
+
+
 def test_predictions_are_written(config_file, classifier, tmp_path):
     checkpoint = tmp_path / 'small.pth'
     torch.save(dict(state_dict=classifier.state_dict()), checkpoint)

@@ -9,7 +9,8 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS, DefaultScope
 
-from tests.config_building import SHIPPED, load
+from tests.command_line import mmattmask, table_of
+from tests.config_building import ROOT, SHIPPED, load
 from tests.train_tool import train
 
 FOLDER = 'configs/transfer/classification/'
@@ -289,17 +290,36 @@ def test_repeated_augmentation_sees_a_third_of_the_images():
 
 
 @pytest.mark.parametrize('name', DEBUG)
-def test_debug_config_trains_and_reports_accuracy(name, tmp_path, data_folder):
+def test_debug_config_trains_and_reports_accuracy(
+    name, tmp_path, pre_trained, data_folder
+):
     source = 'cifar10' if 'cifar10' in name else 'tiny_imagenet_mini'
     roots = [
         f'{part}_dataloader.dataset.data_root={data_folder / source}'
         for part in ('train', 'val')
     ]
     few = 'train_dataloader.dataset.indices=128'
-    rows = train(name, tmp_path / 'work_dir', *roots, few)
+    file = f'model.backbone.init_cfg.checkpoint={pre_trained}'
+    rows = train(name, tmp_path / 'work_dir', *roots, few, file)
     assert rows[-1]['accuracy/top1'] >= 0.0
     assert rows[-1]['accuracy/top5'] > 0.0
     assert (tmp_path / 'work_dir' / 'epoch_2.pth').is_file()
+
+
+@pytest.mark.parametrize('command', ['knn', 'linear'])
+def test_frozen_features_of_the_same_file(command, tmp_path, pre_trained, data_folder):
+    config = 'configs/amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+    folders = [
+        f'--train={data_folder}/cifar10/train',
+        f'--val={data_folder}/cifar10/test',
+    ]
+    cached = ['--cached-features', '--epochs', 1] if command == 'linear' else []
+    cached += ['--subset', 8]
+    place = ['--device', 'cpu', '--num-workers', 0]
+    place += ['--work-dir', tmp_path]
+    text = mmattmask(command, ROOT / config, pre_trained, *folders, *cached, *place)
+    numbers = [float(cell) for row in table_of(text) for cell in row if '.' in cell]
+    assert max(numbers) > 10
 
 
 TINY = dict(embed_dims=24, num_layers=12, num_heads=3, feedforward_channels=48)

@@ -193,7 +193,7 @@ def small_model(**changes):
         feedforward_channels=24,
         global_attn_indexes=[1],
     )
-    cfg.model.backbone.update(arch=arch, **changes)
+    cfg.model.backbone.update(arch=arch, init_cfg=None, **changes)
     cfg.model.neck.in_channels = 12
     torch.manual_seed(0)
     model = build(cfg, MODELS, cfg.model)
@@ -369,32 +369,22 @@ def assert_trained(log, metric):
     assert 0 <= last[metric.replace('segm', 'bbox')] <= 1
 
 
-def test_mmdet_trains_and_evaluates_on_lvis(data_folder, tmp_path):
+def test_mmdet_trains_and_evaluates_on_lvis(data_folder, pre_trained, tmp_path):
     pytest.importorskip('lvis')
-    log = train('mmdet', DEBUG[1], data_folder, tmp_path, FEW)
+    file = f'model.backbone.init_cfg.checkpoint={pre_trained}'
+    log = train('mmdet', DEBUG[1], data_folder, tmp_path, FEW, file)
     assert_trained(log, 'lvis/segm_AP')
 
 
-def test_coco_starts_from_a_pre_training(data_folder, tmp_path):
-    vit = dict(type='mmpretrain.VisionTransformer', arch='deit-tiny', patch_size=8)
-    state = MODELS.build(dict(vit, img_size=64)).state_dict()
-    state = {f'backbone.{name}': value for name, value in state.items()}
-    torch.save({'state_dict': state}, tmp_path / 'pretrained.pth')
-    options = [
-        f'model.backbone.init_cfg.{option}'
-        for option in (
-            'type=Pretrained',
-            '_scope_=mmattmask',
-            'checkpoint=pretrained.pth',
-        )
-    ]
-    assert_trained(
-        train('ours', DEBUG[0], data_folder, tmp_path, FEW, *options), 'coco/segm_mAP'
-    )
+def test_coco_starts_from_a_pre_training(data_folder, pre_trained, tmp_path):
+    file = f'model.backbone.init_cfg.checkpoint={pre_trained}'
+    log = train('ours', DEBUG[0], data_folder, tmp_path, FEW, file)
+    assert_trained(log, 'coco/segm_mAP')
     (log,) = (tmp_path / 'work').glob('*/*.log')
     # all but 24 tables of relative positions; the row of CLS and the last norm are over
-    assert 'matched 147/171 weights of pretrained.pth' in log.read_text()
+    assert 'matched 147/171 weights of' in log.read_text()
     trained = torch.load(tmp_path / 'work' / 'iter_6.pth', weights_only=False)
+    state = torch.load(pre_trained, weights_only=False)['state_dict']
     start = state['backbone.layers.0.attn.qkv.weight']
     change = trained['state_dict']['backbone.layers.0.attn.qkv.weight'] - start
     # six steps of AdamW at 1e-4 * 0.7 ** 12
@@ -427,9 +417,8 @@ def test_readme_and_metafile_list_every_config():
         assert metadata['Batch Size'] == cfg.auto_scale_lr.base_batch_size
 
 
-def test_configs_of_papers_ask_for_a_checkpoint():
+def test_configs_ask_for_a_checkpoint():
     cfg = load(DEBUG[0])
-    cfg.model.backbone.init_cfg = load(COCO_90K).model.backbone.init_cfg
     model = build(cfg, MODELS, cfg.model)
     with pytest.raises(ValueError, match=r'model\.backbone\.init_cfg\.checkpoint=FILE'):
         model.init_weights()

@@ -144,9 +144,8 @@ def test_backbone_gives_four_maps_that_the_neck_takes(name):
 @pytest.mark.parametrize('word', ['mae', 'vit'])
 def test_starts_from_what_was_pre_trained(word, tmp_path):
     cfg = load(debug(word))
-    arch = dict(embed_dims=48, num_layers=4, num_heads=3, feedforward_channels=192)
     pre_trained = MODELS.build(
-        dict(type='mmattmask.GuidedMAEViT', arch=arch, img_size=64, patch_size=16)
+        dict(type='mmattmask.GuidedMAEViT', arch='deit-tiny', img_size=64, patch_size=8)
     )
     for value in pre_trained.parameters():
         torch.nn.init.normal_(value)
@@ -183,13 +182,12 @@ def test_starts_from_what_was_pre_trained(word, tmp_path):
 
 def test_pre_trained_positions_are_interpolated_to_the_larger_grid(tmp_path):
     cfg = load(debug('mae'))
-    arch = dict(embed_dims=48, num_layers=4, num_heads=3, feedforward_channels=192)
     pre_trained = MODELS.build(
-        dict(type='mmattmask.GuidedMAEViT', arch=arch, img_size=32, patch_size=16)
+        dict(type='mmattmask.GuidedMAEViT', arch='deit-tiny', img_size=16, patch_size=8)
     )
     columns = torch.tensor([9.0, -1, 1, -1, 1])  # CLS, then two rows of two
     weights = pre_trained.state_dict()
-    weights['pos_embed'] = columns.view(1, 5, 1).expand(1, 5, 48).contiguous()
+    weights['pos_embed'] = columns.view(1, 5, 1).expand(1, 5, 192).contiguous()
     file = tmp_path / 'a.pth'
     torch.save({'state_dict': {f'backbone.{k}': v for k, v in weights.items()}}, file)
     init_cfg = load(FULL[2]).model.backbone.init_cfg
@@ -198,8 +196,8 @@ def test_pre_trained_positions_are_interpolated_to_the_larger_grid(tmp_path):
     model = build(backbone, 'cpu')
     model.init_weights()
     assert (model.pos_embed[0, 0] == 9).all()
-    grid = model.pos_embed[0, 1:, 0].view(4, 4)
-    torch.testing.assert_close(grid, grid[:1].expand(4, 4))
+    grid = model.pos_embed[0, 1:, 0].view(8, 8)
+    torch.testing.assert_close(grid, grid[:1].expand(8, 8))
     assert (grid[0].diff() > 0).all()
 
 
@@ -224,9 +222,10 @@ def test_ground_truth_as_prediction_is_a_mean_iou_of_100(data_folder):
     assert result['mIoU'] == result['aAcc'] == 100.0
 
 
-def data_options(data_folder):
+def options(pre_trained, data_folder):
     root = data_folder / 'ade_mini'
-    return [f'{part}_dataloader.dataset.data_root={root}' for part in ('train', 'val')]
+    roots = [f'{part}_dataloader.dataset.data_root={root}' for part in ('train', 'val')]
+    return [f'model.backbone.init_cfg.checkpoint={pre_trained}', *roots]
 
 
 def check_rows(rows):
@@ -236,19 +235,20 @@ def check_rows(rows):
     assert 0.0 <= rows[-1]['mIoU'] <= 100.0
 
 
-def test_debug_config_trains_and_reports_mean_iou(tmp_path, data_folder):
-    rows = train(debug('mae'), tmp_path / 'work_dir', *data_options(data_folder))
+def test_debug_config_trains_and_reports_mean_iou(tmp_path, pre_trained, data_folder):
+    work_dir = tmp_path / 'work_dir'
+    rows = train(debug('mae'), work_dir, *options(pre_trained, data_folder))
     check_rows(rows)
 
 
-def test_debug_config_trains_with_mmsegs_own_tool(tmp_path, data_folder):
+def test_debug_config_trains_with_mmsegs_own_tool(tmp_path, pre_trained, data_folder):
     tool = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
     command = [sys.executable, str(tool), str(ROOT / debug('vit'))]
     command += [
         '--work-dir',
         str(tmp_path),
         '--cfg-options',
-        *data_options(data_folder),
+        *options(pre_trained, data_folder),
     ]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
     run = subprocess.run(

@@ -1,11 +1,11 @@
 """AMT's fine-tuning of a small ViT on the CPU: does everything run?
 
-From random weights, on a folder laid out as Tiny-ImageNet; a few images will do.
+From a debug pre-training, on a folder laid out as Tiny-ImageNet; a few images will do.
 
 Command:
     CONFIG=configs/transfer/classification/
     CONFIG+=amt-ft_vit-tiny-p8_1xb32-coslr-2e_tiny-imagenet_debug.py
-    mmattmask train $CONFIG --cfg-options \
+    mmattmask train $CONFIG --cfg-options model.backbone.init_cfg.checkpoint=FILE \
         train_dataloader.dataset.data_root=FOLDER \
         val_dataloader.dataset.data_root=FOLDER
 Hardware: CPU, 1 core.
@@ -15,12 +15,9 @@ Metric:   none; little is learned in two epochs.
 
 _base_ = './amt-ft_vit-base-p16_1xb512-amp-coslr-100e_tiny-imagenet.py'
 
-arch = dict(
-    _delete_=True, embed_dims=48, num_layers=4, num_heads=3, feedforward_channels=192
-)
 model = dict(
-    backbone=dict(arch=arch, img_size=64, patch_size=8, init_cfg=None),
-    head=dict(in_channels=48),
+    backbone=dict(arch='deit-tiny', img_size=64, patch_size=8),
+    head=dict(in_channels=192),
 )
 load, crop, *rest = _base_.train_pipeline
 train_pipeline = [load, {**crop, 'scale': 64}, *rest]

@@ -5,7 +5,7 @@ val2017/ or train2017/, as the annotations say.
 
 Command:
     CONFIG=configs/transfer/detection/mask-rcnn_vitdet-tiny_1xb2-6i_lvis_debug.py
-    mmattmask train $CONFIG
+    mmattmask train $CONFIG --cfg-options model.backbone.init_cfg.checkpoint=FILE
 Hardware: CPU, 1 core.
 Hours:    none; half a minute for 21 validation images, start included (measured).
 Metric:   none; nothing is learned in 6 iterations.

@@ -1,11 +1,11 @@
 """UperNet on a small MAE backbone on the CPU: does everything run, on my images too?
 
-Six iterations from random weights, then mIoU. FOLDER is laid out as ADE20K.
+Six iterations from any debug pre-training, then mIoU. FOLDER is laid out as ADE20K.
 
 Command:
     CONFIG=configs/transfer/segmentation/
     CONFIG+=mae-tiny_upernet_1xb2-6i_ade20k-64x64_debug.py
-    mmattmask train $CONFIG --cfg-options \
+    mmattmask train $CONFIG --cfg-options model.backbone.init_cfg.checkpoint=FILE \
         train_dataloader.dataset.data_root=FOLDER \
         val_dataloader.dataset.data_root=FOLDER
 Hardware: CPU, 1 core.
@@ -17,17 +17,10 @@ _base_ = './mae-base_upernet_8xb2-amp-160k_ade20k-512x512.py'
 
 model = dict(
     data_preprocessor=dict(size=(64, 64)),
-    backbone=dict(
-        img_size=(64, 64),
-        embed_dims=48,
-        num_layers=4,
-        num_heads=3,
-        out_indices=[0, 1, 2, 3],
-        init_cfg=None,
-    ),
-    neck=dict(embed_dim=48),
-    decode_head=dict(in_channels=[48] * 4, channels=16),
-    auxiliary_head=dict(in_channels=48, channels=16),
+    backbone=dict(img_size=(64, 64), patch_size=8, embed_dims=192, num_heads=3),
+    neck=dict(embed_dim=192),
+    decode_head=dict(in_channels=[192] * 4, channels=16),
+    auxiliary_head=dict(in_channels=192, channels=16),
     test_cfg=dict(crop_size=(64, 64), stride=(48, 48)),
 )
 load, label, resize, crop, *rest = _base_.train_pipeline
@@ -52,7 +45,7 @@ optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
     optimizer=_base_.optim_wrapper.optimizer,
-    paramwise_cfg=dict(num_layers=4, layer_decay_rate=0.65),
+    paramwise_cfg=dict(num_layers=12, layer_decay_rate=0.65),
     constructor='LayerDecayOptimizerConstructor',
 )
 auto_scale_lr = dict(base_batch_size=2)

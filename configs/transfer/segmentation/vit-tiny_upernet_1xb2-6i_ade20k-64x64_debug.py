@@ -3,7 +3,7 @@
 Command:
     CONFIG=configs/transfer/segmentation/
     CONFIG+=vit-tiny_upernet_1xb2-6i_ade20k-64x64_debug.py
-    mmattmask train $CONFIG --cfg-options \
+    mmattmask train $CONFIG --cfg-options model.backbone.init_cfg.checkpoint=FILE \
         train_dataloader.dataset.data_root=FOLDER \
         val_dataloader.dataset.data_root=FOLDER
 Hardware: CPU, 1 core.
@@ -18,13 +18,14 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='mmpretrain.VisionTransformer',
-        arch=dict(embed_dims=48, num_layers=4, num_heads=3, feedforward_channels=192),
+        arch='deit-tiny',
         img_size=64,
-        patch_size=16,
+        patch_size=8,
         drop_path_rate=0.1,
-        out_indices=[0, 1, 2, 3],
+        out_indices=[3, 5, 7, 11],
         out_type='featmap',
         final_norm=False,
+        init_cfg=dict(type='Pretrained', _scope_='mmattmask', checkpoint=''),
     )
 )
 optim_wrapper = dict(

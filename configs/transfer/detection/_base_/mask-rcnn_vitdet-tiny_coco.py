@@ -8,7 +8,6 @@ extractor = dict(out_channels=32, featmap_strides=levels, finest_scale=28)
 small = dict(in_channels=32, conv_out_channels=32)
 model = dict(
     data_preprocessor=dict(pad_size_divisor=128),
-    # without init_cfg, so that --cfg-options can add one
     backbone=dict(
         _delete_=True,
         type='mmattmask.ViTDet',
@@ -18,6 +17,7 @@ model = dict(
         patch_size=8,
         window_size=7,
         drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', _scope_='mmattmask', checkpoint=''),
     ),
     neck=dict(in_channels=192, out_channels=32),
     rpn_head=dict(
