@@ -19,6 +19,7 @@ from torch.cuda import OutOfMemoryError
 
 from mmattmask.checkpoints import whole_models
 from mmattmask.config_values import check_values
+from mmattmask.files import whole_file
 
 LOCK = '.training'
 TIMES = ('begin', 'end', 'T_max', 'total_iters')
@@ -28,7 +29,8 @@ def guard_runs() -> None:
     """Wrap MMEngine's runner and checkpoint hook; again changes nothing.
 
     A run takes its folder for itself, is refused if it cannot become what its config
-    says, resumes from its own folder, and removes a checkpoint when the next is whole.
+    says, resumes from its own folder, and removes a checkpoint when the next, which
+    appears whole or not at all, is there.
     A test needs weights for the whole model.
     """
     module: Any = import_module('mmengine.runner.runner')
@@ -36,7 +38,7 @@ def guard_runs() -> None:
     if runner.train.__module__ == __name__:
         return
     from_cfg, train, resume = runner.from_cfg.__func__, runner.train, runner.resume
-    save = hook._save_checkpoint_with_step
+    save, save_checkpoint = hook._save_checkpoint_with_step, module.save_checkpoint
 
     def guarded_from_cfg(cls: Any, cfg: Any) -> Any:
         """Build a runner; see ``mmattmask.run_guard``."""
@@ -46,7 +48,8 @@ def guard_runs() -> None:
     def guarded_train(self: Any) -> Any:
         """Launch training; see ``mmattmask.run_guard``."""
         with only_run_in(self.work_dir):
-            self._train_loop = loop = self.build_train_loop(self._train_loop)
+            remove_torn(self.work_dir)
+            loop = build_loop(self)
             check_hooks(self)
             check_length(loop, loop.dataloader, getattr(self, 'world_size', 1))
             start = self.iter
@@ -71,6 +74,13 @@ def guard_runs() -> None:
 
         return evaluate_whole
 
+    def save_whole(checkpoint: Any, filename: str, *args: Any, **kwargs: Any) -> None:
+        if '://' in filename or any([*args, *kwargs.values()]):  # not a local file
+            save_checkpoint(checkpoint, filename, *args, **kwargs)
+            return
+        with whole_file(filename) as temporary:
+            save_checkpoint(checkpoint, str(temporary))
+
     def guarded_save(self: Any, runner: Any, step: int, meta: Any) -> None:
         ids: Any = getattr(self, 'keep_ckpt_ids', ())
         full = 0 < self.max_keep_ckpts == len(ids) and ids[-1] != step
@@ -84,6 +94,7 @@ def guard_runs() -> None:
     runner.resume = guarded_resume
     runner.test, runner.val = loading_whole(runner.test), loading_whole(runner.val)
     hook._save_checkpoint_with_step = guarded_save
+    module.save_checkpoint = save_whole
     module.find_latest_checkpoint = latest_checkpoint
 
 
@@ -104,6 +115,24 @@ def check_hooks(runner: Any) -> None:
                 f"dict(type='mmattmask.{needed[0]}') to custom_hooks (a list in a "
                 'config replaces that of its base)'
             )
+
+
+def build_loop(runner: Any) -> Any:
+    """Build the loop of training and its loader.
+
+    Raises:
+        ValueError: If the dataset has no length, as that of a stream.
+    """
+    try:
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+    except TypeError as error:
+        if 'has no len()' not in str(error):
+            raise
+        raise ValueError(
+            f'train_dataloader.dataset must know its length and give its images by '
+            f'index, as datasets of mmengine.dataset.BaseDataset: {error}'
+        ) from error
+    return runner._train_loop
 
 
 def failed_step(model: Any, loop: Any, error: Exception) -> str:
@@ -200,6 +229,15 @@ def _lock(work_dir: Path) -> tuple[Any, str]:
     file.write(f'process {os.getpid()} on {os.uname().nodename}')
     file.flush()
     return file, ''
+
+
+def remove_torn(work_dir: str | Path) -> None:
+    """Remove what killed runs have left of checkpoints."""
+    from mmengine.dist import is_main_process
+
+    if is_main_process():
+        for path in Path(work_dir).glob('.*.tmp.pth'):
+            path.unlink()
 
 
 def latest_checkpoint(work_dir: str) -> str | None:

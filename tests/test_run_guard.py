@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
+from torch.utils.data import IterableDataset
 
 from mmattmask.engine import EMATeacherHook, TeacherTemperatureHook
 from mmattmask.run_guard import check_hooks, guard_runs, latest_checkpoint
@@ -97,6 +99,19 @@ def test_sizes_that_only_a_step_knows(tmp_path, data_root):
     cfg.model.neck = dict(type='MAEPretrainDecoder', embed_dim=24, patch_size=4)
     sizes = r"\(3, 16, 16\) \(C, H, W\), 8 per batch; .*'img_size': \(32, 32\)"
     refused(cfg, rf'MAE failed before .* first step: The size of tensor .*{sizes}')
+
+
+def test_a_stream_has_no_length(tmp_path, data_root):
+    @DATASETS.register_module(force=True)
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield from ()
+
+    cfg = toy_config(tmp_path, data_root)
+    cfg.train_dataloader.dataset = dict(type='mmengine.Stream')
+    runner = Runner.from_cfg(cfg)
+    with pytest.raises(ValueError, match='must know its length'):
+        runner.train()
 
 
 def test_wrapping_again_changes_nothing():

@@ -26,6 +26,9 @@ class PatchBudget:
     num_thrown: int = 0
 
     def __post_init__(self) -> None:
+        counts = self.num_visible, self.num_masked, self.num_thrown
+        if any(count % 1 for count in counts):
+            raise ValueError(f'counts of patches must be whole numbers, got {counts}')
         if self.num_visible < 1 or self.num_masked < 1 or self.num_thrown < 0:
             raise ValueError(
                 'at least one patch must be visible and one masked, got '

@@ -1,9 +1,11 @@
 """A checkpoint with code in it is refused by every way into a run; nothing is run."""
 
 import os
+from functools import reduce
 
 import pytest
 import torch
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from mmpretrain import get_model
 
@@ -68,19 +70,61 @@ def test_runs_refuse_it(run, tmp_path, way):
     assert not (root / 'executed').exists()
 
 
-def test_the_command_refuses_it(run, tmp_path):
+# command: what follows the config and the checkpoint with code in it
+COMMANDS = {
+    'train': ['CONFIG', '--resume', 'FILE'],
+    'check': ['CONFIG', '--cfg-options', 'load_from=FILE'],
+    'check --score': ['CONFIG', '--score', 'FILE'],
+    'knn': ['CONFIG', 'FILE', '--train=DATA', '--val=DATA', '--device=cpu'],
+    'linear': ['CONFIG', 'FILE', '--train=DATA', '--val=DATA', '--device=cpu'],
+    'visualize': ['CONFIG', 'FILE', '--photographs', '--device=cpu'],
+    'convert': ['FILE', '--list'],
+    'convert --to': ['FILE', '--to=timm', '--out=x.safetensors'],
+}
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_commands_refuse_it(run, tmp_path, monkeypatch, command):
     root, data_root, bad = run
-    cfg = toy_config(tmp_path / 'work', data_root)
-    cfg.dump(tmp_path / 'config.py')
-    with pytest.raises(ValueError, match='holds more than weights'):
-        mmattmask('train', tmp_path / 'config.py', '--resume', bad)
+    monkeypatch.chdir(tmp_path)
+    cfg = toy_config('work', data_root, custom_hooks=[])
+    del cfg.model['scorer']
+    cfg.model.mask_generator.type = 'mmattmask.RandomMaskGenerator'
+    if command == 'check --score':
+        cfg = toy_config('work', data_root)
+    cfg.dump('config.py')
+    values = {'CONFIG': 'config.py', 'FILE': str(bad), 'DATA': data_root}
+    argv = [
+        reduce(lambda a, b: a.replace(*b), values.items(), word)
+        for word in COMMANDS[command]
+    ]
+    with pytest.raises((ValueError, SystemExit), match='holds more than weights'):
+        mmattmask(command.split()[0], *argv)
     assert not (root / 'executed').exists()
 
 
-def test_get_model_refuses_it(run, tmp_path):
+def from_scratch(root, data_root, bad):
+    cfg = toy_config(root / 'w', data_root)
+    cfg.dump(root / 'config.py')
+    return get_model(str(root / 'config.py'), pretrained=str(bad))
+
+
+def own_init_cfg(root, data_root, bad):
+    vit = toy_config(root / 'w', data_root).model.backbone
+    init_cfg = dict(type='Pretrained', _scope_='mmattmask', checkpoint=str(bad))
+    return MODELS.build(dict(vit, init_cfg=init_cfg)).init_weights()
+
+
+def teacher(root, data_root, bad):
+    vit = dict(toy_config(root / 'w', data_root).model.backbone)
+    vit['type'] = 'mmpretrain.VisionTransformer'
+    scorer = dict(type='mmattmask.FrozenTeacher', backbone=vit, checkpoint=str(bad))
+    return MODELS.build(dict(scorer, block=1, head=0)).load()
+
+
+@pytest.mark.parametrize('way', [from_scratch, own_init_cfg, teacher])
+def test_functions_refuse_it(run, tmp_path, way):
     root, data_root, bad = run
-    cfg = toy_config(tmp_path / 'work', data_root)
-    cfg.dump(tmp_path / 'config.py')
     with pytest.raises(ValueError, match='holds more than weights'):
-        get_model(str(tmp_path / 'config.py'), pretrained=str(bad))
+        way(tmp_path, data_root, bad)
     assert not (root / 'executed').exists()

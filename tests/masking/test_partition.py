@@ -16,6 +16,12 @@ def budgets(draw):
     return PatchBudget(*counts)
 
 
+@pytest.mark.parametrize('count', [3.5, float('nan')])
+def test_counts_are_whole(count):
+    with pytest.raises(ValueError, match=rf'whole numbers, got \(4, {count}, 0\)'):
+        PatchBudget(4, count)
+
+
 @given(budgets(), st.integers(1, 4), st.integers(0, 2**31))
 def test_partition_is_a_permutation_with_exact_counts(budget, batch_size, seed):
     generator = torch.Generator().manual_seed(seed)
