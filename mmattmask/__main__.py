@@ -17,6 +17,7 @@ COMMANDS = {
     'doctor': 'say what this installation can do, and what mends the rest',
     'knn': 'k-NN and few-shot accuracy of frozen features',
     'linear': 'linear probe of frozen features',
+    'embed': 'write frozen features of a folder of images to a file',
     'visualize': 'draw attention, rankings, masks and reconstructions of images',
     'select': "choose GPA's block and head from a few annotated images",
     'convert': "convert a checkpoint's encoder for another project",

@@ -44,8 +44,8 @@ from mmattmask.launching import start_cpu_processes
 DEFAULT_SIZE = (224, 224)
 
 
-def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that k-NN and linear evaluation share."""
+def add_network_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which network makes features, of images how large."""
     parser.add_argument(
         'config', help='pre-training config, or the name of a ViT such as vit-small-p16'
     )
@@ -56,21 +56,6 @@ def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
         '--key',
         help='which network of the checkpoint: teacher, student, state_dict; if not '
         "given the only one, or the teacher of iBOT's and AttMask's full files",
-    )
-    data = parser.add_argument_group(
-        "labelled images: one of these, or the config's train_dataloader and "
-        'val_dataloader'
-    )
-    data.add_argument('--train', help='folder with one folder per class; with --val')
-    data.add_argument('--val', help='folder with the same class folders')
-    data.add_argument('--imagenet', metavar='DIR', help='ImageNet-1k')
-    data.add_argument('--cifar10', metavar='DIR', help='downloaded if missing')
-    data.add_argument('--cifar100', metavar='DIR', help='downloaded if missing')
-    data.add_argument(
-        '--subset',
-        type=int,
-        metavar='N',
-        help="the first N training images of every class (AttMask's 20 %%: 260)",
     )
     parser.add_argument(
         '--size',
@@ -89,15 +74,35 @@ def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--num-workers', type=int, default=4, help='loader processes per process'
     )
+    add_amp(parser)
+    add_cfg_options(parser)
+    add_device(parser)
+    add_launcher(parser)
+
+
+def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that k-NN and linear evaluation share."""
+    add_network_arguments(parser)
+    data = parser.add_argument_group(
+        "labelled images: one of these, or the config's train_dataloader and "
+        'val_dataloader'
+    )
+    data.add_argument('--train', help='folder with one folder per class; with --val')
+    data.add_argument('--val', help='folder with the same class folders')
+    data.add_argument('--imagenet', metavar='DIR', help='ImageNet-1k')
+    data.add_argument('--cifar10', metavar='DIR', help='downloaded if missing')
+    data.add_argument('--cifar100', metavar='DIR', help='downloaded if missing')
+    data.add_argument(
+        '--subset',
+        type=int,
+        metavar='N',
+        help="the first N training images of every class (AttMask's 20 %%: 260)",
+    )
     add_work_dir(parser)
     parser.add_argument(
         '--cache', help='folder of features; if not given features/ in the work dir'
     )
     parser.add_argument('--out', help='folder of the report; if not given the work dir')
-    add_amp(parser)
-    add_cfg_options(parser)
-    add_device(parser)
-    add_launcher(parser)
 
 
 @dataclasses.dataclass
@@ -155,11 +160,28 @@ class Evaluation:
         return f'{text}\nwritten to {folder}\n'
 
 
-def evaluation(args: argparse.Namespace) -> Evaluation:
-    """Join the other processes, build data and backbone.
+@dataclasses.dataclass
+class Network:
+    """A frozen backbone and what its images are.
+
+    Attributes:
+        cfg: The config, or what stands for it.
+        backbone: With the checkpoint's weights, on its device.
+        matched: How many of the weights were found there.
+        size: Height and width of the images in px.
+    """
+
+    cfg: Config
+    backbone: nn.Module
+    matched: str
+    size: tuple[int, int]
+
+
+def frozen_network(args: argparse.Namespace) -> Network:
+    """Join the other processes and build the backbone.
 
     Raises:
-        ValueError: If arguments do not fit each other, the data or the checkpoint.
+        ValueError: If arguments do not fit each other or the checkpoint.
         FileNotFoundError: If a file is missing.
     """
     start_processes(args)
@@ -176,13 +198,20 @@ def evaluation(args: argparse.Namespace) -> Evaluation:
     backbone = cfg.model.backbone.to_dict()
     sides = backbone.get('img_size', DEFAULT_SIZE)
     size = as_pair(args.size or ((sides,) if isinstance(sides, int) else sides))
-    train, val = datasets_of(args, cfg)
     network, matched = load_backbone(backbone, args.checkpoint, args.key)
     print_log(matched, logger='current')
+    return Network(cfg, network.to(args.device), matched, size)
+
+
+def evaluation(args: argparse.Namespace) -> Evaluation:
+    """Build network and data; errors as of :func:`frozen_network`."""
+    network = frozen_network(args)
+    size = network.size
+    train, val = datasets_of(args, network.cfg)
     return Evaluation(
-        network.to(args.device),
-        matched,
-        normalisation_of(cfg),
+        network.backbone,
+        network.matched,
+        normalisation_of(network.cfg),
         size,
         lambda transforms: labelled_images(train, transforms, size, args.subset),
         labelled_images(val, whole_view(size, args.resize), size),

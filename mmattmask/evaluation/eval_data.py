@@ -131,6 +131,26 @@ def labelled_images(
     )
 
 
+def unlabelled_images(
+    folder: str, transforms: Transforms, size: tuple[int, int]
+) -> LabelledImages:
+    """Return all images in a folder and its subfolders, with -1 for labels.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+    config = dict(type='mmpretrain.CustomDataset', data_root=folder, with_label=False)
+    dataset = DATASETS.build({**config, 'pipeline': []})
+    transforms = [dict(type='mmcv.LoadImageFromFile'), *transforms]
+    return LabelledImages(
+        WholeImages(bases(dataset), size, transforms),
+        torch.full([len(dataset)], -1),
+        (),
+        False,
+        _identity(dataset, transforms, size),
+    )
+
+
 def _label(value: Any) -> int:
     """Return a class index, or -1 where there is not exactly one."""
     return int(value) if value is not None and np.ndim(value) == 0 else -1

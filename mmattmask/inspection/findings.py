@@ -3,7 +3,6 @@
 import copy
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,7 +154,15 @@ def failing_step(built: BuiltConfig) -> Finding | None:
         return None
     channels = num_channels_of(model.backbone)
     preprocessor = copy.deepcopy(model.data_preprocessor).to('meta')
-    for views in _trial_batches(built, channels):
+    try:
+        batches = list(_trial_batches(built, channels))
+    except Exception as error:  # of any transform
+        text = ' '.join(str(error).split())[:300]
+        return Finding(
+            f'the first image does not get through the pipeline: {text}',
+            'a transform of train_dataloader.dataset.pipeline',
+        )
+    for views in batches:
         try:
             with on_meta():
                 data = preprocessor(views, True)
@@ -176,10 +183,9 @@ def failing_step(built: BuiltConfig) -> Finding | None:
 def _trial_batches(built: BuiltConfig, channels: int) -> Iterator[dict[str, Any]]:
     """Yield batches of two: of the training images, else of one for each pipeline."""
     if built.images is not None:
-        with suppress(Exception):  # images that cannot be read, the run tolerates some
-            sample, collate = built.images.dataset[0], built.images.collate_fn
-            assert collate is not None
-            yield collate([sample] * 2)
+        sample, collate = built.images.dataset[0], built.images.collate_fn
+        assert collate is not None
+        yield collate([sample] * 2)
         return
     if built.scorer is not None and built.scorer.added_hooks:
         return  # it has maps of the real images only

@@ -8,6 +8,8 @@ import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from mmattmask.evaluation import knn_accuracy, nearest_neighbours
 from mmattmask.evaluation.features import FrozenFeatures
@@ -87,6 +89,23 @@ def by_hand(model, folder, kind):
         tokens = model.backbone(inputs, mask=None)[-1]
     feature = tokens[:, 0] if kind == 'cls' else tokens[:, 1:].mean(dim=1)
     return feature, torch.tensor([int(path.parent.name[-1]) for path in paths])
+
+
+def test_features_of_a_folder_in_a_file(files):
+    """`mmattmask embed`: the same features, without labels, with names."""
+    options = ['--images=train', '--features', 'mean', 'cls', '--num-workers=0']
+    text = mmattmask('embed', 'mae.py', 'mae.pth', *options, '--out=x/y.safetensors')
+    assert 'mean (14, 24), cls (14, 24) of train' in text
+    with safe_open('x/y.safetensors', 'pt') as file:
+        names = json.loads(file.metadata()['names'])
+    found = load_file('x/y.safetensors')
+    paths = sorted(Path('train').rglob('*.png'))
+    assert names == [str(path.relative_to('train')) for path in paths]
+    for kind in ('mean', 'cls'):
+        expected, _ = by_hand(files, 'train', kind)
+        torch.testing.assert_close(found[kind], expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(SystemExit, match=r'must end in \.safetensors'):
+        mmattmask('embed', 'mae.py', 'mae.pth', *options, '--out=x.npz')
 
 
 def test_accuracy_is_that_of_the_features(files):

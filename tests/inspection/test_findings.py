@@ -129,7 +129,7 @@ def test_what_the_run_refuses_of_its_images(tmp_path):
     assert '3 training images make no batch of 4' in found.sentence
     for path in tmp_path.glob('**/*.png'):
         path.write_bytes(b'')
-    (found,) = findings(with_images(tmp_path))
+    found = module.refused_at_start(with_images(tmp_path))
     assert 'none of the first 3 images of CustomDataset can be read' in found.sentence
 
 
@@ -158,6 +158,15 @@ def test_a_step_with_the_images_themselves(tmp_path):
     crop = pipeline(dict(type='RandomResizedCrop', scale=32), PACK)
     found = module.failing_step(with_images(tmp_path, **crop))
     assert 'images of 32 x 32 px have a grid' in found.sentence
+
+
+def test_images_that_a_transform_does_not_take(tmp_path):
+    write_images(tmp_path, 3)
+    crop = dict(type='RandomResizedCrop', scale=(32, 48), backend='pillow')
+    steps = [dict(LOAD, to_float32=True), crop, PACK]
+    plan = {'train_dataloader.dataset.pipeline': steps}
+    found = module.failing_step(with_images(tmp_path, **plan))
+    assert 'Pillow backend only support uint8' in found.sentence
 
 
 def test_values_that_nothing_can_be_made_of():

@@ -1,0 +1,58 @@
+"""Write the features of a folder of images to one file."""
+
+import argparse
+import json
+from pathlib import Path
+
+from mmengine.dist import get_rank
+from safetensors.torch import save_file
+
+from mmattmask.cli.frozen import add_network_arguments, frozen_network
+from mmattmask.evaluation.eval_data import unlabelled_images, whole_view
+from mmattmask.evaluation.extraction import extract_features
+from mmattmask.evaluation.features import KINDS, FrozenFeatures, knn_kind
+from mmattmask.evaluation.frozen_backbone import normalisation_of
+from mmattmask.files import whole_file
+
+DESCRIPTION = """Write frozen features of a folder of images, with subfolders, to a
+.safetensors file: (N, D) of each kind, and the images' names, JSON, in its metadata."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``mmattmask embed``."""
+    add_network_arguments(parser)
+    parser.add_argument('--images', required=True, metavar='DIR', help='the folder')
+    parser.add_argument('--out', required=True, metavar='FILE', help='.safetensors')
+    parser.add_argument(
+        '--features',
+        nargs='+',
+        choices=KINDS,
+        help='if not given cls, and mean without a CLS token',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=128, help='images per step and process'
+    )
+
+
+def run(args: argparse.Namespace) -> str:
+    """Make the features; return what to print, nothing on other ranks."""
+    if Path(args.out).suffix != '.safetensors':
+        raise ValueError(f'--out must end in .safetensors, got {args.out}')
+    network = frozen_network(args)
+    kinds = args.features or [knn_kind(network.backbone)]
+    how = (normalisation_of(network.cfg), args.amp)
+    model = FrozenFeatures(network.backbone, kinds, *how).to(args.device)
+    view = whole_view(network.size, args.resize)
+    images = unlabelled_images(args.images, view, network.size)
+    features, _ = extract_features(
+        model, images, Path(args.images).name, args.batch_size, args.num_workers
+    )
+    if get_rank() != 0:
+        return ''
+    paths = [images.images.info(index)[1]['img_path'] for index in range(len(images))]
+    names = [str(Path(path).relative_to(args.images)) for path in paths]
+    rows = {str(kind): value.contiguous() for kind, value in features.items()}
+    with whole_file(args.out) as temporary:
+        save_file(rows, temporary, metadata={'names': json.dumps(names)})
+    shapes = ', '.join(f'{kind} {tuple(value.shape)}' for kind, value in rows.items())
+    return f'{shapes} of {args.images}; {network.matched}\nwritten to {args.out}'
