@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from mmattmask.comparison.analysis import LOOKS
 from mmattmask.comparison.report import as_markdown, draw
-from mmattmask.comparison.table import as_frame
+from mmattmask.comparison.table import as_frame, judged
 
 DOCS = Path(__file__).resolve().parent
 PAGE = DOCS / 'study.md'
 FOLDER = DOCS / 'study'
-BASELINE = CONTROL = 'random'
+BASELINE = 'random'
 # The rows of each comparison, and what its policies are judged against.
 CONTROLS = {'runs': 'random', 'objects': 'random_throw'}
 # What only matters while runs go on, or names the machine's folders.
@@ -48,17 +49,44 @@ def committed(name: str = 'runs') -> pd.DataFrame:
 
 def charts(folder: Path) -> list[Path]:
     """Draw the differences of the committed rows; return the SVGs."""
-    drawn = list(draw(committed(), CONTROL, folder).values())
+    drawn = []
+    for name, control in CONTROLS.items():
+        inside = folder if name == 'runs' else folder / name
+        drawn += draw(committed(name), control, inside).values()
     for path in drawn:
         path.with_suffix('.png').unlink()
     return drawn
+
+
+def gate_zero() -> str:
+    """Return what the positive control says, by the rule that was written before it.
+
+    Throwing the least attended patches of a true map is at least 3 points above random
+    throwing, with a simultaneous interval above 0, and a reversed map is not above it.
+    """
+    frame = committed('objects')
+    found = judged(frame, CONTROLS['objects'])['knn_mean']
+    true, anti = found.loc['true'], found.loc['anti']
+    if not true.look:
+        seeds = frame.groupby('run').seed.nunique()['true']
+        return f'Gate 0 is open: {seeds} of {min(LOOKS)} seeds.'
+    passed = true.difference >= 3 and true.low > 0 and not anti.low > 0
+    return (
+        f'Gate 0 is {"passed" if passed else "**not** passed"} at {true.look:.0f} seeds: '
+        f'the true map is {true.difference:+.1f} (interval {true.low:+.1f} to '
+        f'{true.high:+.1f}) from random throwing, the reversed one '
+        f'{anti.difference:+.1f} ({anti.low:+.1f} to {anti.high:+.1f}).'
+    )
 
 
 def renewed(page: str) -> str:
     """Return the page with new tables between its marks."""
     for name, control in CONTROLS.items():
         begin, end = f'<!-- {name} -->', f'<!-- end of {name} -->'
-        new = f'{begin}\n\n{as_markdown(committed(name), BASELINE, control)}\n{end}'
+        text = as_markdown(committed(name), BASELINE, control)
+        if name == 'objects':
+            text = f'{gate_zero()}\n\n{text}'
+        new = f'{begin}\n\n{text}\n{end}'
         page = re.sub(f'{begin}.*{end}', lambda _, new=new: new, page, flags=re.DOTALL)
     return page
 
