@@ -71,10 +71,10 @@ def gate_zero() -> str:
         seeds = frame.groupby('run').seed.nunique()['true']
         return f'Gate 0 is open: {seeds} of {min(LOOKS)} seeds.'
     passed = true.difference >= 3 and true.low > 0 and not anti.low > 0
+    outcome = 'passed' if passed else '**not** passed'
     return (
-        f'Gate 0 is {"passed" if passed else "**not** passed"} at {true.look:.0f} seeds: '
-        f'the true map is {true.difference:+.1f} (interval {true.low:+.1f} to '
-        f'{true.high:+.1f}) from random throwing, the reversed one '
+        f'Gate 0 is {outcome} at {true.look:.0f} seeds: the true map is '
+        f'{true.difference:+.1f} (interval {true.low:+.1f} to {true.high:+.1f}) from random throwing, the reversed one '
         f'{anti.difference:+.1f} ({anti.low:+.1f} to {anti.high:+.1f}).'
     )
 

@@ -17,9 +17,11 @@ import yaml
 from mmengine.registry import HOOKS
 
 from mmattmask.datasets.recording import check_pipeline
+from mmattmask.engine import EMATeacherHook
 from mmattmask.models import IBOT
 from mmattmask.models.guidance import guidance_of
 from mmattmask.scorers import CachedMaps
+from mmattmask.scorers.ema_teacher import teachers_of
 from mmattmask.scorers.self_attention import image_size_of
 from tests.config_building import (
     CONFIGS,
@@ -231,6 +233,9 @@ def masks_to_meta(model, samples):
 def test_images_go_through_pipeline_masks_and_loss(name, tmp_path, monkeypatch):
     cfg = load(name)
     model = build_model(cfg)
+    hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
+    moved = [hook for hook in hooks if isinstance(hook, EMATeacherHook)]
+    assert len(moved) == len(teachers_of(model))
     batch = load_batch(cfg, write_images(tmp_path, 2))
     guidance = guidance_of(model)
     give_scores(model, monkeypatch)

@@ -3,22 +3,12 @@
 import numpy as np
 import pytest
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import HOOKS, DefaultScope
+from mmengine.registry import DefaultScope
 
-from mmattmask.engine import EMATeacherHook
-from mmattmask.scorers.ema_teacher import teachers_of
 from tests.config_building import CONFIGS, build_model, build_pipeline, load
 
 LUT = [name for name in CONFIGS if name.startswith('configs/lut/')]
 IN1K = [name for name in LUT if name.endswith('_in1k.py')]
-
-
-@pytest.mark.parametrize('name', CONFIGS)
-def test_a_teacher_and_the_hook_that_moves_it_come_together(name):
-    cfg = load(name)
-    hooks = [HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])]
-    moved = [hook for hook in hooks if isinstance(hook, EMATeacherHook)]
-    assert len(moved) == len(teachers_of(build_model(cfg)))
 
 
 @pytest.mark.parametrize('name', LUT)
