@@ -74,7 +74,8 @@ def gate_zero() -> str:
     outcome = 'passed' if passed else '**not** passed'
     return (
         f'Gate 0 is {outcome} at {true.look:.0f} seeds: the true map is '
-        f'{true.difference:+.1f} (interval {true.low:+.1f} to {true.high:+.1f}) from random throwing, the reversed one '
+        f'{true.difference:+.1f} (interval {true.low:+.1f} to {true.high:+.1f}) '
+        'from random throwing, the reversed one '
         f'{anti.difference:+.1f} ({anti.low:+.1f} to {anti.high:+.1f}).'
     )
 
