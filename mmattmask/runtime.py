@@ -26,7 +26,8 @@ def check_runtime() -> None:
 
     Raises:
         ImportError: If mmengine, mmcv or mmpretrain is not installed, or mmengine
-            is a release that cannot inherit configs of other packages.
+            is a release that cannot inherit configs of other packages, or transformers
+            one that mmpretrain does not know.
     """
     missing = [name for name in RUNTIME_MODULES if find_spec(name) is None]
     if missing:
@@ -40,6 +41,13 @@ def check_runtime() -> None:
             f"mmengine {version} cannot inherit configs ('mmpretrain::...'): run "
             f'pip uninstall --yes mmengine && {INSTALL_COMMAND}'
         )
+    if find_spec('transformers') is not None:
+        version = metadata.version('transformers')
+        if int(version.partition('.')[0]) >= 5:
+            raise ImportError(
+                f'mmpretrain cannot be imported beside transformers {version}: run '
+                "pip install 'transformers<5'"
+            )
 
 
 def _installed_version(module: str) -> str:

@@ -194,3 +194,15 @@ def test_mmengine_that_cannot_inherit_is_refused(monkeypatch):
     monkeypatch.setattr(runtime, '_installed_version', lambda module: '0.11.0rc0')
     with pytest.raises(ImportError, match=r'0\.11\.0rc0.*pip install'):
         check_runtime()
+
+
+def test_transformers_that_mmpretrain_does_not_know_is_refused(monkeypatch):
+    monkeypatch.setattr(runtime, 'find_spec', lambda name: name)
+    monkeypatch.setattr(runtime, '_installed_version', lambda module: '0.10.7')
+    monkeypatch.setattr(runtime.metadata, 'version', lambda name: '5.24.0')
+    with pytest.raises(
+        ImportError, match=r"transformers 5\.24\.0: run .*'transformers<5'"
+    ):
+        check_runtime()
+    monkeypatch.setattr(runtime.metadata, 'version', lambda name: '4.57.6')
+    check_runtime()
