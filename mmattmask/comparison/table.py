@@ -152,6 +152,10 @@ def signed(value: float, half: float) -> str:
     return text if np.isnan(half) else f'{text} ± {half:.1f}'
 
 
+def _p_value(p: float) -> str:
+    return '< 0.001' if p < 0.001 else f'= {p:.3f}'
+
+
 def explanation(frame: pd.DataFrame, control: str, measure: str) -> str:
     """Return what stands above a table of differences, its numbers included."""
     title = titles_of(frame)[control]
@@ -170,5 +174,5 @@ def explanation(frame: pd.DataFrame, control: str, measure: str) -> str:
         f'is inside of ±0.5. Before the first look intervals are of {below} and judge '
         f'nothing. {MEASURES[measure]}: residual sd {spread} with {model.freedom} '
         f'degrees of freedom, F({model.policy_freedom}, {model.freedom}) = '
-        f'{model.f:.2f} over policies, p = {model.p:.3f}.'
+        f'{model.f:.2f} over policies, p {_p_value(model.p)}.'
     )
