@@ -58,6 +58,7 @@ EXTRAS = {
         'pre-commit>=3.7',
         'ruff==0.17.5',
         'sybil>=9',
+        'transformers>=4.56,<5',  # more breaks MMPretrain, these the official one
     ],
 }
 

@@ -217,7 +217,7 @@ def on_meta() -> Iterator[None]:
 def _forget_weights(config: Any) -> None:
     """Let timm's models be built without a download."""
     if isinstance(config, dict):
-        if str(config.get('type')).endswith('TIMMBackbone'):
+        if str(config.get('type')).endswith(('TIMMBackbone', 'TimmViT')):
             config['pretrained'] = False
         for value in config.values():
             _forget_weights(value)

@@ -61,6 +61,8 @@ class MaskRewriter(BaseDataPreprocessor):
             mask_patch_size,
             model_patch_size,
         )
+        if self.guidance.scorer is not None:
+            self.guidance.scorer.views_from(self)
         self.guidance.check_masks_something()
         self.guidance.check_learns_nothing(type(self).__name__)
         self._checked: set[tuple[int, int]] = set()

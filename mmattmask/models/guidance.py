@@ -105,6 +105,7 @@ class Guidance(BaseModule):
         """
         if self.scorer is not None:
             self.scorer.check(host.backbone)
+            self.scorer.views_from(host.data_preprocessor)
             self.scorer.bind(host)
             if self.scorer.learns and (self.scorer.cached or self.factor > 1):
                 raise ValueError(

@@ -9,6 +9,7 @@ from mmattmask.scorers.ema_teacher import EMATeacher, TeacherAttention
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
 from mmattmask.scorers.label_maps import LabelMaps
 from mmattmask.scorers.learned_sampler import LearnedSampler
+from mmattmask.scorers.library_vits import HuggingFaceViT, TimmViT
 from mmattmask.scorers.predicted_loss import PredictedLoss
 from mmattmask.scorers.score_decoder import ScoreDecoder
 from mmattmask.scorers.shuffled_maps import ShuffledMaps
@@ -24,6 +25,7 @@ __all__ = [
     'CenterPrior',
     'EMATeacher',
     'FrozenTeacher',
+    'HuggingFaceViT',
     'LabelMaps',
     'LearnedSampler',
     'PatchContrast',
@@ -32,6 +34,7 @@ __all__ = [
     'Scorer',
     'ShuffledMaps',
     'TeacherAttention',
+    'TimmViT',
     'UserMaps',
     'check_score',
 ]

@@ -72,6 +72,13 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             ValueError: If the scorer cannot work in this host.
         """
 
+    def views_from(self, preprocessor: nn.Module) -> None:
+        """Get to know the data preprocessor that views come from.
+
+        Raises:
+            ValueError: If the scorer cannot tell what their pixels are.
+        """
+
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless scores can be had for this student."""
 

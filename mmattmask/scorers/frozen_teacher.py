@@ -2,12 +2,14 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmengine.logging import print_log
+from mmengine.utils import to_2tuple
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmattmask.export import load_vit, read_state_dict
 from mmattmask.export.fit_vit import same_grid
@@ -18,6 +20,7 @@ from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Storage
 from mmattmask.scorers.base import Debias, check_options
 from mmattmask.scorers.cached_maps import CachedMaps
+from mmattmask.scorers.library_vits import HuggingFaceViT, LibraryViT
 from mmattmask.scorers.self_attention import (
     ATTENTIONS,
     Attention,
@@ -40,12 +43,13 @@ class FrozenTeacher(CachedMaps):
     hidden from checkpoints, optimizers and distributed wrappers.
 
     Args:
-        backbone: Config of the teacher, such as ``dict(type='VisionTransformer',
-            arch='b', patch_size=16)`` or ``dict(type='TIMMBackbone', …)``.
-        checkpoint: Its weights: an MMPretrain, MAE, DINO, iBOT or AttMask file. Read
-            when the model's weights are initialised. Defaults to None, for backbones
-            that load their own (TIMMBackbone with ``pretrained`` or
-            ``checkpoint_path``, or ``init_cfg``).
+        backbone: Config of the teacher: ``dict(type='VisionTransformer', arch='b',
+            patch_size=16)``, ``dict(type='mmattmask.TimmViT', model_name=…)`` or
+            ``dict(type='mmattmask.HuggingFaceViT', folder=…)``.
+        checkpoint: Its weights: an MMPretrain, MAE, DINO, iBOT or AttMask file, or what
+            timm reads. Read when the model's weights are initialised. Defaults to None,
+            for backbones that load their own (HuggingFaceViT, TimmViT with
+            ``pretrained``, or ``init_cfg``).
         block: The block to read, from 0.
         head: The head to read, from 0; None sums over all heads.
         attention: ``'received'``, GPA's sum over all queries of the logits, CLS and the
@@ -61,10 +65,19 @@ class FrozenTeacher(CachedMaps):
         prefix: What the names begin with in a file of several networks, such as
             ``'teacher.backbone.'``. Defaults to the backbone; of official iBOT, DINO
             and AttMask files, the teacher's.
+        mean: Of the RGB pixels, in 0 to 255, that the teacher was trained with.
+            Defaults to what its library says; of MMPretrain's backbones, to the
+            student's.
+        std: As ``mean``.
+        channel_order: Colours of the student's views, ``'rgb'`` or ``'bgr'``. Needed
+            where the teacher's pixels are its own and the data preprocessor does not
+            turn loaded BGR into RGB (``to_rgb=True``).
+        input_size: Side, or height and width, in px that views are resized to for the
+            teacher. Defaults to the views' own.
 
     Raises:
-        ValueError: If block, head or an option does not exist, or the checkpoint does
-            not fit the teacher.
+        ValueError: If block, head or an option does not exist, the checkpoint does
+            not fit the teacher, or the pixels that it wants are not known.
         FileNotFoundError: If there is no such checkpoint.
 
     Source: GPA, Eq. 4-5; Lrbomchz/MM2024_GPA models_vit_teacher.py.
@@ -82,23 +95,49 @@ class FrozenTeacher(CachedMaps):
         storage: Storage = 'float16',
         debias: Debias | None = None,
         prefix: str | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        channel_order: Literal['rgb', 'bgr'] | None = None,
+        input_size: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__(crop_mode, storage, debias)
-        check_options(attention=(attention, ATTENTIONS))
+        check_options(
+            attention=(attention, ATTENTIONS),
+            channel_order=(channel_order, (None, 'rgb', 'bgr')),
+        )
         teacher = MMPRETRAIN_MODELS.build(copy.deepcopy(backbone))
-        check_block(teacher, block)
-        heads = blocks_of(teacher)[block].attn.num_heads
+        if hasattr(teacher, 'timm_model'):
+            raise ValueError(
+                'a TIMMBackbone does not tell its pixels, positions and norms: use '
+                f"dict(type='mmattmask.TimmViT', model_name={backbone['model_name']!r})"
+            )
+        own = getattr(teacher, 'normalisation', None)
+        self.pixels = (mean, std) if mean is not None or std is not None else own
+        _check_pixels(teacher, self.pixels)
+        self.channel_order = channel_order
+        self.input_size = None if input_size is None else to_2tuple(input_size)
+        self.views_are: str | None = None
+        if isinstance(teacher, LibraryViT):
+            heads, blocks = teacher.num_heads, teacher.num_blocks
+            if not -blocks <= block < blocks:
+                raise ValueError(f'block {block} does not exist in {blocks} blocks')
+            block %= blocks
+        else:
+            check_block(teacher, block)
+            heads = blocks_of(teacher)[block].attn.num_heads
         if head is not None and not 0 <= head < heads:
             raise ValueError(f'head {head} does not exist in {heads} heads')
         teacher.requires_grad_(False).eval()
         self._hide(teacher)
-        own = ('init_cfg', 'pretrained', 'checkpoint_path')
+        own = ('init_cfg', 'pretrained')
         self._loads_itself = any(backbone.get(name) for name in own)
-        if checkpoint is not None and hasattr(teacher, 'timm_model'):
-            raise ValueError(
-                f'a TIMMBackbone reads its own weights: give {checkpoint} as its '
-                'checkpoint_path'
-            )
+        if isinstance(teacher, HuggingFaceViT):
+            if checkpoint is not None:
+                raise ValueError(
+                    f'a HuggingFaceViT reads the weights of {teacher.folder}, its '
+                    f'folder, not {checkpoint}'
+                )
+            checkpoint = str(teacher.folder)
         self.checkpoint, self.prefix = checkpoint, prefix
         self.block = block
         self.head = head
@@ -121,15 +160,15 @@ class FrozenTeacher(CachedMaps):
         """Load the teacher's weights."""
         if self._has_weights or next(self.teacher.parameters()).is_meta:
             return
-        if self.checkpoint is None:
-            if not self._loads_itself:
-                raise ValueError(
-                    'FrozenTeacher has no weights: set checkpoint, or init_cfg, '
-                    'pretrained or checkpoint_path of its backbone'
-                )
-            self.teacher.init_weights()
-        else:
+        if self.checkpoint is not None:
             print_log(f'frozen teacher: {self.load()}', logger='current')
+        elif not self._loads_itself:
+            raise ValueError(
+                'FrozenTeacher has no weights: set checkpoint, or init_cfg or '
+                'pretrained of its backbone'
+            )
+        elif not isinstance(self.teacher, LibraryViT):
+            self.teacher.init_weights()
         self._has_weights = True
 
     def load(self) -> str:
@@ -139,11 +178,58 @@ class FrozenTeacher(CachedMaps):
             A line such as ``'matched 150/150 weights of FILE'``.
         """
         prefix = self.prefix and self.prefix.removesuffix('.')
+        if isinstance(self.teacher, LibraryViT):
+            return self.teacher.load(self.checkpoint, prefix)
         state = read_state_dict(self.checkpoint, prefix)
         # what comes after the block that is read does not matter
         unread = (r'^ln1\.', r'^ln2\.')
         grid = same_grid(self.teacher, state)
         return load_vit(self.teacher, state, self.checkpoint, grid, unread)
+
+    def views_from(self, preprocessor: nn.Module) -> None:
+        """Find out what makes the teacher's pixels of the student's.
+
+        Raises:
+            ValueError: If the preprocessor does not tell what views are.
+        """
+        if self.pixels is None:
+            return
+        flips = getattr(preprocessor, '_channel_conversion', False)
+        order = self.channel_order or ('rgb' if flips else None)
+        if order is None or not getattr(preprocessor, '_enable_normalize', False):
+            raise ValueError(
+                'the teacher has pixels of its own, but those of the views are not '
+                f'known: {type(preprocessor).__name__} needs mean and std, and to_rgb='
+                "True or else channel_order='rgb' or 'bgr' of FrozenTeacher"
+            )
+        mean, std = (
+            value.float().flip(0) if order == 'bgr' else value.float()
+            for value in (preprocessor.mean, preprocessor.std)
+        )
+        own_mean, own_std = (mean.new_tensor(x).view(-1, 1, 1) for x in self.pixels)
+        self.views_are = order
+        self.register_buffer('scale', std / own_std, persistent=False)
+        self.register_buffer('shift', (mean - own_mean) / own_std, persistent=False)
+
+    def own_pixels(self, images: Tensor) -> Tensor:
+        """Return the student's views (B, 3, H, W) as the teacher wants them.
+
+        Raises:
+            ValueError: If it is not known what views are.
+        """
+        if self.pixels is not None:
+            if self.views_are is None:
+                raise ValueError(
+                    'the teacher has pixels of its own: tell it with '
+                    'views_from(data_preprocessor) what views are'
+                )
+            images = images.flip(1) if self.views_are == 'bgr' else images
+            images = torch.addcmul(self.shift, images, self.scale)
+        if self.input_size is not None and tuple(images.shape[-2:]) != self.input_size:
+            images = F.interpolate(
+                images, self.input_size, mode='bilinear', antialias=True
+            )
+        return images
 
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless the teacher's patches divide the student's images."""
@@ -153,7 +239,8 @@ class FrozenTeacher(CachedMaps):
         self, backbone: nn.Module, image_size: Sequence[int]
     ) -> tuple[int, int]:
         """Return the teacher's grid (h, w) for images of ``image_size`` (H, W) px."""
-        return cut(image_size, patch_size_of(self.teacher), "teacher's patch size")
+        size = self.input_size or image_size
+        return cut(size, patch_size_of(self.teacher), "teacher's patch size")
 
     @torch.no_grad()
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
@@ -164,11 +251,15 @@ class FrozenTeacher(CachedMaps):
             images: Normalised images, (B, 3, H, W).
         """
         self.init_weights()
-        teacher = self.teacher
-        read = read_block(teacher, self.block, lambda: teacher(images), stop=True)
-        prefix = num_prefix_tokens_of(teacher)
+        teacher, images = self.teacher, self.own_pixels(images)
+        if isinstance(teacher, LibraryViT):
+            scores = teacher.read(images, self.attention, [self.block])[0]
+        else:
+            read = read_block(teacher, self.block, lambda: teacher(images), stop=True)
+            with full_precision(images):
+                prefix = num_prefix_tokens_of(teacher)
+                scores = attention_to_patches(read, prefix, self.attention)
         with full_precision(images):
-            scores = attention_to_patches(read, prefix, self.attention)
             # Differs from GPA: a constant map becomes zeros, not NaN.
             if self.head is not None:
                 return min_max(scores[:, self.head])
@@ -189,3 +280,22 @@ class FrozenTeacher(CachedMaps):
         if own_grid == grid:
             return maps
         return resample(maps.unflatten(1, own_grid), grid, cell_size)
+
+
+def _check_pixels(
+    teacher: nn.Module, pixels: tuple[Sequence[float] | None, ...] | None
+) -> None:
+    """Raise ValueError unless it is known what a teacher's pixels are."""
+    if pixels is None:
+        if isinstance(teacher, LibraryViT):
+            raise ValueError(
+                f'{type(teacher).__name__} does not tell how images are normalised: '
+                'give mean and std, or the name with the tag of its weights (timm), '
+                'or the folder a preprocessor_config.json (Hugging Face)'
+            )
+        return
+    mean, std = pixels
+    if mean is None or std is None or max(std) < 1:
+        raise ValueError(
+            f'mean ({mean}) and std ({std}) are given together, for pixels in 0 to 255'
+        )

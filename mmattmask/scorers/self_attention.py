@@ -19,7 +19,7 @@ ATTENTIONS: tuple[Attention, ...] = (
 )
 
 
-class _BlockReachedError(Exception):
+class BlockReachedError(Exception):
     """Ends a forward pass that has shown what was wanted."""
 
 
@@ -81,11 +81,13 @@ class BlockAttention(NamedTuple):
         query: Queries of all tokens, (B, heads, N, D).
         key: Keys of all tokens, (B, heads, N, D).
         cls_bias: What is added to the CLS token's logits, (heads, N), or None.
+        scale: Factor on the logits; None is ``D ** -0.5``.
     """
 
     query: Tensor
     key: Tensor
     cls_bias: Tensor | None = None
+    scale: float | None = None
 
 
 def attention_to_patches(
@@ -104,9 +106,9 @@ def attention_to_patches(
     Raises:
         ValueError: If attention with relative positions is to be summed.
     """
-    query, key, cls_bias = read
+    query, key, cls_bias, scale = read
     if attention == 'cls':
-        return cls_attention(query, key, num_prefix_tokens, bias=cls_bias)
+        return cls_attention(query, key, num_prefix_tokens, scale, cls_bias)
     if cls_bias is not None:
         raise ValueError(
             f'attention={attention!r} cannot be read from a ViT with relative position '
@@ -117,6 +119,7 @@ def attention_to_patches(
         query,
         key,
         num_prefix_tokens,
+        scale,
         stage='probs' if attention == 'received_probs' else 'logits',
         include_prefix=not others_only,
         include_self=not others_only,
@@ -148,7 +151,7 @@ def read_block(
     def catch(read: BlockAttention) -> None:
         caught.append(read)
         if stop:
-            raise _BlockReachedError
+            raise BlockReachedError
 
     def split(qkv: Tensor) -> tuple[Tensor, Tensor]:
         query, key, _ = qkv.unflatten(-1, (3, attention.num_heads, -1)).unbind(2)
@@ -170,7 +173,7 @@ def read_block(
         handle = attention.qkv.register_forward_hook(after_projection)
     try:
         forward()
-    except _BlockReachedError:
+    except BlockReachedError:
         pass
     finally:
         handle.remove()

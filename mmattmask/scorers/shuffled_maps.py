@@ -68,6 +68,10 @@ class ShuffledMaps(CachedMaps):
         """Introduce the source of the maps to its host."""
         self.scorer.bind(host)
 
+    def views_from(self, preprocessor: nn.Module) -> None:
+        """Tell the source of the maps where views come from."""
+        self.scorer.views_from(preprocessor)
+
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless the source of the maps can work."""
         self.scorer.check(backbone)

@@ -179,34 +179,6 @@ def test_online_and_cached_agree_on_whole_images(tmp_path, checkpoint, data_root
     torch.testing.assert_close(cached, expected, atol=2e-3, rtol=0)
 
 
-def test_timm_teacher(tmp_path):
-    timm = pytest.importorskip('timm')
-    options = dict(img_size=32, patch_size=8, depth=3, embed_dim=24, num_heads=2)
-    vit = timm.create_model('vit_tiny_patch16_224', **options)
-    path = tmp_path / 'vit.pth'
-    torch.save(vit.state_dict(), path)
-    backbone = dict(
-        type='mmpretrain.TIMMBackbone',
-        model_name='vit_tiny_patch16_224',
-        checkpoint_path=str(path),
-        **options,
-    )
-    scorer = MODELS.build(teacher_config(backbone=backbone, block=2, head=1))
-    images = torch.randn(2, 3, 32, 32)
-    caught = []
-    vit.blocks[2].attn.qkv.register_forward_hook(lambda m, a, out: caught.append(out))
-    vit.eval()(images)
-    query, key, _ = caught[0].reshape(2, 17, 3, 2, 12).permute(2, 0, 3, 1, 4)
-    expected = min_max(received_attention(query, key)[:, 1])
-    torch.testing.assert_close(scorer.measure(None, images), expected)
-
-    backbone.pop('checkpoint_path')
-    with pytest.raises(ValueError, match='has no weights'):
-        MODELS.build(teacher_config(backbone=backbone)).init_weights()
-    with pytest.raises(ValueError, match='checkpoint_path'):
-        MODELS.build(teacher_config(str(path), backbone=backbone))
-
-
 def timm_names_of_dinov2(state):
     pairs = (
         ('attn.gamma1.weight', 'ls1.gamma'),
