@@ -20,6 +20,7 @@ COMMANDS = {
     'embed': 'write frozen features of a folder of images to a file',
     'visualize': 'draw attention, rankings, masks and reconstructions of images',
     'select': "choose GPA's block and head from a few annotated images",
+    'maps': 'make the maps of all images once, from a ViT or from masks, for UserMaps',
     'convert': "convert a checkpoint's encoder for another project",
     'compare': 'pre-train and evaluate several policies at equal budgets; one table',
 }

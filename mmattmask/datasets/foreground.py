@@ -168,6 +168,24 @@ def _open(path: Path) -> Image.Image:
         raise ValueError(f'{path} cannot be read as an image: {error}') from error
 
 
+def read_saliency(path: Path) -> np.ndarray:
+    """Read an image as a map: grey values, or all but a palette's first colour.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+
+    Raises:
+        ValueError: If it cannot be read, or holds floats.
+    """
+    if _open(path).mode in ('1', 'P'):
+        return (_labels(path) != 0).astype(np.float32)
+    values = _labels(path)
+    if values.dtype.kind == 'f':
+        raise ValueError(f'{path} holds {values.dtype} numbers: save them as .npy maps')
+    top = 255 if values.dtype == np.uint8 else 65535  # PIL reads 16 bits as 32
+    return (values / top).astype(np.float32)
+
+
 def _labels(path: Path) -> np.ndarray:
     """Read a map with one number per pixel, (H, W)."""
     image = _open(path)

@@ -1,6 +1,7 @@
 """Look at the score that a checkpoint gives to the training images of a config."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,22 @@ from mmattmask.scorers.self_attention import image_size_of
 BATCH = 32
 
 
+def guided_model(cfg: Config, checkpoint: str | None) -> Any:
+    """Return the model of a config in evaluation mode, with a checkpoint's weights.
+
+    Raises:
+        ValueError: If weights do not fit.
+        FileNotFoundError: If there is no such checkpoint.
+    """
+    config = copy.deepcopy(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        config.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = MODELS.build(config).eval()
+    if checkpoint is not None:
+        load_checkpoint(model, checkpoint, map_location='cpu')
+    return model
+
+
 @torch.no_grad()
 def content_of_score(cfg: Config, checkpoint: str, number: int) -> ScoreContent:
     """Measure whole training images as a refresh would.
@@ -33,11 +50,7 @@ def content_of_score(cfg: Config, checkpoint: str, number: int) -> ScoreContent:
         ValueError: If the scorer does not measure images, or weights do not fit.
         FileNotFoundError: If checkpoint or data are missing.
     """
-    config = copy.deepcopy(cfg.model)
-    if cfg.get('data_preprocessor') is not None:
-        config.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(config).eval()
-    load_checkpoint(model, checkpoint, map_location='cpu')
+    model = guided_model(cfg, checkpoint)
     dataset: BaseDataset = DATASETS.build(cfg.train_dataloader.dataset)
     images = WholeImages(bases(dataset), image_size_of(model.backbone))
     number = min(number, len(images))
