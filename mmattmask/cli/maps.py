@@ -27,6 +27,7 @@ from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.progress_report import report_progress
 from mmattmask.scorers import FrozenTeacher
 from mmattmask.scorers.area import area_score
+from mmattmask.scorers.library_vits import library_config
 from mmattmask.scorers.map_writer import Batches, MapWriter
 from mmattmask.scorers.self_attention import ATTENTIONS, image_size_of
 
@@ -167,11 +168,7 @@ def of_library(
     """As :func:`of_config`, of a ViT of timm or Hugging Face."""
     if not args.images:
         raise ValueError(f'{args.source} needs --images')
-    if Path(args.source).is_dir():
-        backbone = dict(type='mmattmask.HuggingFaceViT', folder=args.source)
-    else:
-        backbone = dict(type='mmattmask.TimmViT', model_name=args.source)
-        backbone['pretrained'] = args.checkpoint is None
+    backbone = library_config(args.source, pretrained=args.checkpoint is None)
     options = {name: getattr(args, name) for name in ('block', 'head', 'attention')}
     scorer = FrozenTeacher(backbone, args.checkpoint, **options)
     raw = SelfSupDataPreprocessor(mean=[0.0] * 3, std=[1.0] * 3, to_rgb=True)

@@ -3,7 +3,7 @@
 import argparse
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from mmpretrain.models import MAEViT, VisionTransformer
 from mmpretrain.registry import MODELS
 from mmpretrain.utils import register_all_modules
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmattmask.cli.arguments import add_device, read_config
 from mmattmask.datasets.foreground import (
@@ -24,15 +24,30 @@ from mmattmask.datasets.foreground import (
 from mmattmask.datasets.foreground_coco import read_coco
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.evaluation.frozen_backbone import normalisation_of
-from mmattmask.evaluation.head_selection import AVERAGES, read_maps
+from mmattmask.evaluation.head_selection import (
+    AVERAGES,
+    HeadContent,
+    head_content,
+    read_maps,
+    two_crops,
+)
 from mmattmask.progress_report import report_progress
 from mmattmask.reporting.head_recall import SelectionReport
 from mmattmask.scorers.frozen_teacher import FrozenTeacher
-from mmattmask.scorers.self_attention import ATTENTIONS, cut, patch_size_of
+from mmattmask.scorers.library_vits import LibraryViT, library_config
+from mmattmask.scorers.self_attention import (
+    ATTENTIONS,
+    cut,
+    image_size_of,
+    patch_size_of,
+)
+from mmattmask.visualization.image_folder import find_images, read_image
 from mmattmask.visualization.pixels import normalise
 
-DESCRIPTION = """Choose the block and head of a ViT for GPA's FrozenTeacher: the one
-whose most attended patches recall the annotated foreground best."""
+T = TypeVar('T')
+DESCRIPTION = """Choose the block and head that FrozenTeacher or CachedAttention reads:
+whose most attended patches recall the annotated foreground best. Or, without
+annotations, the head of a block that follows content most and place least."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     vit = parser.add_argument_group('the ViT (default: a stock ViT-B/16 of 224 px)')
     vit.add_argument('--config', help='take model.backbone and the normalisation of it')
+    vit.add_argument(
+        '--library', metavar='NAME', help="timm's name, or a folder of Hugging Face"
+    )
     vit.add_argument('--arch', default='b', help='without --config: an MMPretrain arch')
     vit.add_argument('--patch-size', type=int, default=16, help='without --config')
     vit.add_argument('--img-size', type=int, default=224, help='without --config')
@@ -62,6 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument('--labels', help='folder of PNG label maps, such as ADE20K')
     data.add_argument('--foreground-ids', nargs='+', type=int, help='of --labels')
     data.add_argument('--background-ids', nargs='+', type=int, help='instead of these')
+    data.add_argument(
+        '--unsupervised', action='store_true', help='--images alone, no annotations'
+    )
+    parser.add_argument(
+        '--block', type=int, default=-1, help='of --unsupervised; -1 is the last'
+    )
     parser.add_argument('--max-images', type=int, help='draw this many images')
     parser.add_argument('--seed', type=int, default=0, help='of --max-images')
     parser.add_argument(
@@ -92,11 +116,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Refuse arguments that do not fit each other."""
-    kinds = [args.index, args.masks, args.coco, args.labels]
+    kinds = [args.index, args.masks, args.coco, args.labels, args.unsupervised or None]
     if sum(kind is not None for kind in kinds) != 1:
-        raise ValueError('give one of --index, --masks, --coco and --labels')
+        raise ValueError(
+            'give one of --index, --masks, --coco, --labels and --unsupervised'
+        )
     if args.index is None and args.images is None:
-        raise ValueError('--masks, --coco and --labels need --images')
+        raise ValueError('--masks, --coco, --labels and --unsupervised need --images')
     if any('=' not in item for item in args.where):
         raise ValueError(f'--where needs COLUMN=VALUE, got {" ".join(args.where)}')
     if args.compare and args.compare[0] is None:
@@ -126,11 +152,16 @@ def annotated_images(args: argparse.Namespace) -> list[AnnotatedImage]:
             'boxes' if args.boxes else 'polygons',
             args.categories,
         )
-    if args.max_images is not None and args.max_images < len(images):
-        draw = np.random.default_rng(args.seed)
-        chosen = draw.choice(len(images), args.max_images, replace=False)
-        images = [images[index] for index in sorted(chosen)]
-    return images
+    return drawn(images, args)
+
+
+def drawn(images: list[T], args: argparse.Namespace) -> list[T]:
+    """Draw --max-images, in their order."""
+    if args.max_images is None or args.max_images >= len(images):
+        return images
+    draw = np.random.default_rng(args.seed)
+    chosen = draw.choice(len(images), args.max_images, replace=False)
+    return [images[index] for index in sorted(chosen)]
 
 
 def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], Normalisation]:
@@ -139,6 +170,9 @@ def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], Normalisat
     Raises:
         ValueError: If the config file has no ``model.backbone``.
     """
+    if args.library is not None:
+        pretrained = args.checkpoint is None
+        return library_config(args.library, pretrained), Normalisation()
     if args.config is None:
         backbone = dict(
             type='VisionTransformer',
@@ -170,17 +204,20 @@ def as_teacher(backbone: dict[str, Any]) -> dict[str, Any]:
     return dict(type='VisionTransformer', **own)
 
 
-def measure(
-    args: argparse.Namespace, backbone: dict[str, Any], normalisation: Normalisation
-) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """Return maps (B, blocks, heads, L), annotated patches (B, L) and the grid."""
+def read_teacher(args: argparse.Namespace, backbone: dict[str, Any]) -> nn.Module:
+    """Return the ViT with its weights, on its device."""
     scorer = FrozenTeacher(
         backbone, args.checkpoint, block=0, head=None, attention=args.attention
     )
     scorer.init_weights()
-    vit = scorer.to(args.device).teacher
-    sides = backbone.get('img_size', args.img_size)
-    size = (sides, sides) if isinstance(sides, int) else tuple(sides)
+    return scorer.to(args.device).teacher
+
+
+def measure(
+    args: argparse.Namespace, vit: nn.Module, normalisation: Normalisation
+) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Return maps (B, blocks, heads, L), annotated patches (B, L) and the grid."""
+    size = image_size_of(vit)
     grid = cut(size, patch_size_of(vit))
     shape, how = size[::-1], Image.Resampling.BILINEAR
     samples = annotated_images(args)
@@ -196,12 +233,40 @@ def measure(
     return torch.cat(maps), torch.from_numpy(np.stack(masks)), grid
 
 
+def measure_content(
+    args: argparse.Namespace, vit: nn.Module, normalisation: Normalisation
+) -> HeadContent:
+    """Look at whole images and two crops of each, without annotations."""
+    size = image_size_of(vit)
+    paths = drawn(find_images([args.images]), args)
+    maps: list[list[Tensor]] = [[], [], []]
+    starts = range(0, len(paths), args.batch_size)
+    for start in report_progress(starts, len(starts), 'attention selection'):
+        batch = paths[start : start + args.batch_size]
+        pixels = np.stack([read_image(path, size, squash=True) for path in batch])
+        images = normalise(pixels, normalisation).to(args.device)
+        for each, shown in zip(maps, (images, *two_crops(images)), strict=True):
+            each.append(read_maps(vit, shown, args.attention).cpu())
+    whole, *crops = map(torch.cat, maps)
+    return head_content(whole, crops, cut(size, patch_size_of(vit)))
+
+
 def run(args: argparse.Namespace) -> str:
     """Choose; return what to print."""
     check(args)
     register_all_modules(init_default_scope=True)
     backbone, normalisation = teacher_config(args)
-    maps, masks, grid = measure(args, backbone, normalisation)
+    vit = read_teacher(args, backbone)
+    if isinstance(vit, LibraryViT):  # which is refused where it does not know
+        assert vit.normalisation is not None
+        mean, std = (tuple(values) for values in vit.normalisation)
+        normalisation = Normalisation(mean, std)
+    if args.unsupervised:
+        content = measure_content(args, vit, normalisation)
+        choice = content.best(args.block)
+        lines = [content.text(choice[0]), config_line(args, backbone, *choice)]
+        return '\n\n'.join([*lines, *own_lines(args, *choice)])
+    maps, masks, grid = measure(args, vit, normalisation)
     report = SelectionReport.from_maps(maps, masks, grid, args.ratio, args.average)
     lines = [report.text()]
     if args.compare:
@@ -209,7 +274,8 @@ def run(args: argparse.Namespace) -> str:
     config = config_line(args, backbone, *report.chosen)
     work_dir = Path(args.work_dir)
     report.write(work_dir, dict(vars(args), config=config))
-    return '\n\n'.join([*lines, config, f'written to {work_dir}'])
+    lines += [config, *own_lines(args, *report.chosen), f'written to {work_dir}']
+    return '\n\n'.join(lines)
 
 
 def config_line(
@@ -225,6 +291,14 @@ def config_line(
         options['checkpoint'] = args.checkpoint
     options['backbone'] = backbone
     return f'scorer={as_code(options)}'
+
+
+def own_lines(args: argparse.Namespace, block: int, head: int | None) -> list[str]:
+    """Return the same of a model's own attention, where that is what was read."""
+    if args.attention != 'cls' or args.library is not None:
+        return []
+    own = dict(type='mmattmask.CachedAttention', block=block, head=head)
+    return [f'or, of the model itself: scorer={as_code(own)}']
 
 
 def as_code(value: Any) -> str:

@@ -1,12 +1,22 @@
 """Few-shot attention selection: which block and head attends to the foreground."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from mmattmask.evaluation.score_content import (
+    position_share,
+    rank_correlation,
+    shuffled,
+)
+from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
+from mmattmask.scorers.library_vits import LibraryViT
 from mmattmask.scorers.self_attention import (
     ATTENTIONS,
     Attention,
@@ -146,6 +156,92 @@ def head_recall(
     return HeadRecall(hits, counts.double(), drawn.double(), num_patches)
 
 
+@dataclasses.dataclass(frozen=True)
+class HeadContent:
+    """What maps of images without annotations tell of every block and head.
+
+    Attributes:
+        position_share: See ``score_content``, (blocks, heads + 1); the last column is
+            the sum of all heads.
+        agreement: Rank correlation of the maps of two crops of an image where they
+            overlap, minus that with another image's crop, (blocks, heads + 1).
+    """
+
+    position_share: np.ndarray
+    agreement: np.ndarray
+
+    @property
+    def content(self) -> np.ndarray:
+        """Agreement minus position share, (blocks, heads + 1)."""
+        return self.agreement - self.position_share
+
+    def best(self, block: int = -1) -> tuple[int, int | None]:
+        """Return a block and its head with the most content; None is their sum.
+
+        Heads of other blocks are not compared: early ones follow edges and colours,
+        which is content, but not an object.
+        """
+        block %= len(self.content)
+        head = int(self.content[block].argmax())
+        return block, None if head == self.content.shape[1] - 1 else head
+
+    def text(self, block: int) -> str:
+        """Return a table of a block's heads, and which one is chosen."""
+        lines = ['| head | position share | agreement of crops |', '|---|---|---|']
+        names = [*map(str, range(self.content.shape[1] - 1)), 'all']
+        rows = zip(
+            names, self.position_share[block], self.agreement[block], strict=True
+        )
+        lines += [f'| {name} | {a:.2f} | {b:.2f} |' for name, a, b in rows]
+        _, head = self.best(block)
+        chosen = 'all heads' if head is None else f'head {head}'
+        return '\n'.join([*lines, '', f'chosen: block {block}, {chosen}'])
+
+
+def two_crops(images: Tensor) -> list[Tensor]:
+    """Return the top left and bottom right 3/4 by 3/4 of images, in their size."""
+    height, width = images.shape[-2:]
+    tall, wide = height * 3 // 4, width * 3 // 4
+    crops = images[..., :tall, :wide], images[..., height - tall :, width - wide :]
+    size = (height, width)
+    return [F.interpolate(x, size, mode='bilinear', antialias=True) for x in crops]
+
+
+def head_content(
+    maps: Tensor, crops: Sequence[Tensor], grid: tuple[int, int]
+) -> HeadContent:
+    """Tell heads that follow content from those that follow the place of a patch.
+
+    Args:
+        maps: Attention of every block and head, (B, blocks, heads, L), B at least 2.
+        crops: The same of :func:`two_crops`.
+        grid: Patches of an image, (h, w).
+    """
+    whole, first, second = (
+        torch.cat([x, x.sum(dim=2, keepdim=True)], dim=2) for x in (maps, *crops)
+    )
+    # in thirds of a crop: where it shows what both show
+    first, second = _cut_out(first, (1, 1), grid), _cut_out(second, (0, 0), grid)
+    share, agreement = np.empty((2, *whole.shape[1:3]))
+    for place in np.ndindex(share.shape):
+        one, other, all_of_it = (
+            x[:, place[0], place[1]].double().numpy() for x in (first, second, whole)
+        )
+        share[place] = position_share(all_of_it)
+        own = rank_correlation(one, other)
+        agreement[place] = own - rank_correlation(one, shuffled(other))
+    return HeadContent(share, agreement)
+
+
+def _cut_out(maps: Tensor, corner: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Return 2/3 by 2/3 of maps (B, blocks, heads, L), from a corner in thirds."""
+    flat = maps.flatten(0, 2).unflatten(1, grid)
+    box = flat.new_tensor([*corner, 2, 2]).expand(len(flat), -1)
+    size, flip = flat.new_full((len(flat), 2), 3), box.new_zeros(len(flat), 2).bool()
+    cells = (max(1, grid[0] * 2 // 3), max(1, grid[1] * 2 // 3))
+    return view_score(flat, box, size, flip, cells).unflatten(0, maps.shape[:3])
+
+
 @torch.no_grad()
 def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
     """Read what every block and head attends to, in one forward pass.
@@ -154,7 +250,7 @@ def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
     O(N) per head, and no attention matrix (but for ``'received_probs'``).
 
     Args:
-        vit: An MMPretrain ViT, or a timm one in its wrapper, in evaluation mode.
+        vit: An MMPretrain ViT, a TIMMBackbone or a LibraryViT, in evaluation mode.
         images: Normalised images, (B, 3, H, W).
         attention: As in :class:`FrozenTeacher`.
 
@@ -167,6 +263,8 @@ def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
     """
     if attention not in ATTENTIONS:
         raise ValueError(f'attention must be one of {ATTENTIONS}, got {attention!r}')
+    if isinstance(vit, LibraryViT):
+        return torch.stack(vit.read(images, attention, range(vit.num_blocks)), dim=1)
     blocks = blocks_of(vit)
     for number in range(len(blocks)):
         check_block(vit, number)

@@ -1,5 +1,7 @@
 """Scores from attention maps that the model made of the whole images (AMT)."""
 
+from typing import Any
+
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
@@ -10,7 +12,11 @@ from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Storage
 from mmattmask.scorers.base import Debias, check_options
 from mmattmask.scorers.cached_maps import CachedMaps
-from mmattmask.scorers.self_attention import check_readable, read_cls_attention
+from mmattmask.scorers.self_attention import (
+    blocks_of,
+    check_readable,
+    read_cls_attention,
+)
 
 
 @MODELS.register_module()
@@ -24,6 +30,8 @@ class CachedAttention(CachedMaps):
             corner crop).
         storage: ``'float16'`` or ``'uint8'``, half the size.
         block: The encoder block whose attention is read. Defaults to the last.
+        head: The head to read, from 0, as ``mmattmask select`` chooses it. Defaults to
+            None: all, by ``reduce_heads``.
         debias: ``'position'`` takes away what all maps of the bank have in common.
 
     Raises:
@@ -39,6 +47,7 @@ class CachedAttention(CachedMaps):
         storage: Storage = 'float16',
         block: int = -1,
         debias: Debias | None = None,
+        head: int | None = None,
     ) -> None:
         super().__init__(crop_mode, storage, debias)
         check_options(reduce_heads=(reduce_heads, HEAD_REDUCTIONS))
@@ -48,11 +57,15 @@ class CachedAttention(CachedMaps):
                 'leaves them near 1 / number of patches'
             )
         self.reduce_heads: HeadReduction = reduce_heads
-        self.block = block
+        self.block, self.head = block, head
 
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless the backbone's attention can be read."""
         check_readable(backbone, self.block)
+        attention: Any = blocks_of(backbone)[self.block].attn
+        heads = attention.num_heads
+        if self.head is not None and not 0 <= self.head < heads:
+            raise ValueError(f'head {self.head} does not exist in {heads} heads')
 
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
         """Return whole images' scores, (B, L) float32, in [0, 1] unless ``'mean'``.
@@ -67,4 +80,6 @@ class CachedAttention(CachedMaps):
             self.block,
             lambda images: model(images, mode='tensor'),
         )
+        if self.head is not None:
+            attention = attention[:, [self.head]]
         return reduce_heads(attention, self.reduce_heads)

@@ -182,6 +182,13 @@ class LibraryViT(nn.Module):
             )
 
 
+def library_config(name: str, pretrained: bool = False) -> dict[str, Any]:
+    """Return the config of a ViT by timm's name of it, or its folder."""
+    if Path(name).is_dir():
+        return dict(type='mmattmask.HuggingFaceViT', folder=name)
+    return dict(type='mmattmask.TimmViT', model_name=name, pretrained=pretrained)
+
+
 def _heads(module: nn.Module) -> int | None:
     """Return the heads of an attention module; None of others."""
     return getattr(module, 'num_heads', getattr(module, 'num_attention_heads', None))

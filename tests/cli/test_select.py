@@ -15,6 +15,9 @@ from mmengine.registry import MODELS
 from PIL import Image
 
 from mmattmask.cli.select import teacher_config
+from mmattmask.masking import min_max
+from mmattmask.models.guidance import attention_maps
+from mmattmask.scorers.self_attention import read_cls_attention
 from mmattmask.visualization.pixels import normalise
 from tests.command_line import arguments as parse
 from tests.command_line import mmattmask
@@ -111,6 +114,47 @@ def test_generated_folder(tmp_path, model_files, folders, attention):
     check_recall(scorer, tmp_path / 'data', table.max())
 
 
+def test_without_annotations_for_the_models_own_attention(
+    tmp_path, model_files, folders
+):
+    options = ('--unsupervised', '--attention', 'cls', '--block', 1)
+    result = run(tmp_path, *model_files, *folders[:2], *options)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r'\| all \| \d\.\d\d \| -?\d\.\d\d \|', result.stdout)
+    (line,) = [x for x in result.stdout.splitlines() if 'CachedAttention' in x]
+    settings: dict = {}
+    exec(CONFIG, settings)
+    config = eval(line.partition('scorer=')[2])
+    assert config['block'] == 1
+    model = MODELS.build(settings['model'] | dict(scorer=config))
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        read = read_cls_attention(model.backbone, images, 1)
+        maps = attention_maps(model, images).flatten(1)
+    head = config['head']
+    expected = read.mean(dim=1) if head is None else read[:, head]
+    torch.testing.assert_close(maps, min_max(expected))
+    wrong = settings['model'] | dict(scorer=dict(config, head=2))
+    with pytest.raises(ValueError, match='head 2 does not exist in 2 heads'):
+        MODELS.build(wrong)
+
+
+def test_a_library_vit(tmp_path, folders):
+    timm = pytest.importorskip('timm')
+    name = 'vit_tiny_patch16_224.augreg_in21k'
+    vit = timm.create_model(name, num_classes=0)
+    torch.save(vit.state_dict(), tmp_path / 'vit.pth')
+    options = ('--attention', 'cls', '--max-images', 2, '--work-dir', tmp_path / 'out')
+    said = mmattmask(
+        'select', tmp_path / 'vit.pth', '--library', name, *folders, *options
+    )
+    (line,) = [x for x in said.splitlines() if 'FrozenTeacher' in x]
+    scorer = MODELS.build(eval(line.removeprefix('scorer=')))
+    scorer.init_weights()
+    assert (scorer.teacher.num_blocks, scorer.teacher.img_size) == (12, (224, 224))
+    assert 'CachedAttention' not in said
+
+
 def check_recall(scorer, data, expected):
     """Measure the recall of the scorer that the tool says to use, by hand."""
     recalls = []
@@ -165,6 +209,8 @@ def test_normalisation_is_that_of_the_config(tmp_path):
         ('vit.pth', 'give one of --index, --masks'),
         ('vit.pth --index a --masks b', 'give one of --index, --masks'),
         ('vit.pth --masks b', 'need --images'),
+        ('vit.pth --unsupervised', 'need --images'),
+        ('vit.pth --unsupervised --masks b', 'give one of'),
         ('vit.pth --index a --where split', 'COLUMN=VALUE, got split'),
         ('vit.pth --index a --compare 1 first', "--compare: .*'first'"),
         ('vit.pth --index a --compare all 1', 'one block at a time'),

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.registry import MODELS
 
-from mmattmask.evaluation.head_selection import centre_map, head_recall, read_maps
+from mmattmask.evaluation.head_selection import (
+    centre_map,
+    head_content,
+    head_recall,
+    read_maps,
+    two_crops,
+)
 from mmattmask.masking import min_max
 from mmattmask.reporting.head_recall import SelectionReport
 from mmattmask.scorers.frozen_teacher import ATTENTIONS
@@ -207,3 +213,39 @@ def test_bad_choices(teacher):
         recall.table('mean')
     with pytest.raises(ValueError, match='attention must be one of'):
         read_maps(teacher(block=0, head=0).teacher, torch.rand(1, 3, 16, 24), 'given')
+
+
+def test_content_without_annotations():
+    """A head of content, one of place, one of noise, and one that lags behind."""
+    draw = torch.Generator().manual_seed(0)
+    grid, number = (12, 12), 24
+    spots = torch.rand(number, 2, generator=draw) * 0.5 + 0.25
+
+    def around(spots):  # of the images' objects, at places in 0 to 1
+        rows = (torch.arange(12) + 0.5) / 12
+        distance = (rows - spots[:, :1])[:, :, None].square() + (rows - spots[:, 1:])[
+            :, None
+        ].square()
+        return torch.exp(-8 * distance).flatten(1)
+
+    place = around(torch.full((number, 2), 0.5))
+    # a crop of 3/4 shows an object at another place, and the same head of place
+    crops = [around(spots / 0.75), around((spots - 0.25) / 0.75)]
+    maps, first, second = (
+        torch.stack([x, place, torch.rand(x.shape, generator=draw)], dim=1)[:, None]
+        for x in (around(spots), *crops)
+    )
+    content = head_content(maps, (first, second), grid)
+    assert content.position_share.shape == content.agreement.shape == (1, 4)
+    assert content.position_share[0, 1] == pytest.approx(1)
+    assert content.agreement[0, 0] > 0.6
+    assert abs(content.agreement[0, 1:3]).max() < 0.15
+    assert content.best() == content.best(0) == (0, 0)
+    assert 'chosen: block 0, head 0' in content.text(0)
+
+
+def test_crops_overlap_where_they_say():
+    columns = torch.arange(24.0).expand(1, 3, 16, 24)
+    first, second = two_crops(columns)
+    assert first.shape == second.shape == columns.shape
+    assert (first[..., 8:, 8:].mean() - second[..., :-8, :-8].mean()).abs() < 1
