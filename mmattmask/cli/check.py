@@ -34,11 +34,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--images', type=int, default=256, help='training images of --score'
     )
+    parser.add_argument(
+        '--index', help='of --score: CSV file of annotated images (columns image, mask)'
+    )
+    parser.add_argument(
+        '--picture', metavar='FILE', help='of --score: draw maps with and without place'
+    )
     add_cfg_options(parser)
 
 
 def run(args: argparse.Namespace) -> tuple[str, int]:
-    """Return the report, and the exit code."""
+    """Return the report, and the exit code.
+
+    Raises:
+        ValueError: If --index or --picture are given without --score.
+    """
+    if not args.score and (args.index or args.picture):
+        raise ValueError('--index and --picture need --score CHECKPOINT')
     try:
         cfg = read_config(args.config, args.cfg_options)
     except Exception as error:  # whatever a config, which is Python, may raise
@@ -54,7 +66,9 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
     text = report(built, found)
     is_sound = all(finding.level == 'note' for finding in found)
     if args.score:
-        content = content_of_score(cfg, args.score, args.images)
+        content = content_of_score(
+            cfg, args.score, args.images, args.index, args.picture
+        )
         text += f'\n\n{content.sentence()}'
         is_sound = is_sound and content.is_content
     return text, SOUND if is_sound else PROBLEMS

@@ -1,6 +1,7 @@
 """Look at the score that a checkpoint gives to the training images of a config."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,14 +10,21 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.runner import load_checkpoint
 from mmpretrain.registry import DATASETS, MODELS
+from PIL import Image
+from torch import Tensor
 
 from mmattmask.datasets.concat import bases
+from mmattmask.datasets.foreground import AnnotatedImage, patch_mask, read_index
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import normalized
+from mmattmask.evaluation.frozen_backbone import normalisation_of
 from mmattmask.evaluation.score_content import ScoreContent
+from mmattmask.files import whole_file
 from mmattmask.models.guidance import attention_maps
 from mmattmask.progress_report import report_progress
 from mmattmask.scorers.self_attention import image_size_of
+from mmattmask.visualization.pages import draw_content
+from mmattmask.visualization.pixels import normalise, to_rgb
 
 BATCH = 32
 
@@ -38,27 +46,67 @@ def guided_model(cfg: Config, checkpoint: str | None) -> Any:
 
 
 @torch.no_grad()
-def content_of_score(cfg: Config, checkpoint: str, number: int) -> ScoreContent:
-    """Measure whole training images as a refresh would.
+def content_of_score(
+    cfg: Config,
+    checkpoint: str,
+    number: int,
+    index: str | None = None,
+    picture: str | None = None,
+) -> ScoreContent:
+    """Measure whole images as a refresh would.
 
     Args:
         cfg: The config of a guided model whose scorer measures images.
         checkpoint: Weights of this model.
         number: Images, evenly spaced.
+        index: A CSV file of annotated images (``datasets.foreground``), instead of
+            those of the config.
+        picture: A file for maps with and without what they have in common.
 
     Raises:
         ValueError: If the scorer does not measure images, or weights do not fit.
         FileNotFoundError: If checkpoint or data are missing.
     """
     model = guided_model(cfg, checkpoint)
-    dataset: BaseDataset = DATASETS.build(cfg.train_dataloader.dataset)
-    images = WholeImages(bases(dataset), image_size_of(model.backbone))
+    images = read_index(index) if index else _training_images(cfg, model)
     number = min(number, len(images))
     ids = ((2 * np.arange(number) + 1) * len(images) // (2 * number)).tolist()
-    maps = []
+    shown = [place * (number - 1) // 2 for place in range(3)]
+    maps, masks, pictures = [], [], []
     starts = range(0, number, BATCH)
     for start in report_progress(starts, len(starts), 'score'):
-        pixels = torch.stack([images[i][0] for i in ids[start : start + BATCH]])
-        inputs = normalized(model.data_preprocessor, pixels)
-        maps.append(attention_maps(model, inputs).flatten(1).numpy())
-    return ScoreContent.of(np.concatenate(maps))
+        batch = [images[i] for i in ids[start : start + BATCH]]
+        inputs, foregrounds = _inputs(cfg, model, batch)
+        maps.append(attention_maps(model, inputs).numpy())
+        masks += foregrounds
+        seen = [i - start for i in shown if 0 <= i - start < len(batch)]
+        pictures += list(to_rgb(inputs, normalisation_of(cfg))[seen])
+    every = np.concatenate(maps)
+    grid = every.shape[1:]
+    foreground = np.stack([patch_mask(x, grid) for x in masks]) if masks else None
+    content = ScoreContent.of(every.reshape(number, -1), foreground)
+    if picture is not None:
+        examples = list(zip(pictures, shown, strict=True))
+        drawn = draw_content(examples, every, content.sentence())
+        with whole_file(picture) as temporary:
+            Image.fromarray(drawn).save(temporary)
+    return content
+
+
+def _training_images(cfg: Config, model: Any) -> Any:
+    dataset: BaseDataset = DATASETS.build(cfg.train_dataloader.dataset)
+    return WholeImages(bases(dataset), image_size_of(model.backbone))
+
+
+def _inputs(
+    cfg: Config, model: Any, batch: Sequence[Any]
+) -> tuple[Tensor, list[np.ndarray]]:
+    """Return what the model is given of images, and their foregrounds if known."""
+    if not isinstance(batch[0], AnnotatedImage):
+        stack = torch.stack([image for image, *_ in batch])
+        return normalized(model.data_preprocessor, stack), []
+    loaded = [image.load() for image in batch]
+    shape = image_size_of(model.backbone)[::-1]
+    squashed = [image.resize(shape, Image.Resampling.BILINEAR) for image, _ in loaded]
+    pixels = np.stack([np.asarray(image) for image in squashed])
+    return normalise(pixels, normalisation_of(cfg)), [mask for _, mask in loaded]

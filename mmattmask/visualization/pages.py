@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mmattmask.evaluation.score_content import centred_ranks, without_position
 from mmattmask.visualization.panels import SIDE, Panel, draw_panels, rank_map
 from mmattmask.visualization.pixels import LEAKS
 from mmattmask.visualization.policies import describe_counts
@@ -49,6 +50,28 @@ def draw_sheet(
             note = panel.note if last else ''
             panels[column] = dataclasses.replace(panel, title=title, note=note)
     return draw_panels(rows, '', row_titles, side=SHEET_SIDE)
+
+
+def draw_content(
+    images: Sequence[tuple[np.ndarray, int]], maps: np.ndarray, caption: str
+) -> np.ndarray:
+    """Draw what all maps have in common, some of them, and these without it.
+
+    Args:
+        images: (H, W, 3) uint8 of one size, and which map is theirs.
+        maps: (N, h, w), large = attended.
+        caption: A line above all.
+
+    Returns:
+        uint8 RGB.
+    """
+    rest = without_position(maps.reshape(len(maps), -1)).reshape(maps.shape)
+    grey = np.full_like(images[0][0], 200)
+    ranks = centred_ranks(maps.reshape(len(maps), -1)).mean(axis=0)
+    panels = [Panel(grey, ranks.reshape(maps.shape[1:]), title='mean of all')]
+    panels += [Panel(image, rank_map(maps[i]), title='map') for image, i in images]
+    panels += [Panel(image, rest[i], title='without place') for image, i in images]
+    return draw_panels(panels, caption, columns=len(panels))
 
 
 def draw_heads(

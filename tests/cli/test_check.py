@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
+from PIL import Image
 
 from mmattmask import __main__ as command
 from mmattmask.__main__ import run
@@ -187,3 +189,25 @@ def test_score_of_a_checkpoint(tmp_path, monkeypatch):
     assert 'the score is place, not content: ' in texts['place'][0]
     assert texts['place'][1] == PROBLEMS
     assert '(12 images)' in texts['content'][0]
+
+    write_masks(tmp_path)
+    options += ['--index', 'index.csv', '--picture', 'pictures/score.png']
+    command = ['check', str(ROOT / name), '--score', 'content.pth', *options]
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        text, _ = run(*command[:1], command[1:])
+    assert re.search(r'without place it finds the foreground by [+-]\d', text), text
+    assert '(4 images)' in text
+    # mean | three maps | the same without place, side by side
+    height, width, _ = np.asarray(Image.open('pictures/score.png')).shape
+    assert 4 < width / height < 7
+    text, code = run('check', [str(ROOT / name), '--picture', 'x.png'])
+    assert (code, text) == (1, 'error: --index and --picture need --score CHECKPOINT')
+
+
+def write_masks(folder):
+    """Annotate the lower half of four images."""
+    mask = np.zeros((24, 30), np.uint8)
+    mask[12:] = 1
+    Image.fromarray(mask).save(folder / 'mask.png')
+    rows = [f'images/class_0/{number:03d}.png,mask.png' for number in (0, 2, 4, 6)]
+    (folder / 'index.csv').write_text('\n'.join(['image,mask', *rows]))
