@@ -62,7 +62,9 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
             built = build_config(cfg, args.config, args.gpus)
     except UnreadableError as error:
         return f'error: {error}', UNREADABLE
-    found = findings(built)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of weights that are read and not kept
+        found = findings(built)
     text = report(built, found)
     is_sound = all(finding.level == 'note' for finding in found)
     if args.score:

@@ -224,7 +224,8 @@ class FrozenTeacher(CachedMaps):
                     'views_from(data_preprocessor) what views are'
                 )
             images = images.flip(1) if self.views_are == 'bgr' else images
-            images = torch.addcmul(self.shift, images, self.scale)
+            # `check` runs on shapes alone, where numbers are elsewhere
+            images = images * self.scale.to(images) + self.shift.to(images)
         if self.input_size is not None and tuple(images.shape[-2:]) != self.input_size:
             images = F.interpolate(
                 images, self.input_size, mode='bilinear', antialias=True

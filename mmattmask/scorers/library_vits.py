@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.utils import to_2tuple
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -89,6 +90,8 @@ class LibraryViT(nn.Module):
                 f'{type(vit).__name__} is no ViT whose attention can be read: it has '
                 f'{len(heads)} blocks with {heads[:1]} heads and patches of {sides} px'
             )
+        if next(vit.parameters()).is_meta:  # `check`: and so are all its constants
+            vit.to('meta')
         self.vit = vit.requires_grad_(False).eval()
         self.num_blocks = len(heads)
         self.num_heads = heads[0].pop()
@@ -154,6 +157,13 @@ class LibraryViT(nn.Module):
                 self(images)
         except BlockReachedError:
             return maps
+        except RuntimeError as error:
+            if not images.is_meta:
+                raise
+            # of transformers' DINOv3, whose autocast knows no such device
+            print_log(f'the FLOPs of the teacher are not counted: {error}', 'current')
+            shape = len(images), self.num_heads, height * width
+            return [images.new_empty(shape) for _ in blocks]
         raise ValueError(
             f'{type(self.vit).__name__} computed {next(numbers)} fused attentions: '
             f'block {max(blocks)} was not among them'

@@ -8,6 +8,7 @@ from mmengine.registry import MODELS
 from mmpretrain.models import SelfSupDataPreprocessor
 from torch.nn import functional as F
 
+from mmattmask.inspection.built_config import on_meta
 from mmattmask.masking import min_max
 
 timm = pytest.importorskip('timm')
@@ -283,6 +284,20 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, kind):
     torch.save(dict(good, code=SMALL.get), path)
     with pytest.raises(ValueError, match='more than weights'):
         teacher(config, checkpoint).init_weights()
+
+
+@pytest.mark.parametrize('kind', ['dinov3', 'eva02', 'Dinov2', 'DINOv3ViT'])
+def test_check_runs_it_on_shapes_alone(tmp_path, kind):
+    if kind in TIMM:
+        backbone, side = timm_config(kind)
+    else:
+        hugging_face_folder(kind, tmp_path)
+        side, backbone = 8, dict(type='mmattmask.HuggingFaceViT', folder=str(tmp_path))
+    with on_meta():
+        scorer = teacher(backbone, attention='cls')
+    images = torch.empty(2, 3, 2 * side, 3 * side, device='meta')
+    score = scorer.measure(None, images)
+    assert (score.shape, score.is_meta) == ((2, 6), True)
 
 
 def test_grouped_queries_are_refused(tmp_path):
