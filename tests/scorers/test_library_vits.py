@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from mmattmask.inspection.built_config import on_meta
 from mmattmask.masking import min_max
+from mmattmask.models import GuidedDataPreprocessor
+from tests.engine.toy_run import toy_config, train, write_images
 
 timm = pytest.importorskip('timm')
 
@@ -373,3 +375,49 @@ def test_a_folder_without_a_vit(tmp_path):
     config = timm_config('siglip')[0]
     with pytest.raises(ValueError, match='no CLS token'):
         teacher(config).teacher.read(torch.randn(1, 3, 32, 32), 'cls', [1])
+
+
+@pytest.mark.parametrize('cached', [False, True])
+def test_guides_a_run(tmp_path, cached):
+    random_timm('clip', tmp_path / 'vit.pth')
+    scorer = dict(
+        type='mmattmask.FrozenTeacher',
+        backbone=timm_config('clip')[0],
+        checkpoint=str(tmp_path / 'vit.pth'),
+        block=-2,
+        head=1,
+        cached=cached,
+    )
+    data_root = write_images(tmp_path / 'images')
+    cfg = toy_config(tmp_path / 'run', data_root, train_cfg__max_epochs=1)
+    cfg.merge_from_dict({'model.backbone.img_size': 32, 'model.scorer': scorer})
+    cfg.train_dataloader.dataset.pipeline[1].scale = 32
+    refresh = dict(type='mmattmask.AttentionRefreshHook', begin=0, interval=None)
+    cfg.custom_hooks = [dict(type='mmattmask.EpochSeedHook')] + [refresh] * cached
+    with pytest.raises(ValueError, match="channel_order='rgb' or 'bgr'"):
+        train(cfg)
+    cfg.model.scorer.channel_order = 'bgr'  # as images are loaded
+    model = train(cfg).model
+    scorer = model.guidance.scorer
+    assert (scorer.block, scorer.views_are) == (1, 'bgr')
+    assert (scorer.bank is not None) == cached
+    saved = torch.load(tmp_path / 'run' / 'epoch_1.pth', weights_only=False)
+    assert not [name for name in saved['state_dict'] if 'scorer' in name]
+
+
+def test_a_data_preprocessor_that_masks_tells_its_pixels():
+    guided = GuidedDataPreprocessor(
+        mask_generator=dict(type='mmattmask.RandomMaskGenerator'),
+        scorer=dict(
+            type='mmattmask.FrozenTeacher',
+            backbone=timm_config('siglip')[0],
+            checkpoint='FILE',
+            block=0,
+            head=0,
+        ),
+        mean=[10.0] * 3,
+        std=[20.0] * 3,
+        to_rgb=True,
+    )
+    pixels = guided.guidance.scorer.own_pixels(torch.full((1, 3, 8, 8), 2.0))
+    torch.testing.assert_close(pixels, torch.full((1, 3, 8, 8), 50 / 127.5 - 1))
