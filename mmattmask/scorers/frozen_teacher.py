@@ -118,10 +118,8 @@ class FrozenTeacher(CachedMaps):
         self.input_size = None if input_size is None else to_2tuple(input_size)
         self.views_are: str | None = None
         if isinstance(teacher, LibraryViT):
-            heads, blocks = teacher.num_heads, teacher.num_blocks
-            if not -blocks <= block < blocks:
-                raise ValueError(f'block {block} does not exist in {blocks} blocks')
-            block %= blocks
+            teacher.check(attention, block)
+            heads, block = teacher.num_heads, block % teacher.num_blocks
         else:
             check_block(teacher, block)
             heads = blocks_of(teacher)[block].attn.num_heads
@@ -132,10 +130,10 @@ class FrozenTeacher(CachedMaps):
         own = ('init_cfg', 'pretrained')
         self._loads_itself = any(backbone.get(name) for name in own)
         if isinstance(teacher, HuggingFaceViT):
-            if checkpoint is not None:
+            if checkpoint is not None or prefix is not None:
                 raise ValueError(
                     f'a HuggingFaceViT reads the weights of {teacher.folder}, its '
-                    f'folder, not {checkpoint}'
+                    f'folder, not {checkpoint} {prefix}'
                 )
             checkpoint = str(teacher.folder)
         self.checkpoint, self.prefix = checkpoint, prefix

@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from mmattmask.scorers.self_attention import (
 
 # What comes after the blocks, other towers, and what only pre-training uses.
 UNREAD = (
-    r'^(\w+\.)?(head|head_drop|classifier|pooler|attn_pool|fc_norm|norm|layernorm)\.',
-    r'^(\w+\.)?(post_layernorm|decoder|text_model)\.|^(text|visual)_projection\.',
+    r'^(vision_model\.)?(head|attn_pool|fc_norm|norm|layernorm|post_layernorm|pooler)\.',
+    r'^(classifier|decoder|text_model|text_projection|visual_projection)\.',
     r'(^|\.)mask_token$|^logit_|position_ids$',
 )
 
@@ -105,6 +105,18 @@ class LibraryViT(nn.Module):
         """Run the network on images (B, 3, H, W), normalised as it wants them."""
         return self.vit(images)
 
+    def check(self, attention: Attention, *blocks: int) -> None:
+        """Raise ValueError unless blocks exist, and CLS if it is to be read."""
+        missing = [n for n in blocks if not -self.num_blocks <= n < self.num_blocks]
+        if missing:
+            raise ValueError(
+                f'block {missing[0]} does not exist in {self.num_blocks} blocks'
+            )
+        if attention == 'cls' and not self.has_cls:
+            raise ValueError(
+                f"{type(self.vit).__name__} has no CLS token: use attention='received'"
+            )
+
     @torch.compiler.disable
     @torch.no_grad()
     def read(
@@ -124,10 +136,7 @@ class LibraryViT(nn.Module):
             ValueError: If the attention is not one of every token to every other, its
                 heads share keys, or there is no CLS token to read.
         """
-        if attention == 'cls' and not self.has_cls:
-            raise ValueError(
-                f"{type(self.vit).__name__} has no CLS token: use attention='received'"
-            )
+        self.check(attention, *blocks)
         height, width = cut(images.shape[-2:], self.patch_size, "teacher's patch size")
         numbers, maps = itertools.count(), []
 
@@ -230,19 +239,20 @@ class TimmViT(LibraryViT):
             vit: Any = timm.create_model(model_name, pretrained, **options)
         except (RuntimeError, TypeError) as error:
             raise ValueError(f'timm has no ViT {model_name!r}: {error}') from error
-        if not hasattr(vit, 'blocks') or not hasattr(vit, 'patch_embed'):
-            raise ValueError(f'{model_name} is no ViT with blocks')
-        modules: Iterable[Any] = vit.modules()
-        for module in modules:
-            if hasattr(module, 'fused_attn'):
-                module.fused_attn = True
+        blocks = getattr(vit, 'blocks', nn.ModuleList())
+        inside: list[Any] = list(blocks.modules())
+        attentions = [module for module in inside if hasattr(module, 'fused_attn')]
+        if not attentions or len(attentions) != len(blocks):
+            raise ValueError(f'{model_name} is no ViT with one attention in each block')
+        for module in attentions:
+            module.fused_attn = True
         embedding = vit.patch_embed
         super().__init__(
             vit,
             vit.blocks,
             embedding.patch_size,
             embedding.img_size,
-            _timm_normalisation(model_name),
+            _timm_normalisation(model_name, vit.pretrained_cfg if pretrained else None),
         )
 
     def load(self, checkpoint: Any, prefix: str | None = None) -> str:
@@ -266,13 +276,17 @@ class TimmViT(LibraryViT):
         return load_matched(self.vit, state, checkpoint, UNREAD)
 
 
-def _timm_normalisation(model_name: str) -> tuple[list[float], list[float]] | None:
+def _timm_normalisation(
+    model_name: str, fetched: Mapping[str, Any] | None
+) -> tuple[list[float], list[float]] | None:
     """Return mean and std of a name's weights; None if they have different ones."""
     from timm.models import get_arch_pretrained_cfgs
 
-    configs = get_arch_pretrained_cfgs(model_name)
-    chosen = [configs[model_name]] if model_name in configs else configs.values()
-    found = {(tuple(config.mean), tuple(config.std)) for config in chosen}
+    known = get_arch_pretrained_cfgs(model_name)
+    named = {k: v for k, v in known.items() if model_name in (k, k.split('.')[0])}
+    found = {(tuple(config.mean), tuple(config.std)) for config in named.values()}
+    if fetched is not None:
+        found = {(tuple(fetched['mean']), tuple(fetched['std']))}
     if len(found) != 1:
         return None
     mean, std = found.pop()
@@ -307,10 +321,8 @@ class HuggingFaceViT(LibraryViT):
         except ValueError as error:
             raise ValueError(f'{folder} holds no ViT: {error}') from error
         depth = getattr(config, 'num_hidden_layers', 0)
-        lists: Iterable[Any] = (
-            m for m in vit.modules() if isinstance(m, nn.ModuleList)
-        )
-        blocks = next((blocks for blocks in lists if len(blocks) == depth), ())
+        lists: list[Any] = [m for m in vit.modules() if isinstance(m, nn.ModuleList)]
+        blocks = next((found for found in lists if len(found) == depth), ())
         super().__init__(
             vit,
             blocks,
@@ -319,10 +331,10 @@ class HuggingFaceViT(LibraryViT):
             _hugging_face_normalisation(path),
         )
         self.folder = path
-        taken = inspect.signature(vit.forward).parameters
-        self.options = {
-            name: True for name in ('interpolate_pos_encoding',) if name in taken
-        }
+        resizes = (
+            'interpolate_pos_encoding' in inspect.signature(vit.forward).parameters
+        )
+        self.options = dict(interpolate_pos_encoding=True) if resizes else {}
 
     def forward(self, images: Tensor) -> Any:
         """Run the network, see the base class."""
@@ -341,7 +353,9 @@ class HuggingFaceViT(LibraryViT):
             raise FileNotFoundError(
                 f'there is no model.safetensors or pytorch_model.bin in {self.folder}'
             )
-        state = {name: value for file in files for name, value in _read(file).items()}
+        state: dict[str, Tensor] = {}
+        for file in files:
+            state |= read_checkpoint(file)
         check_finite(state, self.folder)
         try:
             kind: Any = type(self.vit)
@@ -360,11 +374,6 @@ class HuggingFaceViT(LibraryViT):
         missing = set(info['missing_keys'])
         found = {n: v for n, v in named.state_dict().items() if n not in missing}
         return load_matched(self.vit, found, self.folder, UNREAD)
-
-
-def _read(file: Path) -> Mapping[str, Tensor]:
-    content: Mapping[str, Tensor] = read_checkpoint(file)
-    return content
 
 
 def _hugging_face_normalisation(

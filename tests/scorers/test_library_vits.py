@@ -356,7 +356,11 @@ def test_a_normalisation_that_cannot_be_known_is_refused(tmp_path):
         (dict(type='mmattmask.TimmViT', model_name='resnet18'), 'timm has no ViT'),
         (
             dict(type='mmattmask.TimmViT', model_name='swin_tiny_patch4_window7_224'),
-            'no ViT with blocks',
+            'no ViT with one attention in each block',
+        ),
+        (
+            dict(type='mmattmask.TimmViT', model_name='vit_small_patch16_18x2_224'),
+            'no ViT with one attention in each block',
         ),
         (
             dict(type='mmpretrain.TIMMBackbone', model_name='vit_tiny_patch16_224'),
@@ -372,9 +376,16 @@ def test_what_is_no_vit_is_refused(backbone, message):
 def test_a_folder_without_a_vit(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'config\.json'):
         teacher(dict(type='mmattmask.HuggingFaceViT', folder=str(tmp_path)))
+    hugging_face_folder('ViT', tmp_path)
+    with pytest.raises(ValueError, match=r'reads the weights of .*, its folder, not x'):
+        teacher(dict(type='mmattmask.HuggingFaceViT', folder=str(tmp_path)), 'x')
     config = timm_config('siglip')[0]
     with pytest.raises(ValueError, match='no CLS token'):
-        teacher(config).teacher.read(torch.randn(1, 3, 32, 32), 'cls', [1])
+        teacher(config, attention='cls')
+    with pytest.raises(ValueError, match='block 3 does not exist in 3 blocks'):
+        teacher(config, block=3)
+    with pytest.raises(ValueError, match='head 2 does not exist in 2 heads'):
+        teacher(config, head=2)
 
 
 @pytest.mark.parametrize('cached', [False, True])
