@@ -18,8 +18,9 @@ from mmpretrain.utils import register_all_modules
 from PIL import Image
 from safetensors.torch import load_file
 
-from mmattmask.datasets.photographs import find_photographs
+from mmattmask.datasets.photographs import NAMES, find_photographs
 from mmattmask.evaluation.features import Normalisation
+from mmattmask.evaluation.score_content import ScoreContent
 from mmattmask.mask_generators import (
     AMTMaskGenerator,
     AttMaskGenerator,
@@ -43,6 +44,7 @@ from mmattmask.visualization import (
 from mmattmask.visualization.image_folder import read_image
 from mmattmask.visualization.loading import LoadedModel
 from mmattmask.visualization.model_output import run_model
+from mmattmask.visualization.pages import draw_content
 
 IMAGES = Path(__file__).resolve().parent / 'images'
 WEIGHTS = 'vit-small-p14_saliency.safetensors'
@@ -239,6 +241,18 @@ def draw_scores(model: LoadedModel) -> np.ndarray:
     return draw_panels(rows, side=0.95)
 
 
+def draw_place(model: LoadedModel) -> np.ndarray:
+    """Draw maps under a border prior of three times their mean, and repaired."""
+    images = [photograph(Path(name).stem) for name in NAMES]
+    maps = np.stack([attention(model, image) for image in images])
+    away = [((np.arange(n) + 0.5) / n - 0.5) ** 2 for n in maps.shape[1:]]
+    border = away[0][:, None] + away[1]
+    maps = maps / maps.mean(axis=(1, 2), keepdims=True) + 3 * border / border.mean()
+    shown = [NAMES.index(f'{name}.png') for name in ('astronaut', 'chelsea', 'coffee')]
+    caption = ScoreContent.of(maps.reshape(len(maps), -1)).sentence()
+    return draw_content([(images[i], i) for i in shown], maps, caption)
+
+
 def main(argv: list[str] | None = None) -> str:
     """Draw; return what to print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -249,6 +263,7 @@ def main(argv: list[str] | None = None) -> str:
         model = load_vit(folder)
         pictures['masks'] = draw_masks(model)
         pictures['scores'] = draw_scores(model)
+        pictures['place'] = draw_place(model)
         pictures['attention'] = draw_attention_and_ranking(model)
     lines = []
     for name, picture in pictures.items():
