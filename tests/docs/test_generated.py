@@ -171,7 +171,7 @@ def test_pictures_are_small_and_shown():
 def test_pictures_are_up_to_date(tmp_path):
     names = {'crop', 'policies'}
     if os.environ.get('MMATTMASK_WEIGHTS'):
-        names |= {'attention', 'masks', 'scores'}
+        names |= {'attention', 'masks', 'place', 'scores'}
     script('make_pictures').main(['--out', str(tmp_path)])
     made = sorted(tmp_path.iterdir())
     assert {path.stem for path in made} == names
