@@ -79,6 +79,8 @@ COMMANDS = {
     'linear': ['CONFIG', 'FILE', '--train=DATA', '--val=DATA', '--device=cpu'],
     'visualize': ['CONFIG', 'FILE', '--photographs', '--device=cpu'],
     'convert': ['FILE', '--list'],
+    'maps': ['CONFIG', '--checkpoint=FILE', '--images=DATA', '--out=x.safetensors'],
+    'select': ['FILE', '--config=CONFIG', '--images=DATA', '--unsupervised'],
     'convert --to': ['FILE', '--to=timm', '--out=x.safetensors'],
 }
 
