@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmattmask.device import to_device
+
 Box = tuple[float, float, float, float]
 GEOMETRY_KEYS = ('sample_idx', 'ori_shape', 'crop_box', 'flip', 'flip_direction')
 
@@ -147,8 +149,7 @@ def view_geometry(
         (*box, *shape[:2], *_flips(sample))
         for sample, (box, shape) in zip(data_samples, places, strict=True)
     ]
-    geometry = torch.from_numpy(np.array(rows, dtype=np.float32))
-    geometry = geometry.to(device, non_blocking=True)
+    geometry = to_device(torch.from_numpy(np.array(rows, dtype=np.float32)), device)
     crop_box, image_size, flip = geometry.split([4, 2, 2], dim=1)
     return crop_box, image_size, flip.bool()
 

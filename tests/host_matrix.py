@@ -110,16 +110,33 @@ def fill_bank(model: nn.Module, host: Host) -> None:
     own.bank = AttentionBank(path)
 
 
+def build(host: Host, policy_name: str, scorer_name: str | None) -> nn.Module:
+    """Build a cell; its scores are known.
+
+    Raises:
+        ValueError: If the cell is refused.
+    """
+    source = None if scorer_name is None else scorer(scorer_name, host)
+    model = host.build(policy(policy_name), source)
+    if scorer_name == 'self':
+        fill_bank(model, host)
+    return model
+
+
+def sources(policy_name: str) -> tuple[str | None, ...]:
+    """Return where a policy's score may come from."""
+    if policy_name in SOURCES:
+        return (SOURCES[policy_name],)
+    return (None,) if policy_name in UNGUIDED else tuple(SCORERS)
+
+
 def train(host: Host, policy_name: str, scorer_name: str | None) -> list[float]:
     """Take two training steps; return their losses.
 
     Raises:
         ValueError: If the cell is refused, and why.
     """
-    source = None if scorer_name is None else scorer(scorer_name, host)
-    model = host.build(policy(policy_name), source)
-    if scorer_name == 'self':
-        fill_bank(model, host)
+    model = build(host, policy_name, scorer_name)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     wrapper = OptimWrapper(optimizer)
     steps = [model.train_step(host.batch(), wrapper) for _ in range(2)]
@@ -130,10 +147,7 @@ def outcomes(host: Host) -> dict[tuple[str, str | None], str]:
     """Try all cells of a host; an empty outcome means that it trains."""
     results = {}
     for policy_name in POLICIES:
-        sources = (None,) if policy_name in UNGUIDED else tuple(SCORERS)
-        if policy_name in SOURCES:
-            sources = (SOURCES[policy_name],)
-        for scorer_name in sources:
+        for scorer_name in sources(policy_name):
             try:
                 losses = train(host, policy_name, scorer_name)
             except ValueError as error:

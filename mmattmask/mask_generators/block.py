@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from mmattmask.device import to_device
 from mmattmask.mask_generators.base import BaseMaskGenerator, check_grid
 from mmattmask.masking import (
     PatchBudget,
@@ -74,8 +75,9 @@ class BlockMaskGenerator(BaseMaskGenerator):
             ValueError: If there is no grid or it does not fit the score.
         """
         grid = check_grid(grid, score)
-        wanted = torch.full(score.shape[:1], budget.num_masked, device=score.device)
+        wanted = torch.full(score.shape[:1], budget.num_masked, device='cpu')
         blocks = block_masks(wanted, grid, self.min_patches, self.aspect, generator=rng)
+        blocks = to_device(blocks, score.device)
         # Differs from BEiT: the last patches (0.3 of 75 on average) are not looked for
         # with ever more rectangles; on small grids that loop has no end.
         return rank_around(blocks, grid, rng).flip(1)
@@ -149,13 +151,15 @@ class IBOTMaskGenerator(BaseMaskGenerator):
             ValueError: If blocks lack a grid or it does not fit the score.
         """
         batch_size, num_patches = score.shape
-        ratios = draw_ratios(self.mask_ratios, (batch_size,), score.device, rng)
+        device = score.device if self.shape == 'random' or rng else torch.device('cpu')
+        ratios = draw_ratios(self.mask_ratios, (batch_size,), device, rng)
         wanted = num_patches * ratios
         if self.shape == 'random':
             wanted = wanted.long().unsqueeze(1)
             return mask_first(rank_random(score, rng), wanted).float()
         grid = check_grid(grid, score)
         smallest = (min(grid) // 3) ** 2
-        return block_masks(
+        mask = block_masks(
             wanted, grid, smallest, self.aspect, patience=10, generator=rng
-        ).float()
+        )
+        return to_device(mask, score.device).float()

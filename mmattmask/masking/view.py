@@ -62,12 +62,13 @@ def view_score(
         raise ValueError(f'flip must be {(batch_size, 2)}, got {tuple(flip.shape)}')
 
     dtype = torch.float64 if attention_map.dtype == torch.float64 else torch.float32
-    cells = torch.tensor([height, width], dtype=dtype, device=attention_map.device)
     origin, extent = crop_box.to(dtype).split(2, dim=1)
+    cells = torch.full_like(origin, width)  # no copy from the CPU, which would wait
+    cells[:, 0].fill_(height)
     image_size = image_size.to(dtype)
     if crop_mode == 'aligned':
         start, length = origin / image_size * cells, extent / image_size * cells
-        last = (cells - 1).expand(batch_size, 2)
+        last = cells - 1
     elif crop_mode == 'official':
         # Differs from the paper: pixels divided by the image size instead of the cell
         # size leave only the corner, two cells plus one where the crop ends at the
@@ -158,7 +159,8 @@ def resample(attention_map: Tensor, grid: tuple[int, int], samples: int = 16) ->
         Score in raster order, (B, h' * w'), float32 (float64 for float64 maps).
     """
     batch_size = len(attention_map)
-    whole = attention_map.new_tensor([[0.0, 0.0, 1.0, 1.0]]).expand(batch_size, -1)
+    whole = attention_map.new_zeros(batch_size, 4)
+    whole[:, 2:].fill_(1.0)
     flip = torch.zeros(batch_size, 2, dtype=torch.bool, device=attention_map.device)
     return view_score(attention_map, whole, whole[:, 2:], flip, grid, samples=samples)
 

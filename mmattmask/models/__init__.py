@@ -4,6 +4,7 @@ from mmattmask.models.attention_head import AttentionHead
 from mmattmask.models.convmae import ConvMAEViT
 from mmattmask.models.convvit import ConvViT
 from mmattmask.models.data_preprocessor import (
+    AsyncDataPreprocessor,
     GuidedDataPreprocessor,
     GuidedTwoNormDataPreprocessor,
 )
@@ -34,6 +35,7 @@ return_from_train()
 __all__ = [
     'IBOT',
     'LUT',
+    'AsyncDataPreprocessor',
     'AttentionHead',
     'ConvMAEViT',
     'ConvViT',

@@ -1,19 +1,56 @@
-"""Guided masks for algorithms that take their masks from the pipeline."""
+"""Images to the device, and guided masks where the pipeline makes masks."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import BaseDataElement
 from mmpretrain.models import SelfSupDataPreprocessor, TwoNormDataPreprocessor
 from torch import Tensor
 
+from mmattmask.device import to_device
 from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.models.guidance import Guidance
+from mmattmask.models.guided_parts import guides
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
 
 
-class MaskRewriter(BaseDataPreprocessor):
+class AsyncCopies(BaseDataPreprocessor):
+    """Mixin of preprocessors of images that never wait for the device.
+
+    Stock ones copy each DataSample, and one after the other each of its labels and
+    masks, to the device, and wait for each. Here images are copied while the device
+    works (``pin_memory`` of the loader), and samples stay as they are on the CPU.
+    """
+
+    _channel_conversion: bool
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # the stock swap indexes with a list, which is copied, too
+        self._reverses, self._channel_conversion = self._channel_conversion, False
+
+    def cast_data(self, data: Any) -> Any:
+        """Move images, (B, C, H, W), to the device, their channels in the right order.
+
+        Args:
+            data: Images, samples, and lists and dictionaries of them.
+        """
+        if isinstance(data, Tensor):
+            data = data.to(self.device, non_blocking=True)
+            return data.flip(1) if self._reverses else data
+        return data if isinstance(data, BaseDataElement) else super().cast_data(data)
+
+
+@guides(SelfSupDataPreprocessor)
+class AsyncDataPreprocessor(AsyncCopies, SelfSupDataPreprocessor):
+    """SelfSupDataPreprocessor that never waits for the device; guided hosts' own."""
+
+
+class MaskRewriter(AsyncCopies):
     """Mixin that rewrites ``data_sample.mask`` of a training batch on the device.
 
     For SimMIM, MaskFeat, BEiT, CAE and others that read ``data_sample.mask``: the
@@ -94,9 +131,17 @@ class MaskRewriter(BaseDataPreprocessor):
             ValueError: If the samples come without masks to replace.
         """
         data = super().forward(data, training)
+        # what the loader gave stays as it is
+        samples = [copy.copy(sample) for sample in data['data_samples'] or ()]
         if training:
-            self.rewrite(data['inputs'], data['data_samples'])
-        return data
+            self.rewrite(data['inputs'], samples)
+        elif samples and 'mask' in samples[0]:
+            self._move_masks(samples)
+        return {**data, 'data_samples': samples}
+
+    def _move_masks(self, data_samples: Sequence[Any]) -> None:
+        masks = torch.stack([sample.mask for sample in data_samples])
+        _set_masks(data_samples, to_device(masks, self.device))
 
     def rewrite(
         self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any]
@@ -122,6 +167,7 @@ class MaskRewriter(BaseDataPreprocessor):
         self.check_counts(guidance.policy_grid(size))
         score = guidance.score(view, data_samples)
         if guidance.policy(score) is None:
+            self._move_masks(data_samples)
             return
         mask = guidance.decide_mask(score, view, guidance.rng)
         masks = guidance.spread_values(mask, size)
@@ -133,8 +179,7 @@ class MaskRewriter(BaseDataPreprocessor):
                 f'the pipeline have {tuple(expected)}: set model_patch_size of the '
                 'data preprocessor'
             )
-        for sample, sample_mask in zip(data_samples, masks.long(), strict=True):
-            sample.set_mask(sample_mask)
+        _set_masks(data_samples, masks.long())
 
     def check_counts(self, grid: tuple[int, int]) -> None:
         """Raise ValueError unless the policies fit a grid; looked at once for each."""
@@ -156,6 +201,12 @@ class MaskRewriter(BaseDataPreprocessor):
                     f'{self.num_masked}/{budget.num_patches * tokens_per_cell}'
                 )
         self._checked.add(grid)
+
+
+def _set_masks(data_samples: Sequence[Any], masks: Tensor) -> None:
+    """Give each sample its mask of (B, h, w)."""
+    for sample, mask in zip(data_samples, masks, strict=True):
+        sample.set_mask(mask)
 
 
 @MODELS.register_module()

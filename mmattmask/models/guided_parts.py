@@ -50,3 +50,10 @@ def build_guided(part: Part, **inferred: Any) -> Any:
     if own is not None or stock in GUIDED.values():
         part = {**inferred, **part}
     return MMPRETRAIN_MODELS.build(part)
+
+
+def build_preprocessor(part: Part | None) -> Any:
+    """Build a host's data preprocessor; the stock one waits for the device."""
+    if isinstance(part, nn.Module):
+        return part
+    return build_guided({'type': 'mmpretrain.SelfSupDataPreprocessor', **(part or {})})

@@ -13,6 +13,7 @@ from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking.attention import at_least_float32
 from mmattmask.masking.self_distillation import masked_rows, patches_at
 from mmattmask.models.guidance import Guidance, check_learns
+from mmattmask.models.guided_parts import build_preprocessor
 from mmattmask.models.ibot_loss import IBOTLoss
 from mmattmask.registry import MODELS, TASK_UTILS
 from mmattmask.scorers import Scorer
@@ -111,7 +112,8 @@ class IBOT(BaseSelfSupervisor):
         if isinstance(head, dict):
             width = dict(in_channels=getattr(backbone, 'embed_dims', None))
             head = MMPRETRAIN_MODELS.build({**width, **head})
-        super().__init__(backbone, head=head, **kwargs)
+        preprocessor = build_preprocessor(kwargs.pop('data_preprocessor', None))
+        super().__init__(backbone, head=head, data_preprocessor=preprocessor, **kwargs)
         self.num_global = num_global
         self.cls_weight = cls_weight
         self.patch_weight = patch_weight

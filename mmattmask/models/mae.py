@@ -12,7 +12,12 @@ from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import PatchPartition, gather_tokens, relative_score
 from mmattmask.masking.attention import at_least_float32
 from mmattmask.models.guidance import Guidance, Part, check_learns
-from mmattmask.models.guided_parts import build_guided, check_takes_partition, guides
+from mmattmask.models.guided_parts import (
+    build_guided,
+    build_preprocessor,
+    check_takes_partition,
+    guides,
+)
 from mmattmask.models.mae_decoder import Decoded, GuidedMAEDecoder, sincos_positions
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
@@ -157,7 +162,8 @@ class GuidedMAE(MAE):
             with_cls_token=getattr(encoder, 'cls_token', None) is not None,
         )
         head = build_guided(head, patch_size=patch_size)
-        super().__init__(encoder, neck, head, **kwargs)
+        preprocessor = build_preprocessor(kwargs.pop('data_preprocessor', None))
+        super().__init__(encoder, neck, head, data_preprocessor=preprocessor, **kwargs)
         self._check_parts(tuple(encoder.patch_resolution), patch_size)
         self.guidance = Guidance(
             mask_generator,

@@ -11,7 +11,12 @@ from torch import Tensor
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.models.guidance import Guidance, Part, check_learns
-from mmattmask.models.guided_parts import build_guided, check_takes_partition, guides
+from mmattmask.models.guided_parts import (
+    build_guided,
+    build_preprocessor,
+    check_takes_partition,
+    guides,
+)
 from mmattmask.models.mae import GuidedMAE, GuidedMAEViT
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
@@ -194,7 +199,8 @@ class GuidedMILAN(MILAN):
     ) -> None:
         encoder, host = build_guided(backbone), type(self).__name__
         check_takes_partition(encoder, host)
-        super().__init__(encoder, *args, **kwargs)
+        preprocessor = build_preprocessor(kwargs.pop('data_preprocessor', None))
+        super().__init__(encoder, *args, data_preprocessor=preprocessor, **kwargs)
         patch_size = patch_size_of(encoder)
         warmup = RandomMaskGenerator(encoder.mask_ratio)
         self.guidance = Guidance(

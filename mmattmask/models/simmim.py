@@ -9,9 +9,11 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
+from mmattmask.device import to_device
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.masking import PatchPartition
 from mmattmask.models.guidance import Guidance, check_learns
+from mmattmask.models.guided_parts import build_preprocessor
 from mmattmask.models.simmim_vit import SimMIMViT
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
@@ -80,7 +82,8 @@ class GuidedSimMIM(SimMIM):
             neck = dict(in_channels=width, encoder_stride=patch_size) | neck
         if isinstance(head, dict):
             head = dict(patch_size=patch_size) | head
-        super().__init__(backbone, neck, head, **kwargs)
+        preprocessor = build_preprocessor(kwargs.pop('data_preprocessor', None))
+        super().__init__(backbone, neck, head, data_preprocessor=preprocessor, **kwargs)
         head_size = getattr(self.head, 'patch_size', patch_size)
         if head_size != patch_size:
             raise ValueError(
@@ -122,6 +125,7 @@ class GuidedSimMIM(SimMIM):
         score = guidance.score(inputs, data_samples)
         if self._keeps_masks(score, data_samples):
             masks = torch.stack([sample.mask for sample in data_samples])
+            masks = to_device(masks, inputs.device)
             return self._loss(inputs, masks, masks)
         policy = guidance.policy(score)
         assert policy is not None  # there is always a warm-up

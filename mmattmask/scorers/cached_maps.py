@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmattmask.device import to_device
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
@@ -116,7 +117,7 @@ class CachedMaps(Scorer):
         device = inputs.device
         ids = np.array([idx for (idx,) in read_metainfo(data_samples, 'sample_idx')])
         crop_box, image_size, flip = view_geometry(data_samples, device)
-        maps = torch.from_numpy(self.bank.maps(ids)).to(device, non_blocking=True)
+        maps = to_device(torch.from_numpy(self.bank.maps(ids)), device)
         if self.debias == 'position':
             maps = without_position(maps, self.log_mean(self.bank, device))
         with full_precision(inputs):

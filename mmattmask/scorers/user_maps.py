@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmattmask.device import to_device
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
@@ -118,26 +119,28 @@ class UserMaps(Scorer):
         for rows in rows_by_size.values():
             stack = np.stack([maps[row] for row in rows])
             stack = self._checked(stack, [keys[row] for row in rows])
-            index = torch.tensor(rows).to(device, non_blocking=True)
-            places.append(index)
+            views = crop_box, image_size, flip
+            if len(rows) < len(maps):
+                index = to_device(torch.tensor(rows), device)
+                views = crop_box[index], image_size[index], flip[index]
+                places.append(index)
             with full_precision(inputs):
                 score = self._look(
-                    torch.from_numpy(stack).to(device, non_blocking=True),
-                    (crop_box[index], image_size[index], flip[index]),
-                    grid,
-                    cell_size,
+                    to_device(torch.from_numpy(stack), device), views, grid, cell_size
                 )
+            if len(rows) == len(maps):
+                return score
             scores.append(score)
         if large:
-            views = read_metainfo(data_samples, 'crop_box', 'ori_shape')
+            boxes = read_metainfo(data_samples, 'crop_box', 'ori_shape')
             flips = view_geometry(data_samples)[2].tolist()
             areas = []
             for row in large:
-                box, size = views[row]
+                box, size = boxes[row]
                 self._check_one(maps[row], keys[row], size)
                 areas.append(area_score(maps[row], box, size, flips[row], grid))
-            scores.append(torch.from_numpy(np.stack(areas)).to(device))
-            places.append(torch.tensor(large).to(device, non_blocking=True))
+            scores.append(to_device(torch.from_numpy(np.stack(areas)), device))
+            places.append(to_device(torch.tensor(large), device))
         return torch.cat(scores)[torch.cat(places).argsort()]
 
     def _look(
