@@ -1,40 +1,59 @@
 """Stop a run whose loss is not a number any more."""
 
+import logging
 from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 
 from mmattmask.registry import HOOKS
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Stop when the loss of any iteration was inf or nan, before a checkpoint is saved.
+    """Stop when losses were inf or nan, before a checkpoint is saved.
 
-    Such losses are counted on the device. The count is read every ``interval``
-    iterations and at the end of an epoch, over all processes, so that they stop
-    together and no other iteration waits for the device.
+    One such loss spoils the weights. With a loss scaler (``AmpOptimWrapper``) it does
+    not: the scaler skips the step, and training goes on after a broken batch; what it
+    cannot mend are ``patience`` iterations in a row.
+
+    Losses are counted on the device. The count is read every ``interval`` iterations
+    and at the end of an epoch, over all processes, so that they stop together and no
+    other iteration waits for the device.
 
     Args:
         interval: Iterations between two readings, at least 1. Defaults to 50.
+        patience: With a loss scaler, so many bad losses in a row stop the run, at least
+            1. Defaults to 3.
 
     Raises:
-        ValueError: If ``interval`` is less than 1.
-        FloatingPointError: When a loss was inf or nan.
+        ValueError: If a number is less than 1.
+        FloatingPointError: When losses were inf or nan.
 
     Source: bytedance/ibot main_ibot.py, which reads every loss.
     """
 
     priority = 'NORMAL'  # before checkpoints are saved
 
-    def __init__(self, interval: int = 50) -> None:
-        if interval < 1:
-            raise ValueError(f'interval must be at least 1, got {interval}')
+    def __init__(self, interval: int = 50, patience: int = 3) -> None:
+        if interval < 1 or patience < 1:
+            raise ValueError(
+                f'interval and patience must be at least 1, got {interval}, {patience}'
+            )
         self.interval = interval
-        self.count: torch.Tensor | None = None  # since the last reading
+        self.patience = patience
+        self.allowed = 1  # in a row, the last of which stops the run
+        self.in_a_row: torch.Tensor | int = 0
+        self.counts: torch.Tensor | None = None  # bad, too many; since the last reading
         self.iterations = 0
+
+    def before_train(self, runner: Any) -> None:
+        """See whether steps are skipped."""
+        scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
+        skips = scaler is not None and scaler.is_enabled()
+        self.allowed = self.patience if skips else 1
 
     def after_train_iter(
         self,
@@ -47,7 +66,9 @@ class FiniteLossHook(Hook):
         if not outputs or 'loss' not in outputs:  # of no model here
             return
         bad = (~torch.isfinite(outputs['loss'])).int()
-        self.count = bad if self.count is None else self.count + bad
+        self.in_a_row = (self.in_a_row + bad) * bad
+        counts = torch.stack([bad, (self.in_a_row >= self.allowed).int()])
+        self.counts = counts if self.counts is None else self.counts + counts
         self.iterations += 1
         if self.every_n_train_iters(runner, self.interval):
             self.check(runner.iter + 1)
@@ -57,19 +78,30 @@ class FiniteLossHook(Hook):
         self.check(runner.iter)
 
     def check(self, last: int) -> None:
-        """Raise if a loss since the last reading was not finite.
+        """Raise if too many losses since the last reading were not finite.
 
         Args:
             last: Number of the newest iteration, from 1.
         """
-        if self.count is None:
+        if self.counts is None:
             return
-        count, iterations = self.count, self.iterations
-        self.count, self.iterations = None, 0
-        all_reduce(count)
-        if count.item():
+        counts, iterations = self.counts, self.iterations
+        self.counts, self.iterations = None, 0
+        all_reduce(counts)
+        bad, too_many = counts.tolist()
+        found = (
+            f'the loss was inf or nan {bad} times in iterations '
+            f'{last - iterations + 1} to {last}, over all processes'
+        )
+        if too_many:
+            row = f', {self.allowed} or more in a row' if self.allowed > 1 else ''
             raise FloatingPointError(
-                f'the loss was inf or nan {count.item()} times in iterations '
-                f'{last - iterations + 1} to {last}, over all processes. A smaller '
-                'learning rate, a longer warm-up or a wider type than float16 may help'
+                f'{found}{row}. A smaller learning rate, a longer warm-up or a wider '
+                'type than float16 may help'
+            )
+        if bad:
+            print_log(
+                f'{found}; the loss scaler skipped these steps',
+                logger='current',
+                level=logging.WARNING,
             )

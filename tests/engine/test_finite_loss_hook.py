@@ -55,6 +55,37 @@ def test_a_run_stops_before_it_saves_a_checkpoint(tmp_path):
     assert not list(tmp_path.glob('*.pth'))
 
 
-def test_an_interval_below_one_is_refused():
-    with pytest.raises(ValueError, match='at least 1, got 0'):
-        FiniteLossHook(0)
+def with_scaler(hook, **options):
+    """A hook that has seen the wrapper of a run."""
+    scaler = torch.amp.GradScaler('cpu', **options)
+    wrapper = SimpleNamespace(loss_scaler=scaler)
+    hook.before_train(SimpleNamespace(optim_wrapper=wrapper))
+    return hook
+
+
+def test_what_a_loss_scaler_skips_is_a_warning(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        finite_loss_hook, 'print_log', lambda text, **options: lines.append(text)
+    )
+    hook = with_scaler(FiniteLossHook(interval=4))
+    nan = float('nan')
+    feed(hook, [nan, nan, 1.0, nan])
+    (line,) = lines
+    assert '3 times in iterations 1 to 4' in line
+    assert 'skipped' in line
+    # the row goes on behind a reading
+    with pytest.raises(FloatingPointError, match=r'2 times in .* 3 or more in a row'):
+        feed(hook, [nan, nan, 1.0, 1.0], 4)
+
+
+def test_a_scaler_that_is_off_skips_nothing():
+    hook = with_scaler(FiniteLossHook(interval=2), enabled=False)
+    with pytest.raises(FloatingPointError, match='1 times'):
+        feed(hook, [1.0, float('nan')])
+
+
+@pytest.mark.parametrize('options', [(0,), (50, 0)])
+def test_numbers_below_one_are_refused(options):
+    with pytest.raises(ValueError, match=r'at least 1, got .*0'):
+        FiniteLossHook(*options)
