@@ -4,14 +4,15 @@
 # make docs            build/docs/index.html: guides, configs, API
 # make notebooks       docs/notebooks from examples/
 # make upstream        build/upstream/projects: parts for a pull request to MMPretrain
+# make gpu-check       correctness and speed on one GPU, 8 minutes at most
 # make lint | format | wheel | clean
 #
 # PYTHON names the interpreter to build .venv with (3.10, 3.11 or 3.12);
-# PYTEST_ARGS is handed to pytest.
+# PYTEST_ARGS is handed to pytest, GPU_CHECK_ARGS to benchmarks/gpu_check.py.
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test test-official docs notebooks upstream lint format wheel clean
+.PHONY: demo test test-official gpu-check docs notebooks upstream lint format wheel clean
 
 INPUTS := setup.py pyproject.toml requirements/tested.txt requirements/install.sh
 # More threads than cores slow PyTorch down; so do many threads on small tensors.
@@ -36,6 +37,9 @@ test: .venv/.ready-test
 
 test-official: .venv-official/.ready-official
 	.venv-official/bin/python $(PYTEST) -m 'not downstream and not onedl' $(PYTEST_ARGS)
+
+gpu-check: .venv/.ready-demo
+	.venv/bin/python benchmarks/gpu_check.py --minutes 8 $(GPU_CHECK_ARGS)
 
 lint: .venv/.ready-dev
 	.venv/bin/ruff check .

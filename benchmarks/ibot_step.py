@@ -167,14 +167,19 @@ def main():
         torch.set_num_threads(args.threads)
     init_default_scope('mmpretrain')
     bench = Bench(args)
-    names = list(VARIANTS)
+    report(bench, take_turns(bench, VARIANTS))
+
+
+def take_turns(bench, names):
+    """Return the times of the steps of each variant, one after the other."""
+    args, names = bench.args, list(names)
     times = {name: [] for name in names}
     for round_ in range(args.warmup + args.rounds):
         first = round_ % len(names)
         for name in names[first:] + names[:first]:
             bench.become(name)
             times[name].append(bench.timed(bench.step))
-    report(bench, {name: values[args.warmup :] for name, values in times.items()})
+    return {name: values[args.warmup :] for name, values in times.items()}
 
 
 def report(bench, times):

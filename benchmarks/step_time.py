@@ -162,6 +162,7 @@ def policies(args) -> dict[str, dict | None]:
     cached = dict(type='mmattmask.CachedAttention')
     if args.set == 'policies':
         return stock | other_policies(amt | dict(mask_ratio=0.75, throw_ratio=0.0))
+    thrown = amt | dict(mask_ratio=0.45, throw_ratio=0.40)
     return stock | {
         'guided, random 75': dict(
             mask_generator=dict(type='mmattmask.RandomMaskGenerator')
@@ -169,9 +170,10 @@ def policies(args) -> dict[str, dict | None]:
         'AM 75/0': dict(
             mask_generator=amt | dict(mask_ratio=0.75, throw_ratio=0.0), scorer=cached
         ),
-        'AMT 45/40': dict(
-            mask_generator=amt | dict(mask_ratio=0.45, throw_ratio=0.40), scorer=cached
+        'AMT 45/40, throws the least': dict(
+            mask_generator=thrown | dict(throw='low'), scorer=cached
         ),
+        'AMT 45/40': dict(mask_generator=thrown, scorer=cached),
     }
 
 
@@ -219,11 +221,8 @@ class Variant:
         self.optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=args.fused)
         self.times: list[float] = []
 
-    def step(self, inputs, samples, args):
-        """Run and time one training step."""
-        synchronize(args)
-        clock = time.process_time if args.cpu_time else time.perf_counter
-        start = clock()
+    def advance(self, inputs, samples, args):
+        """Make one training step."""
         self.optimizer.zero_grad()
         if type(self.model).__name__ == 'LUT':
             inputs = [inputs, inputs.flip(-1)]
@@ -231,6 +230,13 @@ class Variant:
             losses = self.model(inputs, samples, mode='loss')
         sum(losses.values()).backward()
         self.optimizer.step()
+
+    def step(self, inputs, samples, args):
+        """Run and time one training step."""
+        synchronize(args)
+        clock = time.process_time if args.cpu_time else time.perf_counter
+        start = clock()
+        self.advance(inputs, samples, args)
         synchronize(args)
         self.times.append(clock() - start)
 
@@ -286,22 +292,32 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         bank = make_bank(folder)
-        variants = []
-        for name, changes in policies(args).items():
-            model = build(args.arch, changes)
-            guidance = guidance_of(model)
-            if guidance is not None and guidance.scorer and guidance.scorer.cached:
-                guidance.scorer.bank = bank
-            variants.append(Variant(name, model, args))
+        variants = [
+            Variant(name, give_bank(build(args.arch, changes), bank), args)
+            for name, changes in policies(args).items()
+        ]
         inputs = torch.randn(args.batch_size, 3, 224, 224, device=args.device)
         samples = make_samples(args.batch_size)
-        for round_ in range(args.warmup + args.rounds):
-            first = round_ % len(variants)
-            for variant in variants[first:] + variants[:first]:
-                variant.step(inputs, samples, args)
-        for variant in variants:
-            del variant.times[: args.warmup]
+        take_turns(variants, inputs, samples, args)
         report(args, variants, inputs, samples)
+
+
+def give_bank(model, bank):
+    """Give maps to a model that looks them up, and return it."""
+    guidance = guidance_of(model)
+    if guidance is not None and guidance.scorer and guidance.scorer.cached:
+        guidance.scorer.bank = bank
+    return model
+
+
+def take_turns(variants, inputs, samples, args):
+    """Time the variants' steps, one after the other in every round."""
+    for round_ in range(args.warmup + args.rounds):
+        first = round_ % len(variants)
+        for variant in variants[first:] + variants[:first]:
+            variant.step(inputs, samples, args)
+    for variant in variants:
+        del variant.times[: args.warmup]
 
 
 def report(args, variants, inputs, samples):

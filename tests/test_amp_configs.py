@@ -30,6 +30,15 @@ class Spoil(Hook):
     def __init__(self):
         self.losses = []
         self.states = []
+        self.waiting = set()  # parameters without a gradient in the first iteration
+
+    def before_train(self, runner):
+        for name, parameter in runner.model.named_parameters():
+            if parameter.requires_grad:
+                self.waiting.add(name)
+                parameter.register_post_accumulate_grad_hook(
+                    lambda _, name=name: self.waiting.discard(name)
+                )
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == BAD:
@@ -39,6 +48,9 @@ class Spoil(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.losses.append(float(outputs['loss']))
+        if runner.iter == 0:
+            unused = runner.cfg.get('find_unused_parameters', False)
+            assert unused == bool(self.waiting), self.waiting
         if runner.iter == BAD:
             assert runner.optim_wrapper.loss_scaler.get_scale() < self.scale
             self.states.append(state(runner.model))

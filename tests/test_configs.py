@@ -279,6 +279,14 @@ def test_refresh_needs_a_scorer_geometry_and_comes_in_time(name):
         assert first <= hook.schedule.begin < cfg.train_cfg.max_epochs
 
 
+@pytest.mark.parametrize('name', CONFIGS)
+def test_only_tokenizers_make_ddp_look_for_unused_parameters(name):
+    """It walks through the graph in each step; test_amp_configs: who needs it."""
+    cfg = load(name)
+    needed = cfg.model.type.rpartition('.')[2] in ('BEiT', 'CAE')
+    assert cfg.get('find_unused_parameters', False) == needed
+
+
 def test_no_two_configs_have_one_name():
     """MIM finds them by their names."""
     names = [Path(name).name for name in SHIPPED]

@@ -33,3 +33,4 @@ mask = dict(
 train_pipeline = [_base_.load, _base_.flip, two_pictures, mask, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(optimizer=dict(lr=1.5e-3 * 8 / 2048, betas=(0.9, 0.999)))
+find_unused_parameters = True  # those of the tokenizer

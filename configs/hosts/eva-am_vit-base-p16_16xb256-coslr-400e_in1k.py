@@ -21,3 +21,4 @@ model = dict(
     ),
 )
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]
+find_unused_parameters = False  # stock has True; here all of them learn

@@ -21,3 +21,4 @@ model = dict(
     scorer=_base_.teacher,
     mask_generator=dict(type='mmattmask.SoftToHardMaskGenerator', exclusive=True),
 )
+find_unused_parameters = False  # stock has True; here all of them learn

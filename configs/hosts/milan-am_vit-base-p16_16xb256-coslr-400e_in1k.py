@@ -24,3 +24,4 @@ model = dict(
 )
 auto_scale_lr = dict(base_batch_size=4096)  # stock says 2048, its rate is for 4096
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)]
+find_unused_parameters = False  # stock has True; here all of them learn

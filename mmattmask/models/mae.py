@@ -164,6 +164,8 @@ class GuidedMAE(MAE):
         head = build_guided(head, patch_size=patch_size)
         preprocessor = build_preprocessor(kwargs.pop('data_preprocessor', None))
         super().__init__(encoder, neck, head, data_preprocessor=preprocessor, **kwargs)
+        if self.target_generator is not None:  # it teaches: DDP waits for no gradient
+            self.target_generator.requires_grad_(False)
         self._check_parts(tuple(encoder.patch_resolution), patch_size)
         self.guidance = Guidance(
             mask_generator,
