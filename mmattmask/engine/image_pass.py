@@ -122,6 +122,7 @@ def image_pass(
         sampler=share,
         num_workers=num_workers,
         generator=torch.Generator().manual_seed(0),
+        pin_memory=torch.cuda.is_available(),
     )
     preprocessor = get_ori_model(runner.model).data_preprocessor
     batches = iter(loader)

@@ -9,7 +9,7 @@ from mmattmask.masking import reduce_heads
 from mmattmask.masking.attention import HEAD_REDUCTIONS, HeadReduction
 from mmattmask.masking.view import CropMode
 from mmattmask.registry import MODELS
-from mmattmask.scorers.bank import Storage
+from mmattmask.scorers.bank import Keep, Storage
 from mmattmask.scorers.base import Debias, check_options
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.self_attention import (
@@ -33,6 +33,8 @@ class CachedAttention(CachedMaps):
         head: The head to read, from 0, as ``mmattmask select`` chooses it. Defaults to
             None: all, by ``reduce_heads``.
         debias: ``'position'`` takes away what all maps of the bank have in common.
+        keep: Where the bank is kept, ``'mmap'``, ``'ram'`` or ``'device'``. Defaults to
+            what its size allows.
 
     Raises:
         ValueError: If an option is unknown or the two do not go together.
@@ -48,8 +50,9 @@ class CachedAttention(CachedMaps):
         block: int = -1,
         debias: Debias | None = None,
         head: int | None = None,
+        keep: Keep | None = None,
     ) -> None:
-        super().__init__(crop_mode, storage, debias)
+        super().__init__(crop_mode, storage, debias, keep)
         check_options(reduce_heads=(reduce_heads, HEAD_REDUCTIONS))
         if storage == 'uint8' and reduce_heads == 'mean':
             raise ValueError(

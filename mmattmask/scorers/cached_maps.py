@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmattmask.device import to_device
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
 from mmattmask.masking.position import log_mean_map, without_position
 from mmattmask.masking.view import CROP_MODES, CropMode
-from mmattmask.scorers.bank import AttentionBank, Storage
+from mmattmask.scorers.bank import AttentionBank, Keep, Storage
 from mmattmask.scorers.base import DEBIAS, Debias, Scorer, check_options
 
 NUM_MEAN_MAPS = 4096
@@ -31,6 +30,7 @@ class CachedMaps(Scorer):
             AMT's released code).
         storage: ``'float16'`` or ``'uint8'``, half the size.
         debias: See :class:`Scorer`.
+        keep: Where the bank is kept, see :meth:`AttentionBank.look_up`.
 
     Attributes:
         bank: The bank in use, or None.
@@ -46,13 +46,16 @@ class CachedMaps(Scorer):
         crop_mode: CropMode = 'aligned',
         storage: Storage = 'float16',
         debias: Debias | None = None,
+        keep: Keep | None = None,
     ) -> None:
         super().__init__()
         check_options(
             crop_mode=(crop_mode, CROP_MODES),
             storage=(storage, get_args(Storage)),
             debias=(debias, DEBIAS),
+            keep=(keep, (None, *get_args(Keep))),
         )
+        self.keep: Keep | None = keep
         self.debias = debias
         self._log_mean: tuple[AttentionBank, Tensor] | None = None
         self.crop_mode: CropMode = crop_mode
@@ -117,7 +120,7 @@ class CachedMaps(Scorer):
         device = inputs.device
         ids = np.array([idx for (idx,) in read_metainfo(data_samples, 'sample_idx')])
         crop_box, image_size, flip = view_geometry(data_samples, device)
-        maps = to_device(torch.from_numpy(self.bank.maps(ids)), device)
+        maps = self.bank.look_up(ids, device, self.keep)
         if self.debias == 'position':
             maps = without_position(maps, self.log_mean(self.bank, device))
         with full_precision(inputs):

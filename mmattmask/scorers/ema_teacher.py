@@ -34,6 +34,7 @@ class EMATeacher(nn.ModuleDict):
     def __init__(self, host: nn.Module, where: str, **parts: str) -> None:
         students = {name: host.get_submodule(path) for name, path in parts.items()}
         super().__init__({name: copy.deepcopy(m) for name, m in students.items()})
+        self._pairs: list[tuple[Tensor, Tensor]] | None = None  # teacher's, student's
         self.requires_grad_(False)
         self.train(False)
         # not submodules: they belong to the host
@@ -47,8 +48,14 @@ class EMATeacher(nn.ModuleDict):
         self.move(1.0)
 
     def train(self, mode: bool = True) -> 'EMATeacher':
-        """Stay in evaluation mode."""
+        """Stay in evaluation mode; look at the student anew."""
+        self._pairs = None
         return super().train(False)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> 'EMATeacher':
+        """Move to another device or type, and look at the student anew."""
+        self._pairs = None
+        return super()._apply(fn, recurse)
 
     @torch.no_grad()
     def move(self, momentum: float) -> None:
@@ -61,16 +68,18 @@ class EMATeacher(nn.ModuleDict):
             momentum: Share of the student, in [0, 1]; MMEngine's convention, 1 minus
                 the number the papers give.
         """
-        old: list[Tensor] = []
-        new: list[Tensor] = []
-        for name, part in self.items():
-            source = self.students[name].state_dict()
-            for key, value in part.state_dict().items():
-                if value.is_floating_point():
-                    old.append(value)
-                    new.append(source[key])
-                else:
-                    value.copy_(value * (1 - momentum) + source[key] * momentum)
+        if self._pairs is None:  # two state dicts per step are a large part of it
+            self._pairs = [
+                (value, source[key])
+                for name, part in self.items()
+                for source in [self.students[name].state_dict()]
+                for key, value in part.state_dict().items()
+            ]
+        floats = [pair for pair in self._pairs if pair[0].is_floating_point()]
+        old, new = ([pair[side] for pair in floats] for side in (0, 1))
+        for value, source in self._pairs:
+            if not value.is_floating_point():
+                value.copy_(value * (1 - momentum) + source * momentum)
         if momentum == 1:
             torch._foreach_copy_(old, new)
         else:

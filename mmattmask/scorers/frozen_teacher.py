@@ -17,7 +17,7 @@ from mmattmask.masking import min_max
 from mmattmask.masking.attention import full_precision
 from mmattmask.masking.view import CropMode, resample
 from mmattmask.registry import MODELS
-from mmattmask.scorers.bank import Storage
+from mmattmask.scorers.bank import Keep, Storage
 from mmattmask.scorers.base import Debias, check_options
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.library_vits import HuggingFaceViT, LibraryViT
@@ -74,6 +74,7 @@ class FrozenTeacher(CachedMaps):
             turn loaded BGR into RGB (``to_rgb=True``).
         input_size: Side, or height and width, in px that views are resized to for the
             teacher. Defaults to the views' own.
+        keep: See :class:`CachedMaps`.
 
     Raises:
         ValueError: If block, head or an option does not exist, the checkpoint does
@@ -99,8 +100,9 @@ class FrozenTeacher(CachedMaps):
         std: Sequence[float] | None = None,
         channel_order: Literal['rgb', 'bgr'] | None = None,
         input_size: int | Sequence[int] | None = None,
+        keep: Keep | None = None,
     ) -> None:
-        super().__init__(crop_mode, storage, debias)
+        super().__init__(crop_mode, storage, debias, keep)
         check_options(
             attention=(attention, ATTENTIONS),
             channel_order=(channel_order, (None, 'rgb', 'bgr')),

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import nn
 
 from mmattmask.engine import EMATeacherHook
 from mmattmask.engine.ema_teacher_hook import cosine_momentum
@@ -164,3 +165,19 @@ def test_a_model_without_teacher_is_refused(tmp_path, data_root):
 def test_momentum_outside_its_range_is_refused(momenta):
     with pytest.raises(ValueError, match=f'momentum .{momenta[0]}'):
         EMATeacherHook(*momenta)
+
+
+def test_a_teacher_follows_weights_that_were_loaded_cast_or_replaced():
+    host = nn.Module()
+    host.student = nn.Linear(2, 2)
+    host.teacher = EMATeacher(host, 'teacher', student='student')
+    host.teacher.move(0.5)
+    host.load_state_dict({k: v + 1 for k, v in host.state_dict().items()})
+    host.double()
+    host.teacher.move(1.0)
+    assert torch.equal(host.teacher['student'].weight, host.student.weight)
+    assert host.teacher['student'].weight.dtype == torch.float64
+    host.student.weight.data = torch.ones(2, 2).double()
+    host.train()  # a new epoch
+    host.teacher.move(1.0)
+    assert torch.equal(host.teacher['student'].weight, host.student.weight)

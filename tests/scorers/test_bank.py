@@ -5,11 +5,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
-from mmattmask.scorers.bank import HEADER_BYTES
+from mmattmask.scorers.bank import HEADER_BYTES, default_keep
+from tests.fake_cuda import fake_cuda
 
 ROWS, GRID = 7, (3, 5)
 
@@ -144,3 +146,33 @@ def test_a_deep_copy_shares_the_file(shared_bank):
 def test_the_mapping_is_read_only(shared_bank):
     with pytest.raises(ValueError, match='read-only'):
         shared_bank[0]._rows[0] = 0
+
+
+@pytest.mark.parametrize('storage', ['float16', 'uint8'])
+@pytest.mark.parametrize('keep', ['mmap', 'ram', 'device', None])
+def test_maps_are_the_same_wherever_they_are_kept(tmp_path, storage, keep):
+    bank = make_bank(tmp_path / 'bank', random_maps(), storage)
+    ids = np.array([5, 0, 5])
+    maps = bank.look_up(ids, torch.device('cpu'), keep)
+    assert np.array_equal(maps.numpy(), bank.maps(ids))
+    with pytest.raises(ValueError, match=r'ids 0\.\.7 are outside the bank of 7'):
+        bank.look_up(np.array([0, 7]), torch.device('cpu'), keep)
+
+
+@pytest.mark.parametrize('keep', ['mmap', 'ram', 'device'])
+def test_only_ids_or_maps_go_to_the_device(tmp_path, keep):
+    bank = make_bank(tmp_path / 'bank', random_maps())
+    with fake_cuda() as watch:
+        device = torch.zeros(1, device='cuda').device
+        for _ in range(2):
+            watch.clear()
+            maps = bank.look_up(np.array([5, 0]), device, keep)
+    assert maps.device == device
+    assert watch.waits == []
+    assert watch.copies == 1
+
+
+def test_large_banks_stay_in_their_file():
+    device = torch.device('cpu')
+    assert default_keep(502_000_000, device) == 'ram'
+    assert default_keep(5_565_000_000, device) == 'mmap'

@@ -1,0 +1,109 @@
+"""What the CPU does for a step, before and after: medians side by side in one process.
+
+    python benchmarks/host_costs.py --batch-size 512
+
+Before is what stock parts do, or what ours did. Nothing here needs a GPU; on one, a
+stock data preprocessor also waits for it, once for each copy.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.datasets.transforms import BEiTMaskGenerator
+from step_time import make_samples
+
+from mmattmask.masking import block_masks
+from mmattmask.reporting.machine import machine
+from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
+
+NUM_IMAGES = 200_000
+
+
+def data_samples(args, folder):
+    """Images and samples with a label and a mask each, up to the model."""
+    inputs = torch.zeros(args.batch_size, 3, 8, 8, dtype=torch.uint8)  # samples count
+    samples = make_samples(args.batch_size)
+    for sample in samples:
+        sample.set_gt_label(1).set_mask(torch.zeros(14, 14, dtype=torch.int64))
+    batch = dict(inputs=inputs, data_samples=samples)
+    norm = dict(mean=[0.0] * 3, std=[1.0] * 3)
+    stock, own = (
+        MODELS.build(dict(type=name, **norm))
+        for name in ('SelfSupDataPreprocessor', 'mmattmask.AsyncDataPreprocessor')
+    )
+    return lambda: stock(batch, True), lambda: own(batch, True)
+
+
+def block_mask(args, folder):
+    """One image's blocks in a loader process: MMPretrain's loop and ours."""
+    stock = BEiTMaskGenerator((14, 14), num_masking_patches=75, min_num_patches=16)
+    wanted = torch.tensor([75])
+    return lambda: stock.transform({}), lambda: block_masks(wanted, (14, 14))
+
+
+def look_up(args, folder):
+    """Maps of a batch out of a bank: in the file, and in memory."""
+    header = BankHeader(NUM_IMAGES, (14, 14), 'float16', 'zeros', 'zeros')
+    writer = BankWriter(Path(folder) / 'zeros.bank', header)
+    writer.finish()
+    bank, device = AttentionBank(writer.path), torch.device('cpu')
+    ids = np.random.default_rng(0).integers(0, NUM_IMAGES, args.batch_size)
+    return (
+        lambda: bank.look_up(ids, device, 'mmap'),
+        lambda: bank.look_up(ids, device, 'ram'),
+    )
+
+
+def ema(args, folder):
+    """Teacher of an iBOT with ViT-S: two state dicts in each step, or none."""
+    config = dict(
+        type='mmattmask.IBOT',
+        backbone=dict(
+            type='mmattmask.IBOTViT', arch='deit-small', img_size=224, patch_size=16
+        ),
+        head=dict(type='mmattmask.IBOTHead', out_channels=64),
+        mask_generator=dict(type='mmattmask.IBOTMaskGenerator'),
+    )
+    model = MODELS.build(config).to('meta')  # what is left is not arithmetic
+    teacher = model.teacher
+
+    def before():
+        teacher._pairs = None
+        teacher.move(0.004)
+
+    return before, lambda: teacher.move(0.004)
+
+
+COSTS = (data_samples, block_mask, look_up, ema)
+
+
+def main():
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--batch-size', type=int, default=512)
+    parser.add_argument('--rounds', type=int, default=30)
+    args = parser.parse_args()
+    init_default_scope('mmpretrain')
+    print(f'\n{machine()}, batch {args.batch_size}, {args.rounds} rounds\n')
+    print('| cost | before, ms | after, ms |\n|---|---|---|')
+    for cost in COSTS:
+        with tempfile.TemporaryDirectory() as folder:
+            times = ([], [])
+            pair = cost(args, folder)
+            for _ in range(args.rounds):
+                for seconds, function in zip(times, pair, strict=True):
+                    start = time.perf_counter()
+                    function()
+                    seconds.append(time.perf_counter() - start)
+        before, after = (1e3 * statistics.median(seconds) for seconds in times)
+        print(f'| {cost.__doc__.rstrip(".")} | {before:.2f} | {after:.2f} |')
+
+
+if __name__ == '__main__':
+    main()
