@@ -24,6 +24,9 @@ class AsyncCopies(BaseDataPreprocessor):
     Stock ones copy each DataSample, and one after the other each of its labels and
     masks, to the device, and wait for each. Here images are copied while the device
     works (``pin_memory`` of the loader), and samples stay as they are on the CPU.
+
+    Attributes:
+        reverses_channels: Whether BGR becomes RGB, or RGB BGR.
     """
 
     _channel_conversion: bool
@@ -31,7 +34,8 @@ class AsyncCopies(BaseDataPreprocessor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # the stock swap indexes with a list, which is copied, too
-        self._reverses, self._channel_conversion = self._channel_conversion, False
+        self.reverses_channels = self._channel_conversion
+        self._channel_conversion = False
 
     def cast_data(self, data: Any) -> Any:
         """Move images, (B, C, H, W), to the device, their channels in the right order.
@@ -41,7 +45,7 @@ class AsyncCopies(BaseDataPreprocessor):
         """
         if isinstance(data, Tensor):
             data = data.to(self.device, non_blocking=True)
-            return data.flip(1) if self._reverses else data
+            return data.flip(1) if self.reverses_channels else data
         return data if isinstance(data, BaseDataElement) else super().cast_data(data)
 
 

@@ -195,6 +195,7 @@ class FrozenTeacher(CachedMaps):
         if self.pixels is None:
             return
         flips = getattr(preprocessor, '_channel_conversion', False)
+        flips = getattr(preprocessor, 'reverses_channels', flips)  # ours
         order = self.channel_order or ('rgb' if flips else None)
         if order is None or not getattr(preprocessor, '_enable_normalize', False):
             raise ValueError(

@@ -42,7 +42,7 @@ def on_fake_cuda(model: nn.Module, host: Host, training: bool = True) -> Watch:
             module._num_batches = CHECKED_BATCHES
     preprocessor = model.data_preprocessor
     assert isinstance(preprocessor, AsyncCopies)
-    preprocessor._reverses = True  # configs have images in BGR
+    preprocessor.reverses_channels = True  # configs have images in BGR
     batch = host.batch()
     with fake_cuda() as watch:
         model.to('cuda')
