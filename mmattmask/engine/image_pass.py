@@ -125,7 +125,7 @@ def image_pass(
         pin_memory=torch.cuda.is_available(),
     )
     preprocessor = get_ori_model(runner.model).data_preprocessor
-    batches = iter(loader)
+    batches: Iterator[Any] = iter(loader)
     if rank == 0:
         batches = report_progress(batches, len(loader), description)
     unreadable: list[str] = []

@@ -96,7 +96,7 @@ def _map_rows(path: Path, header: BankHeader, mode: Literal['r', 'r+']) -> np.me
 def _checksum(rows: np.ndarray) -> int:
     value = 0
     for start in range(0, len(rows), CHUNK_ROWS):
-        chunk = np.ascontiguousarray(rows[start : start + CHUNK_ROWS])
+        chunk: Any = np.ascontiguousarray(rows[start : start + CHUNK_ROWS])
         value = zlib.crc32(chunk, value)
     return value
 
@@ -127,7 +127,8 @@ class AttentionBank:
             raise BankError(f'{path} is torn: its rows do not match its checksum')
         self._table: Tensor | None = None
         if hasattr(mmap, 'MADV_RANDOM'):  # else each look-up reads 128 kB around it
-            self._rows._mmap.madvise(mmap.MADV_RANDOM)
+            memory: Any = self._rows
+            memory._mmap.madvise(mmap.MADV_RANDOM)
 
     def __len__(self) -> int:
         return self.header.num_rows
@@ -275,8 +276,7 @@ class BankWriter:
     def is_valid(self, maps: np.ndarray) -> np.ndarray:
         """Return for each map, (B, h, w), whether the storage can hold it, (B,)."""
         limit = 1.0 if self.header.storage == 'uint8' else np.finfo(np.float16).max
-        valid: np.ndarray = ((maps >= 0) & (maps <= limit)).all(axis=(1, 2))
-        return valid
+        return np.asarray(((maps >= 0) & (maps <= limit)).all(axis=(1, 2)))
 
     def write(self, ids: np.ndarray, maps: np.ndarray) -> None:
         """Store maps.

@@ -38,6 +38,7 @@ class EMATeacher(nn.ModuleDict):
         self.requires_grad_(False)
         self.train(False)
         # not submodules: they belong to the host
+        self.students: dict[str, nn.Module]
         object.__setattr__(self, 'students', students)
         host.register_load_state_dict_pre_hook(
             functools.partial(_complete, where=where, parts=parts)

@@ -124,7 +124,8 @@ class FrozenTeacher(CachedMaps):
             heads, block = teacher.num_heads, block % teacher.num_blocks
         else:
             check_block(teacher, block)
-            heads = blocks_of(teacher)[block].attn.num_heads
+            attn: Any = blocks_of(teacher)[block].attn
+            heads = attn.num_heads
         if head is not None and not 0 <= head < heads:
             raise ValueError(f'head {head} does not exist in {heads} heads')
         teacher.requires_grad_(False).eval()
@@ -147,6 +148,7 @@ class FrozenTeacher(CachedMaps):
 
     def _hide(self, teacher: nn.Module) -> None:
         # Not a submodule: neither in state_dict() nor parameters() nor train()
+        self.teacher: Any
         object.__setattr__(self, 'teacher', teacher)
 
     def _apply(
@@ -179,14 +181,16 @@ class FrozenTeacher(CachedMaps):
         """
         prefix = self.prefix and self.prefix.removesuffix('.')
         if isinstance(self.teacher, LibraryViT):
-            return self.teacher.load(self.checkpoint, prefix)
+            library: Any = self.teacher
+            return library.load(self.checkpoint, prefix)
+        assert self.checkpoint is not None
         state = read_state_dict(self.checkpoint, prefix)
         # what comes after the block that is read does not matter
         unread = (r'^ln1\.', r'^ln2\.')
         grid = same_grid(self.teacher, state)
         return load_vit(self.teacher, state, self.checkpoint, grid, unread)
 
-    def views_from(self, preprocessor: nn.Module) -> None:
+    def views_from(self, preprocessor: Any) -> None:
         """Find out what makes the teacher's pixels of the student's.
 
         Raises:
