@@ -201,7 +201,8 @@ class GuidedMILAN(MILAN):
         check_takes_partition(encoder, host)
         preprocessor = build_preprocessor(kwargs.pop('data_preprocessor', None))
         super().__init__(encoder, *args, data_preprocessor=preprocessor, **kwargs)
-        self.target_generator.requires_grad_(False)  # DDP waits for no gradient of CLIP
+        if self.target_generator is not None:  # DDP waits for no gradient of CLIP
+            self.target_generator.requires_grad_(False)
         patch_size = patch_size_of(encoder)
         warmup = RandomMaskGenerator(encoder.mask_ratio)
         self.guidance = Guidance(

@@ -42,12 +42,12 @@ ONE_NORM = dict(type='LN', eps=1e-6)  # LUT: SyncBN needs a GPU in two processes
 class Bank:
     """Stands in for a bank: a map of 4 x 4 for each image, from its number."""
 
-    def maps(self, ids):
+    def look_up(self, ids, device, keep):
         noise = [
             torch.rand(4, 4, generator=torch.Generator().manual_seed(int(i)))
             for i in ids
         ]
-        return torch.stack(noise).numpy()
+        return torch.stack(noise).to(device)
 
 
 def retyped(name: str, **more: Any) -> Callable[..., Any]:
