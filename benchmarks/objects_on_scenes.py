@@ -18,20 +18,32 @@ with the composed images, lossless, and maps (N, 16, 16) uint8 of the training i
                         score for "object" is .90, .75 and .60
 
 Everything follows from --seed.
+
+    python benchmarks/objects_on_scenes.py --shares DIR
+
+prints where the policies of configs/study/compare_objects.py leave the object, with the
+maps in DIR.
 """
 
 import argparse
 import io
+import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import torch
 from mmengine.dataset import BaseDataset
+from mmengine.registry import TASK_UTILS
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 
+from mmattmask.comparison.plan import Run, read_comparison, run_config
 from mmattmask.datasets.packed_images import PackedImages
 
+ROOT = Path(__file__).resolve().parents[1]
+COMPARISON = ROOT / 'configs' / 'study' / 'compare_objects.py'
 SIDE, OBJECT, CELL = 32, 16, 2
 GRID = SIDE // CELL
 AUCS = (0.90, 0.75, 0.60)
@@ -43,12 +55,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--objects', required=True, help='folder of train and test.npz')
-    parser.add_argument('--scenes', required=True, help='folder of train/ and val/')
+    parser.add_argument('--objects', help='folder of train and test.npz')
+    parser.add_argument('--scenes', help='folder of train/ and val/')
+    parser.add_argument('--shares', metavar='DIR', help='of a finished dataset')
     parser.add_argument('--out', default='data/objects_on_scenes')
     parser.add_argument('--images', type=int, default=10_000, help='of each split')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
+    if args.shares:
+        print(shares(Path(args.shares)).to_markdown(index=False))
+        return
+    if not (args.objects and args.scenes):
+        parser.error('give --objects and --scenes, or --shares')
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     draws = np.random.default_rng(args.seed).spawn(2)
@@ -149,6 +167,36 @@ def auc(score: np.ndarray, truth: np.ndarray) -> float:
     positive, negative = inside.sum(1), (~inside).sum(1)
     above = (ranks * inside).sum(1) - positive * (positive + 1) / 2
     return float((above / (positive * negative)).mean())
+
+
+def shares(folder: Path) -> pd.DataFrame:
+    """Return, in %, where policies leave the object of whole images."""
+    os.environ['MMATTMASK_OBJECTS'] = str(folder)  # which the config asks for
+    comparison = read_comparison(COMPARISON)
+    inside = patches(np.load(folder / 'maps_true.npy')) > 127
+    rows = []
+    for entry in comparison.entries.values():
+        cfg = run_config(entry, Run(entry.name, 'tokens', 0), comparison.epochs)
+        scorer = cfg.model.get('scorer') or dict(path=folder / 'maps_true.npy')
+        score = patches(np.load(scorer['path'])).float()
+        policy = TASK_UTILS.build(cfg.model.mask_generator)
+        partition = policy(score, rng=torch.Generator().manual_seed(0), grid=(8, 8))
+        row = dict(policy=entry.title)
+        parts = ('visible', 'masked', 'thrown')
+        ids = (partition.ids_keep, partition.ids_mask, partition.ids_throw)
+        found = [inside.gather(1, part).sum().item() for part in ids]
+        for part, count in zip(parts, found, strict=True):
+            row[f'{part}, of the object'] = round(100 * count / inside.sum().item())
+        for part, count, places in zip(parts[:2], found, ids, strict=False):
+            row[f'object, of the {part}'] = round(100 * count / places.numel())
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def patches(maps: np.ndarray) -> torch.Tensor:
+    """Return the means of patches of 4 px, (N, 64)."""
+    cells = torch.from_numpy(maps).float().unflatten(2, (8, -1)).unflatten(1, (8, -1))
+    return cells.mean(dim=(2, 4)).flatten(1)
 
 
 if __name__ == '__main__':
