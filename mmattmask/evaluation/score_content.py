@@ -5,6 +5,7 @@ border or the center, and nothing else tells. What is computed here does.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.stats import rankdata
@@ -129,8 +130,8 @@ class ScoreContent:
         position_share: See :func:`position_share`.
         shuffled_correlation: Rank correlation of each map with another image's.
         shuffled_overlap: Most attended quarter that each map shares with another's.
-        auc: On annotated images: of the score, of another image's map, and of both
-            without position, by name. Empty without annotations.
+        auc: On annotated images: of the score, of another image's map, of both without
+            position, and of controls, by name. Empty without annotations.
     """
 
     num_images: int
@@ -141,13 +142,17 @@ class ScoreContent:
 
     @classmethod
     def of(
-        cls, maps: np.ndarray, foreground: np.ndarray | None = None
+        cls,
+        maps: np.ndarray,
+        foreground: np.ndarray | None = None,
+        controls: Mapping[str, np.ndarray] | None = None,
     ) -> 'ScoreContent':
         """Look at maps.
 
         Args:
             maps: (N, L), large = attended, one per image.
             foreground: (N, L) bool, if it is known.
+            controls: What costs nothing, (N, L) by name, for comparison.
         """
         other, auc = shuffled(maps), {}
         if foreground is not None:
@@ -157,6 +162,7 @@ class ScoreContent:
                 "another image's": other,
                 'without position': rest,
                 "another image's, without position": shuffled(rest),
+                **(controls or {}),
             }.items():
                 auc[name] = area_under_curve(each, foreground)
         return cls(
@@ -199,6 +205,8 @@ class ScoreContent:
         )
         gain = self.auc_gain
         if gain is not None:
+            found = ', '.join(f'{name} {auc:.2f}' for name, auc in self.auc.items())
             facts += f', and without place it finds the foreground by {gain:+.2f} AUC'
+            facts += f' (AUC: {found})'
         verdict = 'place, not content' if not self.is_content else self.verdict
         return f'the score is {verdict}: {facts} ({self.num_images} images)'

@@ -22,6 +22,7 @@ from mmattmask.evaluation.score_content import ScoreContent
 from mmattmask.files import whole_file
 from mmattmask.models.guidance import attention_maps
 from mmattmask.progress_report import report_progress
+from mmattmask.scorers import CenterPrior, PatchContrast
 from mmattmask.scorers.self_attention import image_size_of
 from mmattmask.visualization.pages import draw_content
 from mmattmask.visualization.pixels import normalise, to_rgb
@@ -73,18 +74,24 @@ def content_of_score(
     ids = ((2 * np.arange(number) + 1) * len(images) // (2 * number)).tolist()
     shown = [place * (number - 1) // 2 for place in range(3)]
     maps, masks, pictures = [], [], []
+    known = {'centre prior': CenterPrior(), "a patch's contrast": PatchContrast()}
+    controls: dict[str, list[np.ndarray]] = {name: [] for name in known}
     starts = range(0, number, BATCH)
     for start in report_progress(starts, len(starts), 'score'):
         batch = [images[i] for i in ids[start : start + BATCH]]
         inputs, foregrounds = _inputs(cfg, model, batch)
         maps.append(attention_maps(model, inputs).numpy())
         masks += foregrounds
+        for name, control in known.items() if foregrounds else ():
+            score = control(inputs, None, maps[-1].shape[1:], 0)
+            controls[name].append(score.numpy())
         seen = [i - start for i in shown if 0 <= i - start < len(batch)]
         pictures += list(to_rgb(inputs, normalisation_of(cfg))[seen])
     every = np.concatenate(maps)
     grid = every.shape[1:]
     foreground = np.stack([patch_mask(x, grid) for x in masks]) if masks else None
-    content = ScoreContent.of(every.reshape(number, -1), foreground)
+    others = {name: np.concatenate(parts) for name, parts in controls.items() if parts}
+    content = ScoreContent.of(every.reshape(number, -1), foreground, others)
     if picture is not None:
         examples = list(zip(pictures, shown, strict=True))
         drawn = draw_content(examples, every, content.sentence())

@@ -197,6 +197,9 @@ def test_score_of_a_checkpoint(tmp_path, monkeypatch):
         text, _ = run(*command[:1], command[1:])
     assert re.search(r'without place it finds the foreground by [+-]\d', text), text
     assert '(4 images)' in text
+    # the lower half is foreground: its distance from the middle says nothing
+    assert "another image's 0." in text
+    assert re.search(r"centre prior 0\.50, a patch's contrast 0\.\d\d", text), text
     # mean | three maps | the same without place, side by side
     height, width, _ = np.asarray(Image.open('pictures/score.png')).shape
     assert 4 < width / height < 7
