@@ -21,6 +21,7 @@ from mmattmask.evaluation.guidance_scalars import (
 )
 from mmattmask.evaluation.score_content import (
     ScoreContent,
+    area_under_curve,
     position_share,
     rank_correlation,
 )
@@ -49,6 +50,8 @@ class GuidanceScalarsHook(Hook):
     * ``foreground_masked``: share of the foreground patches that are masked, if samples
       carry ``foreground`` or ``gt_bboxes`` (of the whole image; name them in
       ``mmattmask.PackInputs(meta_keys=…)``). ``masked`` is its chance level.
+    * ``foreground_auc``: with such samples, how often a foreground patch has the larger
+      score; .5 = nothing is known. A centre prior may have .8: compare.
     * ``refresh_correlation``: Spearman's correlation between the maps of a refresh and
       of the one before, mean over a sample of images. After a rolling refresh only
       maps count that changed.
@@ -57,6 +60,8 @@ class GuidanceScalarsHook(Hook):
     * ``map_position_share``: the same of the whole images' maps after a refresh. Above
       a half (``evaluation.score_content``) a warning says that guidance follows place,
       not content, once for each refresh.
+    * ``shuffled_correlation``, ``shuffled_overlap``: rank correlation of each of these
+      maps with another image's, and the most attended quarter that both share.
     * ``refresh_share``: share of the training's duration spent on refreshes.
 
     While no score is known, only what concerns masks is logged, and nothing where the
@@ -157,6 +162,9 @@ class GuidanceScalarsHook(Hook):
                 values['attention_masked'] = attention_masked(attention, first)
             foreground = self._foreground(views, samples)
             if foreground is not None:
+                if attention is not None:
+                    pair = (x.cpu().float().numpy() for x in (attention, foreground))
+                    values['foreground_auc'] = torch.tensor(area_under_curve(*pair))
                 values['foreground_masked'] = foreground_masked(
                     first, foreground.to(first.device)
                 )
@@ -193,6 +201,8 @@ class GuidanceScalarsHook(Hook):
         if len(maps) > 1:
             content = ScoreContent.of(maps)
             scalars['map_position_share'] = content.position_share
+            scalars['shuffled_correlation'] = content.shuffled_correlation
+            scalars['shuffled_overlap'] = content.shuffled_overlap
             if not content.is_content:
                 runner.logger.warning(f'attention refresh: {content.sentence()}')
         if before is None or before.shape != maps.shape:

@@ -64,6 +64,8 @@ def test_scalars_of_a_run(tmp_path, data_root):
     assert np.mean(masses) > 7 / 16 + 0.05  # attended patches are drawn first
     assert 0 < guided['guidance/refresh_share'] < 1
     assert 'guidance/foreground_masked' not in guided
+    assert -1 <= guided['guidance/shuffled_correlation'] <= 1
+    assert 0 <= guided['guidance/shuffled_overlap'] <= 1
     name = 'guidance/refresh_correlation'
     first = next(index for index, line in enumerate(lines) if name in line)
     assert first == 9  # the second refresh, before epoch 3
@@ -197,9 +199,11 @@ def test_foreground_of_the_samples(hub, name, monkeypatch):
     score = torch.zeros(images, 16)
     score[:, :8] = 1 + torch.rand(images, 8)  # attention on the upper half
     monkeypatch.setattr(model.guidance, 'score', lambda inputs, samples: score)
-    assert measured(model, hub, batch)['foreground_masked'] == 1.0
+    values = measured(model, hub, batch)
+    assert (values['foreground_masked'], values['foreground_auc']) == (1.0, 1.0)
     score = score.flip(1)
-    assert measured(model, hub, batch)['foreground_masked'] == 0.0
+    values = measured(model, hub, batch)
+    assert (values['foreground_masked'], values['foreground_auc']) == (0.0, 0.0)
 
 
 def test_random_baseline_has_scalars_of_masks_only(hub):
