@@ -685,6 +685,7 @@ def test_message_hub_entry_is_plain(tmp_path, data_root):
     ('options', 'expected'),
     [
         (dict(begin=40, interval=40), [40, 80, 120, 160]),
+        (dict(begin=30, interval=40), [30, 70, 110, 150, 190]),
         (dict(begin=0, interval=None), [0]),
         (dict(begin=200, interval=40), []),
         (dict(begin=200, interval=None), []),

@@ -22,6 +22,7 @@ from .toy_run import assert_equal_weights, toy_config, train, weights, write_ima
 NUM_CHAINS = int(os.environ.get('MMATTMASK_CHAINS', '3'))
 NUM_KILLS = 4
 LAST = 'epoch_5.pth'
+IN_THE_FIRST_CHECKPOINT = 4  # after three steps and the beginning of the file
 
 
 def watch(kill_at):
@@ -103,9 +104,12 @@ def test_killed_again_and_again(tmp_path, whole, seed):
     assert events > 35  # 15 steps, 8 of refreshes, 16 of files
     work_dir = tmp_path / 'run'
     draw = np.random.default_rng(seed)
-    kills = [int(draw.integers(events)), *map(int, draw.integers(events // 2, size=3))]
-    codes = [run_once(work_dir, data_root, kill) for kill in kills[:NUM_KILLS]]
-    assert codes[0] == -9
+    first = IN_THE_FIRST_CHECKPOINT if seed == 0 else int(draw.integers(events))
+    assert run_once(work_dir, data_root, first) == -9
+    if seed == 0:
+        assert not list(work_dir.glob('epoch_*'))  # it is there whole, or not at all
+    kills = draw.integers(events // 2, size=NUM_KILLS - 1).tolist()
+    codes = [run_once(work_dir, data_root, kill) for kill in kills]
     if 0 not in codes:
         assert run_once(work_dir, data_root) == 0
     assert_equal_weights(weights(other / LAST), weights(work_dir / LAST))

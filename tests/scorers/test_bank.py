@@ -143,6 +143,19 @@ def test_a_deep_copy_shares_the_file(shared_bank):
     assert copy.deepcopy({'bank': bank})['bank'] is bank
 
 
+def test_a_changed_row_of_any_chunk_is_noticed(tmp_path, monkeypatch):
+    """Large banks are summed in pieces."""
+    monkeypatch.setattr('mmattmask.scorers.bank.CHUNK_ROWS', 2)
+    path = make_bank(tmp_path / 'bank', random_maps()).path
+    content = path.read_bytes()
+    for place in (HEADER_BYTES, HEADER_BYTES + (len(content) - HEADER_BYTES) // 2, -1):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match='do not match its checksum'):
+            AttentionBank(path)
+
+
 def test_the_mapping_is_read_only(shared_bank):
     with pytest.raises(ValueError, match='read-only'):
         shared_bank[0]._rows[0] = 0
