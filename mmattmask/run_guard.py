@@ -37,13 +37,16 @@ def guard_runs() -> None:
     runner, hook = module.Runner, import_module('mmengine.hooks').CheckpointHook
     if runner.train.__module__ == __name__:
         return
-    from_cfg, train, resume = runner.from_cfg.__func__, runner.train, runner.resume
+    train, resume = runner.train, runner.resume
     save, save_checkpoint = hook._save_checkpoint_with_step, module.save_checkpoint
 
-    def guarded_from_cfg(cls: Any, cfg: Any) -> Any:
-        """Build a runner; see ``mmattmask.run_guard``."""
-        check_values(cfg)
-        return from_cfg(cls, cfg)
+    def guarded(from_cfg: Any) -> Any:
+        def guarded_from_cfg(cls: Any, cfg: Any) -> Any:
+            """Build a runner; see ``mmattmask.run_guard``."""
+            check_values(cfg)
+            return from_cfg(cls, cfg)
+
+        return guarded_from_cfg
 
     def guarded_train(self: Any) -> Any:
         """Launch training; see ``mmattmask.run_guard``."""
@@ -89,7 +92,8 @@ def guard_runs() -> None:
         if outdated is not None:
             _remove(self, outdated)
 
-    runner.from_cfg = classmethod(guarded_from_cfg)
+    for kind in (runner, import_module('mmengine.runner').FlexibleRunner):
+        kind.from_cfg = classmethod(guarded(kind.from_cfg.__func__))
     runner.train = guarded_train
     runner.resume = guarded_resume
     runner.test, runner.val = loading_whole(runner.test), loading_whole(runner.val)

@@ -114,8 +114,8 @@ def add_checking_hooks() -> None:
     this again changes nothing.
     """
     module = import_module('mmengine.runner')
-    for runner in (module.Runner, getattr(module, 'FlexibleRunner', None)):
-        if runner is not None and runner.register_hooks.__module__ != __name__:
+    for runner in (module.Runner, module.FlexibleRunner):
+        if runner.register_hooks.__module__ != __name__:
             runner.register_hooks = _with_checking_hooks(runner.register_hooks)
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.registry import DATASETS
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 from torch.utils.data import IterableDataset
 
 from mmattmask.engine import EMATeacherHook, TeacherTemperatureHook
@@ -112,6 +112,24 @@ def test_a_stream_has_no_length(tmp_path, data_root):
     runner = Runner.from_cfg(cfg)
     with pytest.raises(ValueError, match='must know its length'):
         runner.train()
+
+
+def test_a_flexible_runner_is_held_to_the_same(tmp_path, data_root):
+    cfg = toy_config(tmp_path, data_root, train_cfg__max_epochs=1)
+    cfg.strategy = dict(type='SingleDeviceStrategy')
+    runner = FlexibleRunner.from_cfg(cfg)
+    assert 'FiniteLossHook' in [type(hook).__name__ for hook in runner.hooks]
+    runner.train()
+    assert runner.iter == 3
+    cfg = toy_config(tmp_path, data_root, custom_hooks=[SEED])
+    cfg.strategy = dict(type='SingleDeviceStrategy')
+    cfg.experiment_name = 'without_refresh'
+    runner = FlexibleRunner.from_cfg(cfg)
+    with pytest.raises(ValueError, match='does nothing without AttentionRefreshHook'):
+        runner.train()
+    cfg.model.backbone.patch_size = 0
+    with pytest.raises(ValueError, match='patch_size must be at least 1'):
+        FlexibleRunner.from_cfg(cfg)
 
 
 def test_wrapping_again_changes_nothing():

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 
 from mmattmask.registry import HOOKS
+from mmattmask.run_guard import check_hooks
 
 
 @HOOKS.register_module()
@@ -50,7 +51,8 @@ class FiniteLossHook(Hook):
         self.iterations = 0
 
     def before_train(self, runner: Any) -> None:
-        """See whether steps are skipped."""
+        """See whether steps are skipped; FlexibleRunner's parts have hooks, too."""
+        check_hooks(runner)
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
         skips = scaler is not None and scaler.is_enabled()
         self.allowed = self.patience if skips else 1

@@ -59,7 +59,9 @@ def with_scaler(hook, **options):
     """A hook that has seen the wrapper of a run."""
     scaler = torch.amp.GradScaler('cpu', **options)
     wrapper = SimpleNamespace(loss_scaler=scaler)
-    hook.before_train(SimpleNamespace(optim_wrapper=wrapper))
+    hook.before_train(
+        SimpleNamespace(optim_wrapper=wrapper, hooks=[hook], model=torch.nn.Module())
+    )
     return hook
 
 
