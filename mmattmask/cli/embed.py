@@ -7,10 +7,10 @@ from pathlib import Path
 from mmengine.dist import get_rank
 from safetensors.torch import save_file
 
-from mmattmask.cli.frozen import add_network_arguments, frozen_network
+from mmattmask.cli.frozen import add_features, add_network_arguments, frozen_network
 from mmattmask.evaluation.eval_data import unlabelled_images, whole_view
 from mmattmask.evaluation.extraction import extract_features
-from mmattmask.evaluation.features import KINDS, FrozenFeatures, knn_kind
+from mmattmask.evaluation.features import FrozenFeatures, knn_kind
 from mmattmask.evaluation.frozen_backbone import normalisation_of
 from mmattmask.files import whole_file
 
@@ -23,15 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_network_arguments(parser)
     parser.add_argument('--images', required=True, metavar='DIR', help='the folder')
     parser.add_argument('--out', required=True, metavar='FILE', help='.safetensors')
-    parser.add_argument(
-        '--features',
-        nargs='+',
-        choices=KINDS,
-        help='if not given cls, and mean without a CLS token',
-    )
-    parser.add_argument(
-        '--batch-size', type=int, default=128, help='images per step and process'
-    )
+    add_features(parser)
 
 
 def run(args: argparse.Namespace) -> str:

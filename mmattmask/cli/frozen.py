@@ -31,7 +31,7 @@ from mmattmask.evaluation.eval_data import (
     labelled_images,
     whole_view,
 )
-from mmattmask.evaluation.features import FrozenFeatures, Kind, Normalisation
+from mmattmask.evaluation.features import KINDS, FrozenFeatures, Kind, Normalisation
 from mmattmask.evaluation.frozen_backbone import (
     is_config,
     load_backbone,
@@ -103,6 +103,19 @@ def add_frozen_arguments(parser: argparse.ArgumentParser) -> None:
         '--cache', help='folder of features; if not given features/ in the work dir'
     )
     parser.add_argument('--out', help='folder of the report; if not given the work dir')
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Add which features are made, and how many at once."""
+    parser.add_argument(
+        '--features',
+        nargs='+',
+        choices=KINDS,
+        help='if not given cls, and mean without a CLS token',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=128, help='images per step and process'
+    )
 
 
 @dataclasses.dataclass

@@ -8,9 +8,14 @@ import pandas as pd
 from mmengine.dist import get_rank
 from torch import Tensor
 
-from mmattmask.cli.frozen import Evaluation, add_frozen_arguments, evaluation
+from mmattmask.cli.frozen import (
+    Evaluation,
+    add_features,
+    add_frozen_arguments,
+    evaluation,
+)
 from mmattmask.evaluation.extraction import extract_features
-from mmattmask.evaluation.features import KINDS, knn_kind
+from mmattmask.evaluation.features import knn_kind
 from mmattmask.evaluation.few_shot import FewShotResult, few_shot_accuracy
 from mmattmask.evaluation.knn import knn_accuracy, nearest_neighbours
 
@@ -21,12 +26,7 @@ against a few of each class."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``mmattmask knn``."""
     add_frozen_arguments(parser)
-    parser.add_argument(
-        '--features',
-        nargs='+',
-        choices=KINDS,
-        help='if not given cls, and mean without a CLS token',
-    )
+    add_features(parser)
     parser.add_argument(
         '--k', type=int, nargs='+', default=[10, 20, 100, 200], help='neighbours'
     )
@@ -41,9 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--draws', type=int, default=5, help='of the images of --shots')
     parser.add_argument('--seed', type=int, default=0, help='of the first draw')
-    parser.add_argument(
-        '--batch-size', type=int, default=128, help='images per step and process'
-    )
 
 
 def run(args: argparse.Namespace) -> str:
