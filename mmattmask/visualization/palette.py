@@ -1,8 +1,5 @@
 """Colours of all pictures."""
 
-import matplotlib
-import numpy as np
-
 RGB = tuple[int, int, int]
 
 PAPER: RGB = (255, 255, 255)
@@ -23,12 +20,6 @@ SERIES: tuple[RGB, ...] = (
 )
 
 COLORMAP = 'inferno'  # perceptually uniform
-
-
-def colorize(values: np.ndarray) -> np.ndarray:
-    """Return the colours of numbers in [0, 1], uint8 RGB in a last dimension."""
-    colors: np.ndarray = matplotlib.colormaps[COLORMAP](values, bytes=True)[..., :3]
-    return colors
 
 
 def hexadecimal(color: RGB) -> str:
