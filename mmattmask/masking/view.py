@@ -93,7 +93,11 @@ def view_score(
             zip((height, width), grid, strict=True)
         )
     )
-    return (rows @ attention_map.to(dtype) @ columns.transpose(1, 2)).flatten(1)
+    # above the lowest cell, so that a constant map stays exactly constant: who ranks
+    # would take rounding for attention
+    lowest = attention_map.to(dtype).amin(dim=(1, 2), keepdim=True)
+    above = rows @ (attention_map - lowest).to(dtype) @ columns.transpose(1, 2)
+    return (above + lowest).flatten(1)
 
 
 def view_labels(

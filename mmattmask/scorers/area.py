@@ -46,4 +46,5 @@ def area_score(
         part.append(slice(first, last))
     rows, columns = (weight.astype(np.float32) for weight in weights)
     view = values[part[0], part[1]].astype(np.float32)
-    return (rows @ view @ columns.T).ravel()
+    lowest = view.min()  # as in view_score: a constant map stays exactly constant
+    return (rows @ (view - lowest) @ columns.T + lowest).ravel()

@@ -233,3 +233,15 @@ def test_wrong_input_is_refused(change, message):
     )
     with pytest.raises(ValueError, match=message):
         view_score(*{**arguments, **change}.values())
+
+
+@pytest.mark.parametrize('value', [0.0, 1 / 196, 0.3, 1e30])
+def test_a_constant_map_stays_exactly_constant(value):
+    """Or policies that rank would take rounding for attention."""
+    maps = torch.full((32, 14, 10), value)
+    corner = torch.rand(32, 2) * 100
+    box = torch.cat([corner, 50 + torch.rand(32, 2) * 150], dim=1)
+    size = torch.tensor([300.0, 400.0]).expand(32, -1)
+    flip = torch.rand(32, 2) > 0.5
+    score = view_score(maps, box, size, flip, (8, 6))
+    assert (score == score[:, :1]).all()

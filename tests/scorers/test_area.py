@@ -51,3 +51,12 @@ def test_a_view_smaller_than_a_cell_is_that_cell():
     values = np.arange(70.0 * 80).reshape(70, 80)
     score = area_score(values, (10.2, 20.3, 0.5, 0.5), (70, 80), (0, 0), (2, 2))
     np.testing.assert_allclose(score, values[10, 20])
+
+
+def test_a_constant_map_stays_exactly_constant():
+    values = np.full((300, 400), 0.3, np.float32)
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        box = (*draw.uniform(0, 100, 2), *draw.uniform(50, 190, 2))
+        score = area_score(values, box, (300, 400), (False, True), (14, 14))
+        assert (score == score[0]).all()
