@@ -95,8 +95,9 @@ def view_score(
     )
     # above the lowest cell, so that a constant map stays exactly constant: who ranks
     # would take rounding for attention
-    lowest = attention_map.to(dtype).amin(dim=(1, 2), keepdim=True)
-    above = rows @ (attention_map - lowest).to(dtype) @ columns.transpose(1, 2)
+    values = attention_map.to(dtype)
+    lowest = values.amin(dim=(1, 2), keepdim=True)
+    above = rows @ (values - lowest) @ columns.transpose(1, 2)
     return (above + lowest).flatten(1)
 
 
