@@ -374,6 +374,7 @@ def test_what_is_no_vit_is_refused(backbone, message):
 
 
 def test_a_folder_without_a_vit(tmp_path):
+    pytest.importorskip('transformers')
     with pytest.raises(FileNotFoundError, match=r'config\.json'):
         teacher(dict(type='mmattmask.HuggingFaceViT', folder=str(tmp_path)))
     hugging_face_folder('ViT', tmp_path)
