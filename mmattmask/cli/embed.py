@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> str:
         raise ValueError(f'--out must end in .safetensors, got {args.out}')
     network = frozen_network(args)
     kinds = args.features or [knn_kind(network.backbone)]
-    how = (normalisation_of(network.cfg), args.amp)
-    model = FrozenFeatures(network.backbone, kinds, *how).to(args.device)
+    pixels = normalisation_of(network.cfg)
+    model = FrozenFeatures(network.backbone, kinds, pixels, args.amp).to(args.device)
     view = whole_view(network.size, args.resize)
     images = unlabelled_images(args.images, view, network.size)
     features, _ = extract_features(

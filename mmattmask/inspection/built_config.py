@@ -96,15 +96,15 @@ class BuiltConfig:
     def images(self) -> DataLoader | None:
         """The loader of the training images, or None where they are not here.
 
-        Raises:
-            ValueError: If they are here and cannot be listed.
+        What is wrong with images that are here is added to ``errors``.
         """
         paths = list(image_paths(self.cfg))
         if not paths or any(fetched or not path.exists() for path, fetched in paths):
             return None
         config = copy.deepcopy(self.cfg.train_dataloader)
         with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
-            return Runner.build_dataloader(config, seed=0)
+            what = 'the training images'
+            return _attempt(self, what, Runner.build_dataloader, config, 0)
 
     def hooks_of(self, name: str) -> list[Any]:
         """Return the custom hooks of a class or its subclasses."""
@@ -154,7 +154,6 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
             built.hooks.append(HOOKS.build(config))
         if built.guidance is not None:
             _attempt(built, 'the masks', check_masks, built)
-        _attempt(built, 'the training images', lambda: built.images)
     return built
 
 

@@ -53,7 +53,8 @@ class Finding(NamedTuple):
 
 
 def cannot_be_built(built: BuiltConfig) -> Finding | None:
-    """Model, pipeline or hook refuse their arguments."""
+    """Model, pipeline, hook or list of images cannot be had."""
+    _ = built.images  # which notes what is wrong with it
     if not built.errors:
         return None
     return Finding('; '.join(built.errors), 'change what the sentence names')

@@ -133,6 +133,12 @@ def test_what_the_run_refuses_of_its_images(tmp_path):
     assert 'none of the first 3 images of CustomDataset can be read' in found.sentence
 
 
+def test_images_that_cannot_be_listed(tmp_path):
+    found, *_ = findings(with_images(tmp_path))  # an empty folder
+    assert 'the training images cannot be built' in found.sentence
+    assert str(tmp_path) in found.sentence
+
+
 def test_maps_of_the_images(tmp_path):
     write_images(tmp_path / 'images', 3)
     maps = tmp_path / 'maps.npy'
