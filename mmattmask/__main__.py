@@ -77,6 +77,8 @@ def run(name: str, argv: Sequence[str]) -> tuple[str, int]:
             import_module('mmattmask.runtime').check_runtime()
         args = parser_of(name).parse_args(argv)
         said = command(name).run(args)
+        if getattr(args, 'launcher', 'none') != 'none':
+            import_module('mmattmask.launching').leave_processes()
     except (ValueError, OSError, ImportError) as error:
         if name in WITH_TRACEBACK:
             raise

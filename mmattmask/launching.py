@@ -104,6 +104,16 @@ def start_cpu_processes(cfg: Config) -> None:
     cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
 
 
+def leave_processes() -> None:
+    """End what the launcher's processes share, after a run that ended well.
+
+    A process that ends with it may die in a thread of the collectives: a run whose
+    results are whole then has exit code -6.
+    """
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the runner that the config asks for."""
     import_module('mmattmask.registry')  # its repairs, for stock configs too

@@ -18,6 +18,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from PIL import Image
 
+from mmattmask.launching import leave_processes
 from mmattmask.scorers import BankWriter
 
 NUM_IMAGES = 22
@@ -206,6 +207,7 @@ def main():
     if 'RANK' in os.environ:
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
     train(cfg)
+    leave_processes()
 
 
 if __name__ == '__main__':

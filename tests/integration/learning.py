@@ -191,6 +191,7 @@ def rank(out: str, kind: str) -> None:
         except Exception as error:
             results[case] = f'{type(error).__name__}: {error}'
     torch.save(results, f'{out}.{number}')
+    torch.distributed.destroy_process_group()
 
 
 def gathered(grads: dict[str, Tensor]) -> dict[str, Tensor]:
