@@ -82,6 +82,8 @@ budgets = ('tokens',)  # and 'time', at twice the cost
 images = dict(
     type='mmattmask.PackedImages', data_root='{{$MMATTMASK_DATA:data}}/cifar10_full'
 )
+# Gate A: does a score tell an image from another one? 226 photographs with masks.
+content = dict(index='{{$MMATTMASK_DATA:data}}/fg_masks/index.csv')
 evaluation = dict(
     train=dict(images, ann_file='train.npz', indices=10_000),
     test=dict(images, ann_file='test.npz'),

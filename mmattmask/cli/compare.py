@@ -90,6 +90,8 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
         pool = Pool(args.devices or default_devices(args.threads), args.threads)
         with ending_on_sigterm():
             failures = pool.work(study.to_do(), study)
+    if not args.report_only:
+        study.measure_content()
     failed = {str(run): reason for run, reason in failures.items()}
     text = write_results(study, failed)
     if failed:

@@ -7,6 +7,7 @@ from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 from mmattmask.comparison.evaluate import Evaluation, check_data
 from mmattmask.comparison.plan import Run, run_config
 from mmattmask.comparison.study import Study
+from mmattmask.datasets.foreground import read_index
 from mmattmask.inspection.built_config import build_config
 from mmattmask.launching import drop_amp_without_accelerator
 
@@ -24,6 +25,11 @@ def check_runs(study: Study) -> None:
         check_data(Evaluation(**comparison.evaluation))
     except Exception as error:
         found.append(f'evaluation: {error}')
+    try:
+        if (index := (comparison.content or {}).get('index')) is not None:
+            read_index(index)
+    except (ValueError, OSError) as error:
+        found.append(f'content: {error}')
     for entry in comparison.entries.values():
         run = Run(entry.name, comparison.budgets[0], comparison.seeds[0])
         try:

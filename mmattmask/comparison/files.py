@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmattmask.files import write_text
 
 CONFIG, JOB, ROW, LOCK = 'config.py', 'job.json', 'row.json', 'lock'
-DIAGNOSTICS = 'diagnostics.json'  # numbers about a run that others measured
+DIAGNOSTICS = 'diagnostics.json'  # further numbers about a run, columns of the tables
 POINTER = 'last_checkpoint'  # MMEngine's
 
 

@@ -59,6 +59,8 @@ class Comparison:
         budgets: What is held equal: ``'images'`` seen, encoder ``'tokens'``, or
             ``'time'`` spent on training.
         evaluation: See :class:`mmattmask.comparison.evaluate.Evaluation`.
+        content: What scores are looked at, see
+            :func:`mmattmask.comparison.content.measure_content`; None leaves it out.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Comparison:
     seeds: tuple[int, ...]
     budgets: tuple[Budget, ...]
     evaluation: dict[str, Any]
+    content: dict[str, Any] | None = None
 
     def runs(self) -> list['Run']:
         """List all runs; those of the first seeds come first within a budget."""
@@ -104,7 +107,7 @@ def read_comparison(
 
     Args:
         path: A config with ``runs``, ``baseline``, ``epochs``, ``seeds``, ``budgets``
-            and ``evaluation``, and perhaps ``control``.
+            and ``evaluation``, and perhaps ``control`` and ``content``.
         options: As of ``--cfg-options``, for this file.
         only: Entries to keep; baseline, control and teachers stay.
         seeds: Instead of the file's.
@@ -151,6 +154,7 @@ def read_comparison(
         numbers,
         chosen,
         _evaluation(cfg.evaluation.to_dict(), path.parent),
+        cfg.get('content'),
     )
 
 

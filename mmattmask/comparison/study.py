@@ -11,6 +11,7 @@ from mmattmask.comparison.budget import (
     seconds_per_epoch,
     tokens_per_image,
 )
+from mmattmask.comparison.content import measure_content
 from mmattmask.comparison.files import CONFIG, DIAGNOSTICS, JOB, ROW, write_json
 from mmattmask.comparison.fingerprint import data_fingerprint
 from mmattmask.comparison.plan import (
@@ -71,6 +72,18 @@ class Study:
         twin = self._twin(run)
         row = None if twin is None else self.row(twin)
         return None if row is None else dict(row, budget=run.budget)
+
+    def measure_content(self) -> None:
+        """Look at the scores of finished runs, where the comparison asks for it.
+
+        Raises:
+            FileNotFoundError: If the annotated images are not there.
+        """
+        if (how := self.comparison.content) is None:
+            return
+        for run in self.comparison.runs():
+            if (self.folder(run) / ROW).exists():
+                measure_content(self.folder(run), how)
 
     def folder(self, run: Run) -> Path:
         """Return the folder of a run."""

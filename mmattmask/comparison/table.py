@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mmattmask.comparison.analysis import BELOW, LOOKS, fit, judge
+from mmattmask.evaluation.score_content import MIN_AUC_GAIN
 
 Row = dict[str, Any]
 # What a policy is worth, in the order of the table; the first that is there is judged.
@@ -22,9 +23,8 @@ MEASURES = dict(
 PRIMARY = ('knn_mean', 'ridge')  # their mean
 COSTS = ('budget', 'seed', 'epochs', 'tokens_per_image', 'seconds')
 TEXTS = ('run', 'policy', 'host', 'settings', 'checkpoint', 'machine')
-# Above the area of another image's map, where foreground is known, a score has at
-# least this much; one with less follows places, not content.
-CONTENT, LEAST_CONTENT = 'auc_minus_shuffled', 0.05
+# Where it is below MIN_AUC_GAIN, a score follows places, not content.
+CONTENT = 'auc_minus_shuffled'
 BIASED = 'position-biased'
 
 
@@ -53,7 +53,7 @@ def titles_of(frame: pd.DataFrame) -> dict[str, str]:
     titles = {}
     for run, own in frame.groupby('run', sort=False):
         content = own[CONTENT].mean() if CONTENT in own else np.nan
-        mark = f' ({BIASED})' if content < LEAST_CONTENT else ''
+        mark = f' ({BIASED})' if content < MIN_AUC_GAIN else ''
         titles[run] = own.policy.iloc[0] + mark
     return titles
 

@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmattmask.comparison.checks import check_runs
 from mmattmask.comparison.evaluate import Evaluation, finetune
 from mmattmask.comparison.plan import read_comparison
 from mmattmask.comparison.study import Study
+from mmattmask.inspection.score import content_of_score
 from tests.command_line import mmattmask
 from tests.comparison.toy import ROOT, STUDY, write_comparison, write_packed
 
@@ -154,6 +157,46 @@ def test_numbers_that_others_measured_are_columns(finished, tmp_path):
     assert 'AMT (position-biased)' in text
     assert 'position share' in text
     assert rows_of(copied)[1]['position_share'] == 0.66
+
+
+def test_scores_of_finished_runs_are_looked_at(finished, tmp_path):
+    """Where the comparison asks: whether guided rows follow content or place."""
+    path, work_dir, _ = finished
+    copied, asking = tmp_path / 'work', tmp_path / 'toy.py'
+    shutil.copytree(work_dir, copied)
+    index = write_annotated(tmp_path)
+    content = f'content = dict(index={str(index)!r}, images=5)\n'
+    asking.write_text(path.read_text() + content)
+    args = [str(asking), '--work-dir', str(copied)]
+    index.rename(tmp_path / 'away.csv')
+    with pytest.raises(SystemExit, match=str(index)):
+        mmattmask('compare', *args)
+    (tmp_path / 'away.csv').rename(index)
+    text = mmattmask('compare', *args)
+    assert 'auc minus shuffled' in text
+    for row in rows_of(copied):
+        folder = copied / 'runs' / row['checkpoint']
+        cfg = Config.fromfile(folder.with_name('config.py'))
+        assert ('position_share' in row) == (row['run'] == 'amt')
+        if row['run'] == 'amt':
+            own = content_of_score(cfg, str(folder), 5, str(index))
+            assert row['position_share'] == round(own.position_share, 4)
+            assert row['auc_minus_shuffled'] == round(own.auc_gain, 4)
+            assert own.num_images == 5
+
+
+def write_annotated(folder):
+    rng = np.random.default_rng(3)
+    lines = ['image,mask']
+    for name in range(6):
+        pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        mask = np.zeros((20, 24), np.uint8)
+        mask[name : name + 10, 2 : 8 + name] = 255
+        Image.fromarray(pixels).save(folder / f'{name}.png')
+        Image.fromarray(mask).save(folder / f'{name}-mask.png')
+        lines.append(f'{name}.png,{name}-mask.png')
+    (folder / 'index.csv').write_text('\n'.join(lines))
+    return folder / 'index.csv'
 
 
 def test_another_control_may_be_named(finished, tmp_path):

@@ -1,0 +1,57 @@
+"""Whether the score of a finished run follows content or place: Gate A's columns."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+
+from mmattmask.comparison.files import (
+    CONFIG,
+    DIAGNOSTICS,
+    JOB,
+    last_checkpoint,
+    write_json,
+)
+from mmattmask.inspection.score import content_of_score
+
+IMAGES = 400  # looked at, unless the comparison says another number
+
+
+def measure_content(folder: Path, how: dict[str, Any]) -> None:
+    """Write ``diagnostics.json`` of a run whose scorer measures images.
+
+    Args:
+        folder: Of a finished run; what it has already stays.
+        how: ``index``, a CSV file of annotated images (``datasets.foreground``) or
+            nothing for the training images, and ``images``, how many.
+
+    Raises:
+        FileNotFoundError: If the annotated images are not there.
+    """
+    cfg = Config.fromfile(folder / CONFIG)
+    checkpoint = last_checkpoint(folder)
+    done = (folder / DIAGNOSTICS).exists()
+    if done or checkpoint is None or not cfg.model.get('scorer'):
+        return
+    job = json.loads((folder / JOB).read_text())
+    if job['teacher'] is not None:
+        cfg.merge_from_dict({job['teacher_key']: job['teacher']})
+    init_default_scope('mmpretrain')
+    number, index = how.get('images', IMAGES), how.get('index')
+    try:
+        content = content_of_score(cfg, str(checkpoint), number, index)
+    except ValueError as error:
+        print_log(f'{folder.name}: {error}', logger='current', level=logging.WARNING)
+        return
+    numbers = dict(position_share=content.position_share)
+    if content.auc_gain is not None:
+        numbers |= dict(
+            auc=content.auc['score'],
+            auc_minus_shuffled=content.auc_gain,
+        )
+    rounded = {name: round(value, 4) for name, value in numbers.items()}
+    write_json(folder / DIAGNOSTICS, rounded)
