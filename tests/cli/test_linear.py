@@ -2,18 +2,18 @@
 
 import json
 import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from mmattmask.__main__ import main
 from mmattmask.cli.linear import choices
 from mmattmask.evaluation.linear import LinearSweep
 from mmattmask.evaluation.linear_probe import ProbeHistory
 from tests.command_line import mmattmask, table_of
+from tests.processes import run_ranks
 
 from .test_knn import DATA, files, own_scope  # noqa: F401
 
@@ -86,32 +86,17 @@ def test_views_differ_between_epochs_and_from_the_cached_ones():
     assert content('views')['loss'] != content('cached')['loss']
 
 
+def main_here(argv):
+    sys.exit(main(argv))
+
+
 @pytest.mark.usefixtures('files')
 def test_two_processes_equal_one():
     """14 images in batches of 5: the ranks' shares are not equal."""
     run('--work-dir', 'one')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, '-m', 'mmattmask', 'linear']
-    command += ['mae.py', 'mae.pth', *DATA, *SHORT]
+    command = ['linear', 'mae.py', 'mae.pth', *DATA, *SHORT]
     command += ['--work-dir', 'two', '--launcher', 'pytorch']
-    ranks = []
-    for rank in range(2):
-        environment = dict(
-            os.environ,
-            PYTHONPATH=str(ROOT),
-            OMP_NUM_THREADS='1',
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE='2',
-            MASTER_ADDR='127.0.0.1',
-            MASTER_PORT=str(port),
-        )
-        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        ranks.append(subprocess.Popen(command, env=environment, **pipes))
-    outputs = [rank.communicate(timeout=300)[0] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0, 0], outputs
+    outputs = run_ranks('.', main_here, command, cwd=os.getcwd())
     assert '| chosen by ' in outputs[0]
     assert '| chosen by ' not in outputs[1]
     one, two = content('one'), content('two')

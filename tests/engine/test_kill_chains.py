@@ -15,7 +15,7 @@ import torch
 from mmengine.fileio import LocalBackend
 
 from mmattmask.scorers import BankWriter
-from tests.train_tool import CONTEXT
+from tests.processes import Child
 
 from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
 
@@ -65,11 +65,6 @@ def watch(kill_at):
 
 def run(work_dir, data_root, kill_at):
     """Train in this process, from the newest checkpoint if there is one."""
-    os.environ['OMP_NUM_THREADS'] = '1'
-    torch.set_num_threads(1)
-    log = os.open(f'{work_dir}.txt', os.O_WRONLY | os.O_CREAT)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
     events = watch(kill_at)
     checkpoint = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)
     train(
@@ -82,11 +77,9 @@ def run(work_dir, data_root, kill_at):
 
 def run_once(work_dir, data_root, kill_at=-1):
     """Run in a process of its own; return its exit code."""
-    process = CONTEXT.Process(target=run, args=(str(work_dir), data_root, kill_at))
-    process.start()
-    process.join(300)
-    assert process.exitcode in (0, -9), Path(f'{work_dir}.txt').read_text()[-3000:]
-    return process.exitcode
+    child = Child(f'{work_dir}.txt', run, str(work_dir), data_root, kill_at)
+    child.finish((0, -9))
+    return child.process.exitcode
 
 
 @pytest.fixture(scope='module')

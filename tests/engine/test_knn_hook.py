@@ -2,10 +2,6 @@
 
 import csv
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +15,17 @@ from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import evaluating
 from mmattmask.engine.knn_hook import KNNHook, pool_tokens, write_row
 from mmattmask.evaluation import knn_accuracy, nearest_neighbours
+from tests.processes import run_ranks
 
 from ..models.ibot_model import ibot_config
-from . import toy_run
-from .toy_run import NUM_IMAGES, assert_equal_weights, train, weights, write_images
+from .toy_run import (
+    NUM_IMAGES,
+    assert_equal_weights,
+    train,
+    train_here,
+    weights,
+    write_images,
+)
 from .toy_run import toy_config as config
 
 ROOT = Path(__file__).parents[2]
@@ -219,40 +222,11 @@ def test_two_ranks_measure_what_one_does(tmp_path, data_root):
         'train_cfg__max_epochs': 1,
         'optim_wrapper__optimizer__lr': 0.0,
     }
-    arguments = [f'{key}={json.dumps(value)}' for key, value in options.items()]
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
     for world_size in (1, 3):
-        ranks = [
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    '-m',
-                    toy_run.__name__,
-                    str(tmp_path / str(world_size)),
-                    data_root,
-                    *arguments,
-                ],
-                cwd=ROOT,
-                env={
-                    **os.environ,
-                    'OMP_NUM_THREADS': '1',
-                    'RANK': str(rank),
-                    'LOCAL_RANK': str(rank),
-                    'WORLD_SIZE': str(world_size),
-                    'MASTER_ADDR': '127.0.0.1',
-                    'MASTER_PORT': str(port),
-                },
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for rank in range(world_size)
-        ]
-        for process in ranks:
-            output, _ = process.communicate(timeout=300)
-            assert process.returncode == 0, output[-3000:]
+        work_dir = tmp_path / str(world_size)
+        work_dir.mkdir()
+        arguments = (str(work_dir), data_root, options)
+        run_ranks(work_dir, train_here, *arguments, ranks=world_size)
         assert world_size == 1 or NUM_IMAGES % world_size  # there is padding
         assert f'({NUM_IMAGES} images against {NUM_IMAGES})' in output_of(
             tmp_path / str(world_size)

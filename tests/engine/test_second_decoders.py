@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from .test_processes import HALF, run_ranks
+from .test_processes import two_ranks
 from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
 
 SCORE = 'mmattmask.ScorePredictingMAE'
@@ -48,8 +48,7 @@ def logged(work_dir) -> list[dict]:
 )
 def test_two_ranks_without_find_unused_parameters(tmp_path, data_root, host, head):
     """DDP raises in the second step if a parameter took no part in the first."""
-    options = [f'{k}={json.dumps(v)}' for k, v in changes(host, **head).items()]
-    run_ranks(tmp_path, data_root, ('a', 'a'), HALF, *options)
+    two_ranks(tmp_path, data_root, changes(host, **head))
     name = 'loss_attention' if host == SCORE else 'loss_prediction'
     lines = logged(tmp_path)
     assert len(lines) == 4 * 3

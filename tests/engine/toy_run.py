@@ -1,9 +1,5 @@
-"""A training run small enough to repeat, also as a script in another process.
+"""A training run small enough to repeat, in this process or another one."""
 
-python toy_run.py WORK_DIR DATA_ROOT [KEY=JSON ...]
-"""
-
-import json
 import os
 import signal
 import socket
@@ -188,10 +184,8 @@ def kill_at(point):
     BankWriter.write, BankWriter.finish, os.replace = write, finish, replace
 
 
-def main():
-    """Run as a script."""
-    work_dir, data_root, *options = sys.argv[1:]
-    changes = dict(option.split('=', 1) for option in options)
+def train_here(work_dir, data_root, changes):
+    """Train in a process of its own; environment variables say what befalls it."""
     if 'KILL_AT' in os.environ:
         kill_at(os.environ['KILL_AT'])
     if 'HOST_NAME' in os.environ:
@@ -200,15 +194,8 @@ def main():
         BankWriter.write = None
     if 'RANK' in os.environ:  # MMEngine's own launcher wants an accelerator
         torch.distributed.init_process_group('gloo')
-    torch.set_num_threads(1)
-    cfg = toy_config(
-        work_dir, data_root, **{key: json.loads(v) for key, v in changes.items()}
-    )
+    cfg = toy_config(work_dir, data_root, **changes)
     if 'RANK' in os.environ:
         cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
     train(cfg)
     leave_processes()
-
-
-if __name__ == '__main__':
-    main()

@@ -5,7 +5,6 @@ Run as a module it is one rank of two: python -m tests.integration.learning OUT 
 
 import copy
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -165,7 +164,6 @@ def rank(out: str, kind: str) -> None:
     """Save loss and gradients of each case on this rank's half of a batch."""
     number = int(os.environ['RANK'])
     torch.distributed.init_process_group('gloo')
-    torch.set_num_threads(1)
     results = {}
     for case, build in CASES.items():
         model = build()
@@ -205,7 +203,3 @@ def gathered(grads: dict[str, Tensor]) -> dict[str, Tensor]:
         parts = [shard[name] for shard in shards if name in shard]
         whole[name] = torch.cat(parts)
     return whole
-
-
-if __name__ == '__main__':
-    rank(*sys.argv[1:])

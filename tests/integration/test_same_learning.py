@@ -3,11 +3,7 @@
 Activation checkpointing, compilation, accumulation, mixed precision, several processes.
 """
 
-import os
 import re
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,8 +12,9 @@ from mmengine.runner.activation_checkpointing import turn_on_activation_checkpoi
 from torch.utils.checkpoint import checkpoint
 
 from mmattmask.scorers.ema_teacher import teachers_of
+from tests.processes import run_ranks
 
-from .learning import CASES, batch_of, learn, loss_of, move_centers, train
+from .learning import CASES, batch_of, learn, loss_of, move_centers, rank, train
 
 ROOT = Path(__file__).parents[2]
 CLOSE = dict(rtol=1e-5, atol=1e-6)
@@ -153,31 +150,9 @@ def test_scaled_gradients(case, plain):
 @pytest.fixture(scope='module', params=['ddp', 'fsdp'])
 def two_ranks(request, tmp_path_factory):
     """Each case's loss and gradients on both ranks of two gloo processes."""
-    out = tmp_path_factory.mktemp(request.param) / 'rank'
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, '-m', 'tests.integration.learning', out, request.param],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                'RANK': str(number),
-                'WORLD_SIZE': '2',
-                'MASTER_ADDR': '127.0.0.1',
-                'MASTER_PORT': port,
-                'OMP_NUM_THREADS': '1',
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    for process in ranks:
-        output, _ = process.communicate(timeout=500)
-        assert process.returncode == 0, output[-3000:]
+    folder = tmp_path_factory.mktemp(request.param)
+    out = folder / 'rank'
+    run_ranks(folder, rank, str(out), request.param)
     return request.param, [torch.load(f'{out}.{number}') for number in range(2)]
 
 
