@@ -229,43 +229,35 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(finished, tmp_path):
     assert 'broken-tokens-seed0' in page
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (
-            "options['optim_wrapper.optimizer.type'] = 'NoSuchOptimizer'",
-            'run amt: the optimizer NoSuchOptimizer cannot be built',
-        ),
-        (
-            "options['model.backbone.patch_size'] = 7",
-            'run amt: the model cannot be built',
-        ),
-        (
-            "options['train_dataloader.dataset.ann_file'] = 'gone.npz'",
-            r'run amt: the training images cannot be listed: .*gone\.npz',
-        ),
-        (
-            f"runs['amt'] = dict(config={str(IBOT)!r}); options = {{}}",
-            'run amt: the tokens of IBOT cannot be counted: give encoder_tokens',
-        ),
-        ("runs['amt']['config'] = __file__", 'run amt, .*toy.py: a config of None'),
-        ("evaluation['train']['type'] = 'NoSuch'", 'NoSuch'),
-    ],
-)
-def test_what_can_be_known_is_known_before_anything_runs(tmp_path, change, message):
+def test_what_can_be_known_is_known_before_anything_runs(tmp_path):
+    """All of it at once, one line each."""
     path = write_comparison(tmp_path)
-    lines = "options = dict(runs['amt']['options'])\n"
-    text = f"{path.read_text()}\n{lines}{change}\nruns['amt']['options'] = options\n"
-    path.write_text(text.replace('__file__', repr(str(path))))
-    with pytest.raises(SystemExit, match=message):
-        mmattmask(
-            'compare',
-            str(path),
-            '--work-dir',
-            str(tmp_path / 'work'),
-            '--devices',
-            'cpu',
-        )
+    wrong = {
+        "'optim_wrapper.optimizer.type': 'NoSuch'": 'the optimizer NoSuch cannot be bu',
+        "'model.backbone.patch_size': 7": 'the model cannot be built',
+        "'train_dataloader.dataset.ann_file': 'gone.npz'": 'the training images cannot '
+        'be listed: .*gone.npz',
+    }
+    lines = [path.read_text(), "options = runs['amt']['options']"]
+    for number, change in enumerate(wrong):
+        options = f'{{**options, {change}}}'
+        lines.append(f"runs['r{number}'] = dict(runs['amt'], options={options})")
+    lines.append(f"runs['ibot'] = dict(config={str(IBOT)!r})")
+    lines.append(f"runs['none'] = dict(config={str(path)!r})")
+    lines.append("evaluation['train']['type'] = 'NoSuchDataset'")
+    lines.append("content = dict(index='gone.csv')")
+    path.write_text('\n'.join(lines))
+    args = ['--work-dir', str(tmp_path / 'work'), '--devices', 'cpu']
+    with pytest.raises(SystemExit) as error:
+        mmattmask('compare', str(path), *args)
+    found = str(error.value)
+    for number, message in enumerate(wrong.values()):
+        assert re.search(f'(?m)^run r{number}: {message}', found), found
+    assert 'the tokens of IBOT cannot be counted: give encoder_tokens' in found
+    assert re.search('(?m)^run none, .*toy.py: a config of None', found)
+    assert re.search('(?m)evaluation: .*NoSuchDataset', found)
+    assert re.search(r'(?m)^content: .*gone\.csv', found)
+    assert 'run amt: ' not in found
     assert not (tmp_path / 'work' / 'runs').exists()
 
 
