@@ -33,9 +33,12 @@ EPOCHS = 6
 
 
 def longer(name):
-    """Return options that stretch a debug config's two epochs."""
-    options = []
-    for index, scheduler in enumerate(load(name).param_scheduler):
+    """Return options that stretch a debug config's two epochs, refreshed twice."""
+    options, cfg = [f'default_hooks.checkpoint.interval={EPOCHS}'], load(name)
+    for index, hook in enumerate(cfg.get('custom_hooks') or []):
+        if hook['type'].endswith('AttentionRefreshHook'):
+            options.append(f'custom_hooks.{index}.interval={EPOCHS // 2}')
+    for index, scheduler in enumerate(cfg.param_scheduler):
         if scheduler.get('end') == 2:
             options.append(f'param_scheduler.{index}.end={EPOCHS}')
             if 'T_max' in scheduler:
