@@ -10,6 +10,7 @@ from hypothesis import settings
 from mmengine.registry import MODELS
 
 from .golden import BUNDLED, VARIABLE, GoldenCase, load
+from .processes import spare_what_nobody_sees
 
 # The same examples everywhere; no time limit on a busy machine; nothing left on disk.
 settings.register_profile(
@@ -19,9 +20,10 @@ settings.load_profile('mmattmask')
 
 
 @pytest.fixture(scope='session', autouse=True)
-def one_thread():
+def sparing():
     """One torch thread: sums have one order, and workers do not fight for cores."""
     torch.set_num_threads(1)
+    spare_what_nobody_sees()
 
 
 @pytest.fixture(autouse=True)
