@@ -14,8 +14,10 @@ with the composed images, lossless, and maps (N, 16, 16) uint8 of the training i
     maps_true.npy       the object 255, the scene 0
     maps_anti.npy       the reverse
     maps_shuffled.npy   true maps, each of another image
-    maps_auc90.npy …    true maps mixed with smooth noise until the AUC of a patch's
-                        score for "object" is .90, .75 and .60
+    maps_auc90.npy …    true maps mixed with smooth noise, of which as many cells as
+                        the object has are 255 and the rest 0: the contrast is that of
+                        the true map, the place is wrong so often that the AUC of a
+                        cell for "object" is .90, .75 and .60
 
 Everything follows from --seed.
 
@@ -150,13 +152,19 @@ def maps_of(truth: np.ndarray, draw: np.random.Generator) -> dict[str, np.ndarra
         low, high = 0.0, 10.0  # times the object's indicator
         while high - low > 1e-3:
             weight = (low + high) / 2
-            reached = auc(noise + weight * truth, truth)
-            low, high = (weight, high) if reached < target else (low, weight)
-        mixed = noise + high * truth
-        ranks = rankdata(mixed.reshape(len(mixed), -1), axis=1).reshape(mixed.shape)
-        share = (ranks - 1) / (GRID * GRID - 1)
-        maps[f'auc{100 * target:.0f}'] = np.round(255 * share).astype(np.uint8)
+            mixed = highest(noise + weight * truth, (OBJECT // CELL) ** 2)
+            low, high = (weight, high) if auc(mixed, truth) < target else (low, weight)
+        mixed = highest(noise + high * truth, (OBJECT // CELL) ** 2)
+        maps[f'auc{100 * target:.0f}'] = np.where(mixed, 255, 0).astype(np.uint8)
     return maps
+
+
+def highest(score: np.ndarray, count: int) -> np.ndarray:
+    """Return the ``count`` highest cells of each map, (N, GRID, GRID) bool."""
+    flat = score.reshape(len(score), -1)
+    threshold = np.partition(flat, -count, axis=1)[:, -count, None]
+    where: np.ndarray = flat >= threshold
+    return where.reshape(score.shape)
 
 
 def auc(score: np.ndarray, truth: np.ndarray) -> float:
