@@ -105,10 +105,12 @@ def draw(
         found = judged(own, control)
         if found and own.seed.nunique() > 1:
             name, table = next(iter(found.items()))
-            label = f'{MEASURES[name]}: points above {titles[control]}, {held}'
+            label = f'{MEASURES[name]}: points above {titles[control]}'
             names = [titles[run] for run in table.index]
             figure = intervals(table, names, label, MARGIN)
-            caption = f'{label}. Bars are Dunnett intervals; shaded: no difference.'
+            caption = (
+                f'{label}, {held}. Bars are Dunnett intervals; shaded: no difference.'
+            )
             drawn[caption] = save_figure(figure, folder / f'differences_{budget}')
         for name, read, title in CURVES:
             series = progress_of(own, runs, read) if runs else {}
@@ -144,8 +146,8 @@ def write_results(study: Study, failures: Mapping[str, str]) -> str:
     write_text(folder / 'table.md', text)
     page = Page(
         f'Comparison {comparison.name}',
-        f'{frame.run.nunique()} policies, {frame.seed.nunique()} seeds; the control is '
-        f'{comparison.entries[comparison.control].title}, the baseline '
+        f'Policies: {frame.run.nunique()}, seeds: {frame.seed.nunique()}; the control '
+        f'is {comparison.entries[comparison.control].title}, the baseline '
         f'{comparison.entries[comparison.baseline].title}, {comparison.epochs} epochs.',
     )
     if state:
@@ -154,7 +156,8 @@ def write_results(study: Study, failures: Mapping[str, str]) -> str:
         page.section('Failed runs')
         page.table(pd.DataFrame(failures.items(), columns=['run', 'reason']))
     charts = draw(frame, comparison.control, folder, folder / 'runs')
-    page.section('Differences')
+    if charts:
+        page.section('Charts')
     for caption, svg in charts.items():
         page.figure(svg, caption)
     for heading, note, table in tables(frame, comparison.baseline, comparison.control):

@@ -39,7 +39,7 @@ def curves(runs: Mapping[str, pd.DataFrame], x_label: str, y_label: str) -> Figu
     """
     if not runs:
         raise ValueError('there must be at least one curve, got 0')
-    figure, axes = _axes(x_label, (9.0, 4.5 + 0.2 * (len(runs) // 4)))
+    figure, axes = _axes(x_label, (7.0, 4.0 + 0.2 * (len(runs) // 3)))
     axes.set_prop_cycle(LOOK)
     axes.set_ylabel(y_label)
     axes.grid(axis='y', color='#e3e6eb')
@@ -55,7 +55,7 @@ def curves(runs: Mapping[str, pd.DataFrame], x_label: str, y_label: str) -> Figu
             axes.fill_between(mean.index, low, high, color=color, alpha=0.15, lw=0)
     if len(runs) > 1:
         figure.legend(
-            loc='outside lower center', ncols=min(4, len(runs)), frameon=False
+            loc='outside lower center', ncols=min(3, len(runs)), frameon=False
         )
     return figure
 
@@ -72,7 +72,7 @@ def intervals(
         x_label: What the difference is, with its unit.
         margin: Differences inside of ± this are shaded: they count as none.
     """
-    figure, axes = _axes(x_label, (9.0, 1.3 + 0.36 * len(found)))
+    figure, axes = _axes(x_label, (7.0, 1.2 + 0.3 * len(found)))
     axes.axvspan(-margin, margin, color='#eef2f8', zorder=0)
     axes.axvline(0, color='black', linewidth=1)
     places = range(len(found))

@@ -71,7 +71,7 @@ def test_saved_as_svg_and_png_the_same_each_time(tmp_path):
     assert ElementTree.parse(first).getroot().tag.endswith('}svg')
     pngs = [path.with_suffix('.png').read_bytes() for path in (first, second)]
     assert pngs[0] == pngs[1]
-    assert Image.open(first.with_suffix('.png')).size == (1440, 720)
+    assert Image.open(first.with_suffix('.png')).size == (1120, 640)
     assert len(list(first.parent.iterdir())) == 2
 
 
