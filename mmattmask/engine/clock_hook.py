@@ -25,7 +25,8 @@ class ClockHook(Hook):
     Loading, augmentation, steps, refreshes and teachers count; hooks that only observe
     and checkpoints do not. Where there is no GPU, the process's CPU time is taken,
     which other processes on the machine hardly change; it needs ``num_workers=0`` to be
-    all. A resumed run goes on with the epochs it has.
+    all. On a GPU, times are of events in its queue, read once an epoch: training waits
+    for nothing else. A resumed run goes on with the epochs it has.
     """
 
     priority = 'VERY_HIGH'
@@ -34,6 +35,7 @@ class ClockHook(Hook):
         """Read earlier sessions; stop the clock for those who observe."""
         self.file = Path(runner.work_dir) / FILE
         self.seconds: list[float] = []
+        self._pauses: list[tuple[Any, Any]] = []
         if runner.epoch and self.file.exists():
             self.seconds = json.loads(self.file.read_text())[: runner.epoch]
         for hook in runner.hooks:
@@ -45,12 +47,16 @@ class ClockHook(Hook):
 
     def before_train_epoch(self, runner: Any) -> None:
         """Start."""
-        self._paused_for = 0.0
+        self._pauses.clear()
         self._start = now()
 
     def after_train_epoch(self, runner: Any) -> None:
         """Stop, before checkpoints are written."""
-        self.seconds.append(now() - self._start - self._paused_for)
+        end = now()
+        if isinstance(end, torch.cuda.Event):
+            end.synchronize()
+        paused = sum(seconds(*pause) for pause in self._pauses)
+        self.seconds.append(seconds(self._start, end) - paused)
         if get_rank() == 0:  # the processes of a run take as long as each other
             write_text(self.file, json.dumps(self.seconds))
 
@@ -60,14 +66,22 @@ class ClockHook(Hook):
             try:
                 return method(*args, **kwargs)
             finally:
-                self._paused_for = getattr(self, '_paused_for', 0.0) + now() - start
+                self._pauses.append((start, now()))
 
         return call
 
 
-def now() -> float:
-    """Return a time in s: of the clock with a GPU, of this process without."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.process_time()
+def now() -> Any:
+    """Return this moment: an event in the GPU's queue, or the process's CPU time."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    event = torch.cuda.Event(enable_timing=True)
+    event.record()
+    return event
+
+
+def seconds(start: Any, end: Any) -> float:
+    """Return the time in s between two moments that have passed."""
+    if isinstance(end, torch.cuda.Event):
+        return start.elapsed_time(end) / 1000
+    return end - start

@@ -164,11 +164,10 @@ class AttMaskGenerator(BaseMaskGenerator):
             show_ratio: float64, of the same shape.
         """
         num_masked = (num_patches * mask_ratio).long()
-        num_pool = num_masked.clamp(max=max(int(num_patches * self.show_max), 1))
+        most = max(int(num_patches * self.show_max), 1)
         # Differs from AttMask: on small grids one patch is shown; the released code
         # stops with an error when its share is less than a patch.
-        num_hints = (num_patches * (self.show_max * show_ratio)).long().clamp(min=1)
+        num_hints = (num_patches * (self.show_max * show_ratio)).long().clamp(1, most)
         # Hints are masked patches, and at least one patch stays masked.
-        num_hints = torch.minimum(num_hints, num_pool)
         num_hints = torch.minimum(num_hints, (num_masked - 1).clamp(min=0))
-        return num_masked, num_pool, num_hints
+        return num_masked, num_masked.clamp(max=most), num_hints

@@ -22,6 +22,21 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(x.device.type, enabled=False)
 
 
+def low_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Return a context for scores, of which the order counts: bfloat16 on new GPUs.
+
+    Autocast that is on stays as it is; other devices compute as they are told.
+    """
+    is_new = (
+        x.is_cuda
+        and torch.cuda.is_available()
+        and torch.cuda.get_device_capability(x.device) >= (8, 0)
+    )
+    if not is_new or torch.is_autocast_enabled('cuda'):
+        return nullcontext()
+    return torch.autocast('cuda', torch.bfloat16)
+
+
 def cls_attention(
     query: Tensor,
     key: Tensor,

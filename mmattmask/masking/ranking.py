@@ -84,7 +84,7 @@ def rank_sampled(
         )
     # what is below the smallest normal number counts as zero, so faint maps are lifted
     faint = score.amax(dim=1, keepdim=True) < tiny * 2.0**24
-    score = score * torch.where(faint, 2.0**100, 1.0).to(score.dtype)
+    score = score * (faint * 2.0**100).clamp_min(1)
     # Differs from AMT: torch.multinomial raises on a map that is zero everywhere.
     log_score = score.clamp_min(tiny).log()
     return (log_score - noise.clamp_min(tiny).log()).argsort(dim=1, descending=True)

@@ -48,9 +48,8 @@ def draw_ratios(
     choice, draw = torch.rand(
         (2, *shape), dtype=torch.float64, device=device, generator=generator
     )
-    choice = (choice * len(ranges)).floor()
-    ratios = torch.zeros_like(draw)
-    for index, (low, high) in enumerate(ranges):
-        drawn = (low + (high - low) * draw).clamp_max(high)
-        ratios = torch.where(choice == index, drawn, ratios)
+    drawn = [(low + (high - low) * draw).clamp_max(high) for low, high in ranges]
+    ratios: Tensor = drawn[0]
+    for index, other in enumerate(drawn[1:], 1):
+        ratios = torch.where(choice * len(ranges) < index, ratios, other)
     return ratios

@@ -213,7 +213,10 @@ class IBOT(BaseSelfSupervisor):
         backbone = self.teacher['backbone']
         tokens: list[Tensor] = []
         attention = read_cls_attention(
-            backbone, images, forward=lambda x: tokens.append(backbone(x)[-1])
+            backbone,
+            images,
+            forward=lambda x: tokens.append(backbone(x)[-1]),
+            stop=False,
         )
         return tokens[0], attention.mean(dim=1)
 

@@ -2,11 +2,17 @@
 
 from typing import Any
 
+from mmengine.model import is_model_wrapper
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmattmask.masking import reduce_heads
-from mmattmask.masking.attention import HEAD_REDUCTIONS, HeadReduction
+from mmattmask.masking.attention import (
+    HEAD_REDUCTIONS,
+    HeadReduction,
+    low_precision,
+)
 from mmattmask.masking.view import CropMode
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Keep, Storage
@@ -77,12 +83,16 @@ class CachedAttention(CachedMaps):
             model: The host, in its distributed wrapper if it has one.
             images: Normalised images, (B, 3, H, W).
         """
-        attention = read_cls_attention(
-            get_ori_model(model).backbone,
-            images,
-            self.block,
-            lambda images: model(images, mode='tensor'),
-        )
-        if self.head is not None:
-            attention = attention[:, [self.head]]
+        whole = not is_model_wrapper(model) or isinstance(
+            model, DistributedDataParallel
+        )  # a wrapper that shards wants to see the pass end
+        with low_precision(images):
+            attention = read_cls_attention(
+                get_ori_model(model).backbone,
+                images,
+                self.block,
+                lambda images: model(images, mode='tensor'),
+                stop=whole,
+                head=self.head,
+            )
         return reduce_heads(attention, self.reduce_heads)

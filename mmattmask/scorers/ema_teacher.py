@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmattmask.masking.attention import low_precision
 from mmattmask.registry import MODELS
 from mmattmask.scorers.base import DEBIAS, Debias, Scorer, check_options
 from mmattmask.scorers.self_attention import check_readable, read_cls_attention
@@ -159,7 +160,8 @@ class TeacherAttention(Scorer):
     @torch.no_grad()
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
         """Return the score of the images' patches, (B, L) float32: mean of heads."""
-        return read_cls_attention(self.backbone, images).mean(dim=1)
+        with low_precision(images):
+            return read_cls_attention(self.backbone, images).mean(dim=1)
 
     def forward(
         self,

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mmattmask.export import load_vit, read_state_dict
 from mmattmask.export.fit_vit import same_grid
 from mmattmask.masking import min_max
-from mmattmask.masking.attention import full_precision
+from mmattmask.masking.attention import full_precision, low_precision
 from mmattmask.masking.view import CropMode, resample
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Keep, Storage
@@ -258,17 +258,20 @@ class FrozenTeacher(CachedMaps):
         """
         self.init_weights()
         teacher, images = self.teacher, self.own_pixels(images)
-        if isinstance(teacher, LibraryViT):
-            scores = teacher.read(images, self.attention, [self.block])[0]
-        else:
-            read = read_block(teacher, self.block, lambda: teacher(images), stop=True)
-            with full_precision(images):
-                prefix = num_prefix_tokens_of(teacher)
-                scores = attention_to_patches(read, prefix, self.attention)
+        block, head = self.block, self.head
+        with low_precision(images):
+            if isinstance(teacher, LibraryViT):
+                scores = teacher.read(images, self.attention, [block])[0]
+                scores = scores if head is None else scores[:, [head]]
+            else:
+                read = read_block(
+                    teacher, block, lambda: teacher(images), stop=True, head=head
+                )
+                with full_precision(images):
+                    prefix = num_prefix_tokens_of(teacher)
+                    scores = attention_to_patches(read, prefix, self.attention)
         with full_precision(images):
             # Differs from GPA: a constant map becomes zeros, not NaN.
-            if self.head is not None:
-                return min_max(scores[:, self.head])
             return min_max(scores.sum(dim=1))
 
     def forward(

@@ -12,6 +12,7 @@ from mmattmask.masking import (
     relative_order_loss,
     z_score_loss,
 )
+from mmattmask.masking.attention import low_precision
 from mmattmask.registry import MODELS
 from mmattmask.scorers.base import Scorer
 from mmattmask.scorers.ema_teacher import EMATeacher
@@ -111,11 +112,12 @@ class PredictedLoss(Scorer):
                 f'{images.shape[-2]} x {images.shape[-1]} px have {grid}'
             )
         neck: Any = teacher['neck']
-        (tokens,) = teacher['backbone'](images, mask=None)
         # every patch is visible, in raster order
         ids_restore = torch.arange(grid[0] * grid[1], device=images.device)
-        tokens = neck.embed(tokens, ids_restore.expand(len(images), -1))
-        return teacher['decoder'](tokens)[:, self.num_extra_tokens :]
+        with low_precision(images):
+            (tokens,) = teacher['backbone'](images, mask=None)
+            tokens = neck.embed(tokens, ids_restore.expand(len(images), -1))
+            return teacher['decoder'](tokens)[:, self.num_extra_tokens :]
 
     def forward(
         self,

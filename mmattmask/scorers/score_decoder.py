@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmattmask.masking.attention import at_least_float32
+from mmattmask.masking.attention import at_least_float32, full_precision
 
 
 class ScoreDecoder(BaseModule):
@@ -65,7 +65,11 @@ class ScoreDecoder(BaseModule):
         """
         for block in self.blocks:
             tokens = block(tokens)
-        return at_least_float32(self.pred(self.ln1(tokens))).mean(dim=-1)
+        features = at_least_float32(self.ln1(tokens))
+        # the mean of the outputs is one output, of the mean weights
+        weight, bias = self.pred.weight.mean(dim=0), self.pred.bias.mean()
+        with full_precision(features):
+            return features @ weight.to(features) + bias.to(features)
 
 
 @torch.no_grad()

@@ -128,7 +128,11 @@ def attention_to_patches(
 
 @torch.compiler.disable
 def read_block(
-    vit: nn.Module, block: int, forward: Callable[[], object], stop: bool = False
+    vit: nn.Module,
+    block: int,
+    forward: Callable[[], object],
+    stop: bool = False,
+    head: int | None = None,
 ) -> BlockAttention:
     """Run a ViT and return what one block's attention is made of.
 
@@ -139,36 +143,40 @@ def read_block(
         vit: The ViT.
         block: The block to read.
         forward: Runs the ViT.
-        stop: End the pass when the block is reached: for models that nothing wraps.
+        stop: End the pass when the block is reached, without its values and all that
+            comes after them: for models that nothing shards.
+        head: The only head to read. Defaults to all.
 
     Raises:
         ValueError: If the ViT has no such projection.
     """
     check_block(vit, block)
     attention: Any = blocks_of(vit)[block].attn
+    heads = slice(None) if head is None else slice(head, head + 1)
     caught: list[BlockAttention] = []
 
-    def catch(read: BlockAttention) -> None:
-        caught.append(read)
+    def catch(query: Tensor, key: Tensor, bias: Tensor | None = None) -> None:
+        caught.append(BlockAttention(query, key, bias))
         if stop:
             raise BlockReachedError
 
-    def split(qkv: Tensor) -> tuple[Tensor, Tensor]:
-        query, key, _ = qkv.unflatten(-1, (3, attention.num_heads, -1)).unbind(2)
-        return query.transpose(1, 2), key.transpose(1, 2)
+    def before_projection(module: nn.Module, args: tuple) -> None:
+        catch(*_project(attention, args[0], heads))
 
     def after_projection(module: nn.Module, args: object, output: Tensor) -> None:
-        catch(BlockAttention(*split(output)))
+        qkv = output.unflatten(-1, (3, attention.num_heads, -1))[..., heads, :]
+        query, key, _ = qkv.transpose(1, 3).unbind(2)
+        catch(query, key)
 
     def before_attention(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        catch(
-            BlockAttention(
-                *split(_project(module, args[0])), _bias(module, *args[1:], **kwargs)
-            )
-        )
+        bias = _bias(module, *args[1:], **kwargs)
+        bias = None if bias is None else bias[heads]
+        catch(*_project(module, args[0], heads), bias)
 
     if isinstance(attention, BEiTAttention):
         handle = attention.register_forward_pre_hook(before_attention, with_kwargs=True)
+    elif stop:
+        handle = attention.qkv.register_forward_pre_hook(before_projection)
     else:
         handle = attention.qkv.register_forward_hook(after_projection)
     try:
@@ -180,14 +188,18 @@ def read_block(
     return caught[0]
 
 
-def _project(attention: BEiTAttention, x: Tensor) -> Tensor:
-    """Project as BEiTAttention does; with its qv_bias it never calls ``qkv``."""
-    if attention.bias != 'qv_bias':
-        return attention.qkv(x)
-    bias = torch.cat(
-        [attention.q_bias, torch.zeros_like(attention.v_bias), attention.v_bias]
-    )
-    return nn.functional.linear(x, attention.qkv.weight, bias)
+def _project(attention: Any, x: Tensor, heads: slice) -> tuple[Tensor, Tensor]:
+    """Return queries and keys of tokens (B, N, C), (B, H, N, D) each."""
+    weight = attention.qkv.weight.unflatten(0, (3, attention.num_heads, -1))[:2, heads]
+    bias = attention.qkv.bias
+    if getattr(attention, 'bias', None) == 'qv_bias':  # BEiT's, without ``qkv.bias``
+        no_bias = torch.zeros_like(attention.v_bias)
+        bias = torch.cat([attention.q_bias, no_bias, attention.v_bias])
+    if bias is not None:
+        bias = bias.unflatten(0, (3, attention.num_heads, -1))[:2, heads].flatten()
+    projected = nn.functional.linear(x, weight.flatten(0, 2), bias)
+    query, key = projected.unflatten(-1, weight.shape[:3]).permute(2, 0, 3, 1, 4)
+    return query, key
 
 
 def _bias(
@@ -207,6 +219,8 @@ def read_cls_attention(
     images: Tensor,
     block: int = -1,
     forward: Callable[[Tensor], object] | None = None,
+    stop: bool = True,
+    head: int | None = None,
 ) -> Tensor:
     """Run a ViT on whole images and return one block's CLS attention.
 
@@ -216,6 +230,8 @@ def read_cls_attention(
         block: The block to read. Defaults to the last.
         forward: Runs the ViT unmasked, through its distributed wrapper if it has one.
             Defaults to a call with ``mask=None``.
+        stop: See :func:`read_block`; False lets ``forward`` come to its end.
+        head: The only head to read. Defaults to all.
 
     Returns:
         Attention of the CLS token to the patches after softmax, (B, heads, L), float32
@@ -230,7 +246,7 @@ def read_cls_attention(
         def forward(images: Tensor) -> object:
             return vit(images, None)
 
-    read = read_block(vit, block, lambda: forward(images))
+    read = read_block(vit, block, lambda: forward(images), stop, head)
     with full_precision(images):
         return cls_attention(
             read.query, read.key, num_prefix_tokens_of(vit), bias=read.cls_bias

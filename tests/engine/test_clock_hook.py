@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.hooks import Hook
 
 from mmattmask.engine import ClockHook, clock_hook
@@ -89,3 +90,32 @@ def test_time_of_this_process_grows(monkeypatch):
     first = clock_hook.now()
     sum(range(100_000))
     assert clock_hook.now() > first
+
+
+def test_a_gpu_is_waited_for_once_an_epoch(tmp_path, monkeypatch):
+    waits = []
+
+    class Event:
+        """Seconds by the clock that hooks turn; read only when it is waited for."""
+
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            self.at = Time.now
+
+        def synchronize(self):
+            waits.append(self.at)
+
+        def elapsed_time(self, end):
+            assert max(waits) >= end.at
+            return 1000 * (end.at - self.at)
+
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'Event', Event)
+    monkeypatch.setattr(
+        torch.cuda, 'synchronize', lambda *args: pytest.fail('waits for the GPU')
+    )
+    assert train(tmp_path, 0, 2) == [130.0, 130.0]
+    assert len(waits) == 2

@@ -28,9 +28,10 @@ MOST_OPERATIONS = {
     **dict.fromkeys(('AM', 'AMT', 'MILAN', 'AdaMAE'), 20),
     **dict.fromkeys(('uniform', 'uniform, guided'), 20),
     'GPA': 30,
-    **dict.fromkeys(('AttMask High', 'AttMask Low', 'MST'), 45),
-    **dict.fromkeys(('AttMask, drawn ratio', 'AttMask, some images'), 45),
-    **dict.fromkeys(('AttMask Hint', 'colour noise', 'SemMAE'), 60),
+    **dict.fromkeys(('AttMask High', 'AttMask Low', 'MST'), 40),
+    **dict.fromkeys(('AttMask, drawn ratio', 'AttMask, some images'), 40),
+    'AttMask Hint': 50,
+    **dict.fromkeys(('colour noise', 'SemMAE'), 60),
 }
 
 

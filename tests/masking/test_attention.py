@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmattmask.masking import cls_attention, min_max, reduce_heads
+from mmattmask.masking.attention import low_precision
+from tests.fake_cuda import fake_cuda
 
 
 @given(
@@ -136,3 +138,23 @@ def test_unknown_mode_and_wrong_shape_are_refused():
         reduce_heads(torch.rand(1, 2, 3), 'max')
     with pytest.raises(ValueError, match=r'\(B, H, L\), got \(2, 3\)'):
         reduce_heads(torch.rand(2, 3))
+
+
+@pytest.mark.parametrize(
+    ('capability', 'autocast', 'expected'),
+    [((8, 0), False, True), ((7, 5), False, False), ((9, 0), True, False)],
+)
+def test_scores_are_in_bfloat16_on_new_gpus(
+    monkeypatch, capability, autocast, expected
+):
+    with fake_cuda():
+        x = torch.zeros(1, device='cuda')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: capability)
+    monkeypatch.setattr(torch, 'is_autocast_enabled', lambda kind: autocast)
+    context = low_precision(x)
+    assert isinstance(context, torch.autocast) == expected
+    if expected:
+        assert (context.device, context.fast_dtype) == ('cuda', torch.bfloat16)
+    assert not isinstance(low_precision(torch.zeros(1)), torch.autocast)

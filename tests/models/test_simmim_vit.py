@@ -149,9 +149,12 @@ def test_its_cls_attention_can_be_read(config, block):
         lambda module, args: seen.append(args[0])
     )
     with torch.no_grad():
-        attention = read_cls_attention(vit, images, block)
+        attention = read_cls_attention(vit, images, block, stop=False)
+        one = read_cls_attention(vit, images, block, head=1)
     assert attention.shape == (2, 3, 24)
     torch.testing.assert_close(attention, seen[0][:, :, 0, 1:])
+    torch.testing.assert_close(one, attention[:, [1]])
+    assert len(seen) == 1  # reading alone stops before
 
 
 def test_the_relative_bias_counts_in_the_attention_of_cls():

@@ -5,10 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import MODELS
+from mmengine.registry import MODEL_WRAPPERS, MODELS
+from torch import nn
 
 from mmattmask.masking import view_score
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter, CachedAttention
+from tests.host_matrix import policy
+from tests.tiny_hosts import HOSTS
 
 ROWS, GRID = 5, (6, 4)
 
@@ -168,3 +171,38 @@ def test_debias_takes_the_mean_of_the_bank_off_before_the_crop(bank, maps):
 def test_debias_knows_its_options():
     with pytest.raises(ValueError, match=r"debias must be one of \(None, 'position'\)"):
         CachedAttention(debias='place')
+
+
+@pytest.fixture
+def wrapper():
+    """A wrapper that, as those that shard, must see a pass end."""
+
+    @MODEL_WRAPPERS.register_module()
+    class Sharding(nn.Module):
+        ended = 0
+
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+
+        def forward(self, *args, **kwargs):
+            output = self.module(*args, **kwargs)
+            self.ended += 1
+            return output
+
+    yield Sharding
+    MODEL_WRAPPERS.module_dict.pop('Sharding')
+
+
+@torch.no_grad()
+def test_a_pass_goes_on_only_where_a_wrapper_shards(wrapper):
+    model = HOSTS['MAE'].build(policy('AMT'), dict(type='mmattmask.CachedAttention'))
+    model.eval()
+    images = torch.randn(2, 3, *model.backbone.img_size)
+    scorer, ended = model.guidance.scorer, []
+    model.backbone.ln1.register_forward_hook(lambda *args: ended.append(args))
+    stopped = scorer.measure(model, images)
+    assert ended == []
+    sharding = wrapper(model)
+    torch.testing.assert_close(scorer.measure(sharding, images), stopped)
+    assert sharding.ended == len(ended) == 1

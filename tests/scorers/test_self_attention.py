@@ -120,6 +120,24 @@ def test_any_block_equals_its_explicit_attention_matrix(block):
     torch.testing.assert_close(attention, expected)
 
 
+def fail(*args):
+    raise AssertionError('this is not needed')
+
+
+@pytest.mark.parametrize('head', [None, 1])
+@torch.no_grad()
+def test_reading_computes_neither_values_nor_what_comes_after(head):
+    backbone = small_vit(MAEViT, depth=3)
+    images = torch.randn(2, 3, 32, 32)
+    whole = read_cls_attention(backbone, images, 1, head=head, stop=False)
+    attention = backbone.layers[1].attn
+    for module in (attention.qkv, attention.proj, backbone.layers[2]):
+        module.register_forward_hook(fail)
+    read = read_cls_attention(backbone, images, 1, head=head)
+    assert read.shape == (2, 3 if head is None else 1, 16)
+    torch.testing.assert_close(read, whole)
+
+
 @torch.no_grad()
 def test_other_image_sizes_give_other_grids():
     attention = read_cls_attention(small_vit(MAEViT), torch.randn(2, 3, 16, 40))
@@ -146,10 +164,10 @@ def test_the_model_is_left_as_it_was():
     before = backbone(images, mask=None)[0]
     read_cls_attention(backbone, images)
     assert torch.equal(backbone(images, mask=None)[0], before)
-    assert not backbone.layers[-1].attn.qkv._forward_hooks
+    assert not backbone.layers[-1].attn.qkv._forward_pre_hooks
     with pytest.raises(RuntimeError):
         read_cls_attention(backbone, torch.randn(2, 5, 32, 32))
-    assert not backbone.layers[-1].attn.qkv._forward_hooks
+    assert not backbone.layers[-1].attn.qkv._forward_pre_hooks
 
 
 @torch.no_grad()
