@@ -15,12 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from gpu_check import images
 from mmengine.dataset import default_collate
 from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.datasets import CustomDataset
 from mmpretrain.datasets.transforms import BEiTMaskGenerator
 from step_time import make_samples
 from torch.utils.data import DataLoader, Dataset
 
+from mmattmask.datasets.recording import record_views
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import block_masks
 from mmattmask.reporting.machine import machine
@@ -43,6 +46,24 @@ def data_samples(args, folder):
         for name in ('SelfSupDataPreprocessor', 'mmattmask.AsyncDataPreprocessor')
     )
     return lambda: stock(batch, True), lambda: own(batch, True)
+
+
+def photograph(args, folder):
+    """Eight photographs of 375 x 500 px, from their files to packed views of 224 px."""
+    crop = dict(scale=224, backend='pillow', interpolation='bicubic')
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomResizedCrop', crop_ratio_range=(0.2, 1.0), **crop),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs'),
+    ]
+    root = str(images(Path(folder), 32, (375, 500)).parent)
+    stock, own = (
+        CustomDataset(data_root=root, with_label=False, pipeline=pipeline)
+        for _ in range(2)
+    )
+    record_views([own])
+    return (lambda: [stock[i] for i in range(8)]), lambda: [own[i] for i in range(8)]
 
 
 class Packed(Dataset):
@@ -131,7 +152,7 @@ def ema(args, folder):
     return before, lambda: teacher.move(0.004)
 
 
-COSTS = (received, data_samples, block_mask, look_up, ema)
+COSTS = (photograph, received, data_samples, block_mask, look_up, ema)
 
 
 def main():
