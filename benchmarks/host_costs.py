@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gpu_check import images
+from gpu_check import SmallImages, images
 from mmengine.dataset import default_collate
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.datasets import CustomDataset
@@ -23,6 +23,7 @@ from mmpretrain.datasets.transforms import BEiTMaskGenerator
 from step_time import make_samples
 from torch.utils.data import DataLoader, Dataset
 
+from mmattmask.datasets import ResidentImages
 from mmattmask.datasets.recording import record_views
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import block_masks
@@ -64,6 +65,24 @@ def photograph(args, folder):
     )
     record_views([own])
     return (lambda: [stock[i] for i in range(8)]), lambda: [own[i] for i in range(8)]
+
+
+def small_images(args, folder):
+    """A batch of 32 x 32 px, one by one through the pipeline, and at once."""
+    crop = dict(scale=32, backend='pillow', interpolation='bicubic')
+    pipeline = [
+        dict(type='RandomResizedCrop', crop_ratio_range=(0.2, 1.0), **crop),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs'),
+    ]
+    stock = SmallImages(pipeline=pipeline)
+    own = ResidentImages(stock)
+    indices = [index % len(stock) for index in range(args.batch_size)]
+    own.__getitems__(indices)
+    return (
+        lambda: default_collate([stock[index] for index in indices]),
+        lambda: own.__getitems__(indices),
+    )
 
 
 class Packed(Dataset):
@@ -152,7 +171,7 @@ def ema(args, folder):
     return before, lambda: teacher.move(0.004)
 
 
-COSTS = (photograph, received, data_samples, block_mask, look_up, ema)
+COSTS = (photograph, small_images, received, data_samples, block_mask, look_up, ema)
 
 
 def main():

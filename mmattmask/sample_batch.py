@@ -26,12 +26,33 @@ class SampleBatch(Sequence[Any]):
     """
 
     _kind: Any
-    _columns: dict[str, bytes]  # each pickled on its own, few are read
+    _columns: dict[str, Any]  # lists; after the journey pickled ones, few are read
     _geometry: np.ndarray | None
 
     def __init__(self, samples: Iterable[Any]) -> None:
         self._samples: list[Any] | None = list(samples)
         self._size = len(self._samples)
+
+    @classmethod
+    def of_columns(
+        cls, samples: Sequence[Any], place: dict[str, Any], geometry: np.ndarray
+    ) -> 'SampleBatch':
+        """Return samples with another place of their views.
+
+        Args:
+            samples: DataSamples with the same fields; they stay as they are.
+            place: A list for each field of the views' places.
+            geometry: The same, see ``geometry_rows``.
+        """
+        rows = [vars(sample) for sample in samples]
+        batch = cls(())
+        batch._samples, batch._size = None, len(rows)
+        batch._kind, batch._geometry = type(samples[0]), geometry
+        batch._columns = {name: [row[name] for row in rows] for name in rows[0]} | place
+        fields = {name: rows[0][name] for name in FIELD_NAMES}
+        fields[FIELD_NAMES[0]] = fields[FIELD_NAMES[0]] | place.keys()
+        batch._columns |= fields
+        return batch
 
     def __len__(self) -> int:
         return self._size
@@ -46,7 +67,7 @@ class SampleBatch(Sequence[Any]):
     def samples(self) -> list[Any]:
         """The DataSamples; what is changed in them stays."""
         if self._samples is None:
-            columns = {name: pickle.loads(c) for name, c in self._columns.items()}
+            columns = {name: self._read(name) for name in self._columns}
             fields = [columns.pop(name) for name in FIELD_NAMES]
             self._samples = []
             for row in zip(*columns.values(), strict=True):
@@ -63,7 +84,11 @@ class SampleBatch(Sequence[Any]):
     def column(self, name: str) -> Sequence[Any] | None:
         """Return a field of samples that nobody has seen yet, or None."""
         known = self._samples is None and name in self._columns
-        return pickle.loads(self._columns[name]) if known else None
+        return self._read(name) if known else None
+
+    def _read(self, name: str) -> Any:
+        column = self._columns[name]
+        return pickle.loads(column) if isinstance(column, bytes) else column
 
     def pin_memory(self) -> 'SampleBatch':
         """Return itself: what goes to the device is pinned on its way."""
@@ -125,10 +150,14 @@ def collate_compactly(
 def send_compactly(loader: Any, model: Any) -> None:
     """Let a loader's processes send samples in few pieces to a model that takes them.
 
+    Batches that are made on the device are not pinned.
+
     Args:
         loader: Of the training images, before its workers start.
         model: The algorithm; its data preprocessor says ``takes_sample_batches``.
     """
+    if getattr(loader.dataset, 'makes_batches', False):
+        loader.pin_memory = False
     model = getattr(model, 'module', model)
     preprocessor = getattr(model, 'data_preprocessor', None)
     if loader.num_workers and getattr(preprocessor, 'takes_sample_batches', False):
