@@ -46,10 +46,12 @@ from PIL import Image
 from torch.profiler import ProfilerActivity, profile
 
 from mmattmask.datasets import ResidentImages
+from mmattmask.datasets.recording import exchange_stock
 from mmattmask.mask_generators.trial import check_partition
 from mmattmask.models.guidance import guidance_of
 from mmattmask.registry import TASK_UTILS
 from mmattmask.reporting.machine import machine
+from mmattmask.sample_batch import collate_compactly
 from tests.host_matrix import POLICIES, build, policy
 from tests.tiny_hosts import HOSTS
 
@@ -402,7 +404,10 @@ def load(args, workers):
     cfg.update(
         batch_size=8 if args.tiny else 64, num_workers=workers, persistent_workers=True
     )
-    batches = iter(Runner.build_dataloader(cfg, seed=0))
+    loader_ = Runner.build_dataloader(cfg, seed=0)
+    exchange_stock([loader_.dataset])  # as FastLoaderHook does
+    loader_.collate_fn = partial(collate_compactly, collate=loader_.collate_fn)
+    batches = iter(loader_)
     for _ in range(2 * workers):  # what was loaded before the clock starts
         next(batches)
     number, start = 0, time.perf_counter()

@@ -55,9 +55,6 @@ def guard_runs() -> None:
             loop = build_loop(self)
             check_hooks(self)
             check_length(loop, loop.dataloader, getattr(self, 'world_size', 1))
-            import_module('mmattmask.sample_batch').send_compactly(
-                loop.dataloader, self.model
-            )
             start = self.iter
             try:
                 return train(self)

@@ -142,8 +142,9 @@ def collate_compactly(
 ) -> Any:
     """Collate, and let the samples travel as a :class:`SampleBatch`."""
     data = collate(batch)
-    if isinstance(data, dict) and isinstance(data.get('data_samples'), list):
-        data['data_samples'] = SampleBatch(data['data_samples']).pack()
+    samples = data.get('data_samples') if isinstance(data, dict) else None
+    if isinstance(samples, list | SampleBatch):
+        data['data_samples'] = SampleBatch(samples).pack()
     return data
 
 

@@ -10,6 +10,7 @@ from mmengine.dataset import default_collate
 from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
+from mmattmask.datasets import PackInputs, RandomResizedCrop
 from mmattmask.geometry import read_keys, read_metainfo, view_geometry
 from mmattmask.sample_batch import SampleBatch, collate_compactly
 from tests.engine.toy_run import (
@@ -140,8 +141,22 @@ def test_a_run_with_loader_processes_learns_the_same(tmp_path, monkeypatch):
         )
         if folder.name == 'stock':
             monkeypatch.setattr(
-                'mmattmask.sample_batch.send_compactly', lambda *_: None
+                'mmattmask.engine.fast_loader_hook.send_compactly', lambda *_: None
             )
         train(cfg)
         assert set(seen) == {list if folder.name == 'stock' else SampleBatch}
     assert_equal_weights(*(weights(folder / 'epoch_3.pth') for folder in folders))
+
+
+def test_random_masks_are_loaded_as_fast(tmp_path):
+    data_root = write_images(tmp_path / 'images')
+    stock = [
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomResizedCrop', scale=16, backend='pillow'),
+        dict(type='PackInputs'),
+    ]
+    cfg = toy_config(tmp_path / 'run', data_root, train_cfg__max_epochs=1)
+    cfg.train_dataloader.dataset.pipeline = stock
+    cfg.model.scorer, cfg.custom_hooks = None, []
+    _, crop, pack = train(cfg).train_dataloader.dataset.pipeline.transforms
+    assert (type(crop), type(pack)) == (RandomResizedCrop, PackInputs)

@@ -55,8 +55,10 @@ class ResidentImages(Dataset):
         steps = self.dataset.pipeline.transforms
         names = [type(step).__name__ for step in steps]
         self.load = [s for s, n in zip(steps, names, strict=True) if n[:4] == 'Load']
-        self.crop, *flip, self.pack = steps[len(self.load) :] or [None, None]
-        self.flip_prob = flip[0].prob if flip else 0.0
+        views: list[Any] = steps[len(self.load) :]
+        views = views if len(views) > 1 else [None, None]
+        self.crop, *flip, self.pack = views
+        self.flip_prob: Any = getattr(flip[0], 'prob', None) if flip else 0.0
         if not (
             isinstance(self.crop, RandomResizedCrop)
             and isinstance(self.pack, PackInputs)

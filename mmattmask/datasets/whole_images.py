@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import mmcv
 import numpy as np
 import torch
 from mmcv.transforms import Compose
@@ -20,7 +21,6 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from mmattmask.datasets.recording import LOSSY_TRANSFORMS
-from mmattmask.datasets.resize import resize
 
 Transform = Callable[[dict[str, Any]], dict[str, Any] | None]
 
@@ -187,7 +187,7 @@ def squash(image: Any, size: tuple[int, int]) -> Any:
             f'{type(image).__name__} {getattr(image, "shape", "")}'
         )
     if image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2] in (3, 4)):
-        return resize(image, size, 'bilinear', 'pillow')
+        return mmcv.imresize(image, size[::-1], backend='pillow')
     dtype = np.promote_types(image.dtype, np.float32)
     planes = torch.from_numpy(image.astype(dtype)).reshape(*image.shape[:2], -1)
     resized = F.interpolate(

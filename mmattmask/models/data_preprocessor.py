@@ -32,6 +32,7 @@ class AsyncCopies(BaseDataPreprocessor):
     """
 
     takes_sample_batches = True
+    added_hooks = ('FastLoaderHook',)
     _channel_conversion: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

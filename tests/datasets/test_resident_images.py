@@ -1,5 +1,7 @@
 """Batches made at once: the law of the stock crop, Pillow's pixels, true geometry."""
 
+from functools import partial
+
 import mmcv
 import numpy as np
 import pytest
@@ -8,11 +10,14 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.datasets import RandomResizedCrop
 from scipy.stats import ks_2samp
+from torch.utils.data import DataLoader
 
 from mmattmask.datasets import ResidentImages
 from mmattmask.datasets.batched_crops import crop_resized, draw_boxes
 from mmattmask.geometry import view_geometry
 from mmattmask.registry import DATASETS
+from mmattmask.runtime import default_collate
+from mmattmask.sample_batch import collate_compactly
 from tests.comparison.toy import write_packed
 from tests.engine.toy_run import assert_equal_weights, toy_config, train, weights
 from tests.fake_cuda import fake_cuda
@@ -128,6 +133,8 @@ def test_a_batch_is_one_copy_and_waits_for_nothing(folder, monkeypatch):
         [{**CROP, 'backend': 'cv2'}, FLIP, PIPELINE[-1]],
         [CROP, dict(type='Rotate', angle=3.0), PIPELINE[-1]],
         [CROP, dict(FLIP, direction='vertical'), PIPELINE[-1]],
+        [CROP, dict(type='mmattmask.MultiView', num_views=[1], transforms=[[CROP]])],
+        [CROP],
         [],
     ],
 )
@@ -152,6 +159,18 @@ def run(folder, name, **changes):
     cfg.train_dataloader.pin_memory = True
     train(cfg)
     return weights(folder / name / 'epoch_3.pth')
+
+
+def test_loader_processes_make_batches_too(folder):
+    loader = DataLoader(
+        DATASETS.build(config(folder)),
+        batch_size=8,
+        num_workers=1,
+        collate_fn=partial(collate_compactly, collate=default_collate),
+    )
+    samples = [sample for batch in loader for sample in batch['data_samples']]
+    assert [sample.sample_idx for sample in samples] == list(range(24))
+    assert samples[1].gt_label.tolist() == [1]
 
 
 def test_a_resumed_run_sees_the_same_crops(folder):
