@@ -39,15 +39,19 @@ import numpy as np
 import step_time
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
 from torch.profiler import ProfilerActivity, profile
 
+from mmattmask.datasets import ResidentImages
+from mmattmask.datasets.recording import exchange_stock
 from mmattmask.mask_generators.trial import check_partition
 from mmattmask.models.guidance import guidance_of
 from mmattmask.registry import TASK_UTILS
 from mmattmask.reporting.machine import machine
+from mmattmask.sample_batch import collate_compactly
 from tests.host_matrix import POLICIES, build, policy
 from tests.tiny_hosts import HOSTS
 
@@ -400,7 +404,10 @@ def load(args, workers):
     cfg.update(
         batch_size=8 if args.tiny else 64, num_workers=workers, persistent_workers=True
     )
-    batches = iter(Runner.build_dataloader(cfg, seed=0))
+    loader_ = Runner.build_dataloader(cfg, seed=0)
+    exchange_stock([loader_.dataset])  # as FastLoaderHook does
+    loader_.collate_fn = partial(collate_compactly, collate=loader_.collate_fn)
+    batches = iter(loader_)
     for _ in range(2 * workers):  # what was loaded before the clock starts
         next(batches)
     number, start = 0, time.perf_counter()
@@ -418,24 +425,44 @@ def study(args):
 
 
 def train(args, name, batch_size):
-    """Train a policy of the study on random pixels; return images per second."""
+    """Train a policy of the study on random pixels; return images loaded per second."""
     cfg = Config.fromfile(str(ROOT / STUDY.format(name)))
     model = MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
     model.init_weights()
     bank = step_time.make_bank(str(args.out))
     variant = step_time.Variant(name, step_time.give_bank(model, bank), options(args))
-    batch = dict(
-        inputs=torch.randint(0, 256, (batch_size, 3, 32, 32), dtype=torch.uint8),
-        data_samples=step_time.make_samples(batch_size),
-    )
     own, times = options(args), []
+    batches = batches_of(cfg, batch_size)
     for _ in range(3 if args.tiny else 30):
         start = time.perf_counter()
-        data = model.data_preprocessor(batch, True)
+        data = model.data_preprocessor(next(batches), True)
         variant.advance(data['inputs'], data['data_samples'], own)
         step_time.synchronize(own)
         times.append(time.perf_counter() - start)
     return dict(images_per_s=batch_size / statistics.median(times[1:]))
+
+
+class SmallImages(BaseDataset):
+    """Random arrays of 32 x 32 px, as CIFAR's, one for each map of the bank."""
+
+    def load_data_list(self):
+        """Make them."""
+        shape = (step_time.NUM_IMAGES, 32, 32, 3)
+        pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        return [dict(img=image, gt_label=0) for image in pixels]
+
+
+def batches_of(cfg, batch_size):
+    """Return the batches of a config, of images that lie on the device."""
+    images_ = SmallImages(pipeline=cfg.train_dataloader.dataset.pipeline)
+    loader = dict(
+        dataset=ResidentImages(images_),
+        batch_size=batch_size,
+        num_workers=0,
+        sampler=dict(type='InfiniteSampler', shuffle=True),
+        collate_fn=dict(type='default_collate'),
+    )
+    return iter(Runner.build_dataloader(loader, seed=0))
 
 
 # --- targets, tables, the order of work

@@ -10,16 +10,25 @@ import argparse
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from gpu_check import SmallImages, images
+from mmengine.dataset import default_collate
 from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.datasets import CustomDataset
 from mmpretrain.datasets.transforms import BEiTMaskGenerator
 from step_time import make_samples
+from torch.utils.data import DataLoader, Dataset
 
+from mmattmask.datasets import ResidentImages
+from mmattmask.datasets.recording import record_views
+from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import block_masks
 from mmattmask.reporting.machine import machine
+from mmattmask.sample_batch import collate_compactly
 from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
 
 NUM_IMAGES = 200_000
@@ -38,6 +47,88 @@ def data_samples(args, folder):
         for name in ('SelfSupDataPreprocessor', 'mmattmask.AsyncDataPreprocessor')
     )
     return lambda: stock(batch, True), lambda: own(batch, True)
+
+
+def photograph(args, folder):
+    """Eight photographs of 375 x 500 px, from their files to packed views of 224 px."""
+    crop = dict(scale=224, backend='pillow', interpolation='bicubic')
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomResizedCrop', crop_ratio_range=(0.2, 1.0), **crop),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs'),
+    ]
+    root = str(images(Path(folder), 32, (375, 500)).parent)
+    stock, own = (
+        CustomDataset(data_root=root, with_label=False, pipeline=pipeline)
+        for _ in range(2)
+    )
+    record_views([own])
+    return (lambda: [stock[i] for i in range(8)]), lambda: [own[i] for i in range(8)]
+
+
+def small_images(args, folder):
+    """A batch of 32 x 32 px, one by one through the pipeline, and at once."""
+    crop = dict(scale=32, backend='pillow', interpolation='bicubic')
+    pipeline = [
+        dict(type='RandomResizedCrop', crop_ratio_range=(0.2, 1.0), **crop),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs'),
+    ]
+    stock = SmallImages(pipeline=pipeline)
+    own = ResidentImages(stock)
+    indices = [index % len(stock) for index in range(args.batch_size)]
+    own.__getitems__(indices)
+    return (
+        lambda: default_collate([stock[index] for index in indices]),
+        lambda: own.__getitems__(indices),
+    )
+
+
+class Packed(Dataset):
+    """Small images with the samples of photographs."""
+
+    def __init__(self, args):
+        self.samples = make_samples(args.batch_size)
+        self.num_batches = args.rounds + 1
+        for index, sample in enumerate(self.samples):
+            path = f'data/imagenet/train/n01440764/n01440764_{index}.JPEG'
+            sample.set_gt_label(1)
+            sample.set_metainfo(dict(img_path=path, img_shape=(224, 224)))
+
+    def __len__(self):
+        return self.num_batches * len(self.samples)
+
+    def __getitem__(self, index):
+        inputs = torch.zeros(3, 8, 8, dtype=torch.uint8)  # samples count
+        sample = self.samples[index % len(self.samples)]
+        return dict(inputs=inputs, data_samples=sample.clone())
+
+
+def received(args, folder):
+    """A batch from a loader process, up to where its views lie."""
+
+    def receiver(collate):
+        loader = DataLoader(
+            Packed(args),
+            args.batch_size,
+            collate_fn=collate,
+            num_workers=1,
+            prefetch_factor=args.rounds + 1,
+        )
+        batches = iter(loader)
+
+        def receive():
+            samples = next(batches)['data_samples']
+            return read_metainfo(samples, 'sample_idx'), view_geometry(samples)
+
+        receive()
+        return receive
+
+    stock = receiver(default_collate)
+    own = receiver(partial(collate_compactly, collate=default_collate))
+    time.sleep(args.batch_size * args.rounds / 2000)  # until all batches are made
+    return stock, own
 
 
 def block_mask(args, folder):
@@ -80,7 +171,7 @@ def ema(args, folder):
     return before, lambda: teacher.move(0.004)
 
 
-COSTS = (data_samples, block_mask, look_up, ema)
+COSTS = (photograph, small_images, received, data_samples, block_mask, look_up, ema)
 
 
 def main():

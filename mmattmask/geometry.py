@@ -117,6 +117,9 @@ def read_metainfo(data_samples: Sequence[Any], *names: str) -> list[tuple[Any, .
     Raises:
         ValueError: If a view lacks one.
     """
+    columns = [_column(data_samples, name) for name in names]
+    if all(column is not None for column in columns):
+        return list(zip(*columns, strict=True))
     try:
         return [tuple(getattr(s, name) for name in names) for s in data_samples]
     except AttributeError as error:
@@ -125,6 +128,23 @@ def read_metainfo(data_samples: Sequence[Any], *names: str) -> list[tuple[Any, .
             'CheckMapsHook make the training pipeline record it; without them, end it '
             "with type='mmattmask.PackInputs'"
         ) from error
+
+
+def _column(data_samples: Sequence[Any], name: str) -> list[Any] | None:
+    """Return a field of all samples if they came together, see ``SampleBatch``."""
+    column = getattr(data_samples, 'column', None)
+    return None if column is None else column(name)
+
+
+def read_keys(data_samples: Sequence[Any]) -> list[tuple[str | None, int | None]]:
+    """Return ``img_path`` and ``sample_idx`` of every view; None where it has none."""
+    paths, ids = (_column(data_samples, name) for name in ('img_path', 'sample_idx'))
+    if paths is not None and ids is not None:
+        return list(zip(paths, ids, strict=True))
+    return [
+        (getattr(sample, 'img_path', None), getattr(sample, 'sample_idx', None))
+        for sample in data_samples
+    ]
 
 
 def view_geometry(
@@ -144,14 +164,21 @@ def view_geometry(
     Raises:
         ValueError: If a view lacks its geometry.
     """
+    rows = getattr(data_samples, 'geometry', lambda: None)()
+    rows = geometry_rows(data_samples) if rows is None else rows
+    geometry = to_device(torch.from_numpy(rows), device)
+    crop_box, image_size, flip = geometry.split([4, 2, 2], dim=1)
+    return crop_box, image_size, flip.bool()
+
+
+def geometry_rows(data_samples: Sequence[Any]) -> np.ndarray:
+    """Return :func:`view_geometry` in one array, (B, 8) float32."""
     places = read_metainfo(data_samples, 'crop_box', 'ori_shape')
     rows = [
         (*box, *shape[:2], *_flips(sample))
         for sample, (box, shape) in zip(data_samples, places, strict=True)
     ]
-    geometry = to_device(torch.from_numpy(np.array(rows, dtype=np.float32)), device)
-    crop_box, image_size, flip = geometry.split([4, 2, 2], dim=1)
-    return crop_box, image_size, flip.bool()
+    return np.array(rows, dtype=np.float32)
 
 
 def _flips(sample: Any) -> tuple[bool, bool]:

@@ -167,6 +167,11 @@ def tolerate_scope() -> None:
     functions.register_module('default_collate', force=True, module=default_collate)
 
 
-def default_collate(batch: list[Any], _scope_: str | None = None) -> Any:
-    """MMEngine's ``default_collate``, whatever scope it is handed."""
+def default_collate(batch: Any, _scope_: str | None = None) -> Any:
+    """MMEngine's ``default_collate``, whatever scope it is handed.
+
+    A dataset may have made the batch at once (``ResidentImages``).
+    """
+    if isinstance(batch, dict):
+        return batch
     return import_module('mmengine.dataset').default_collate(batch)

@@ -5,6 +5,7 @@ from mmattmask.datasets.generate_mask import GenerateMask
 from mmattmask.datasets.multi_crop import MultiCrop
 from mmattmask.datasets.multi_view import MultiView
 from mmattmask.datasets.packed_images import PackedImages
+from mmattmask.datasets.resident_images import ResidentImages
 from mmattmask.datasets.stl10 import STL10
 from mmattmask.datasets.subset import first_per_class
 from mmattmask.datasets.tiny_imagenet import TinyImageNet
@@ -30,6 +31,7 @@ __all__ = [
     'RandomCrop',
     'RandomResizedCrop',
     'RandomResizedCropAndInterpolationWithTwoPic',
+    'ResidentImages',
     'TinyImageNet',
     'first_per_class',
 ]

@@ -76,9 +76,18 @@ def record_views(datasets: Iterable[BaseDataset]) -> list[str]:
     Raises:
         ValueError: As :func:`check_pipeline`, for what cannot be exchanged.
     """
+    datasets = list(datasets)
+    names = exchange_stock(datasets)
+    for dataset in datasets:
+        check_pipeline(dataset.pipeline.transforms)
+    return names
+
+
+def exchange_stock(datasets: Iterable[BaseDataset]) -> list[str]:
+    """As :func:`record_views`, wherever views come from."""
     names: dict[str, None] = {}
     for dataset in datasets:
-        names |= dict.fromkeys(record_transforms(dataset.pipeline.transforms))
+        _exchange(dataset.pipeline.transforms, names)
     return list(names)
 
 

@@ -1,7 +1,7 @@
 """Stock crops that record ``crop_box``, and the packing that keeps it.
 
 Each takes the arguments of the MMPretrain or MMCV transform of the same name, draws the
-same random numbers and returns the same pixels.
+same random numbers and returns the same pixels, see ``resize`` for those of Pillow.
 """
 
 import logging
@@ -15,6 +15,7 @@ from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine.logging import print_log
 from mmpretrain.datasets import transforms as stock
 
+from mmattmask.datasets.resize import resize
 from mmattmask.geometry import GEOMETRY_KEYS, Box, record_crop
 from mmattmask.registry import TRANSFORMS
 
@@ -89,14 +90,8 @@ class RandomResizedCrop(Recording, stock.RandomResizedCrop):
         """Crop, resize and record where the crop came from."""
         image = results['img']
         top, left, height, width = self.rand_crop_params(image)
-        # Pillow reads a contiguous array several times faster
-        crop = np.ascontiguousarray(image[top : top + height, left : left + width])
-        results['img'] = mmcv.imresize(
-            crop,
-            tuple(self.scale[::-1]),
-            interpolation=self.interpolation,
-            backend=self.backend,
-        )
+        crop = image[top : top + height, left : left + width]
+        results['img'] = resize(crop, self.scale, self.interpolation, self.backend)
         results['img_shape'] = results['img'].shape
         record_crop(results, self._box, image.shape[:2])
         return results

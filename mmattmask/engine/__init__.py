@@ -6,6 +6,7 @@ from mmattmask.engine.clock_hook import ClockHook
 from mmattmask.engine.decay_groups import DecayGroupsOptimWrapperConstructor
 from mmattmask.engine.ema_teacher_hook import EMATeacherHook
 from mmattmask.engine.epoch_seed_hook import EpochSeedHook
+from mmattmask.engine.fast_loader_hook import FastLoaderHook
 from mmattmask.engine.finite_loss_hook import FiniteLossHook
 from mmattmask.engine.freeze_last_layer_hook import FreezeLastLayerHook
 from mmattmask.engine.guidance_scalars_hook import GuidanceScalarsHook
@@ -25,6 +26,7 @@ __all__ = [
     'DecayGroupsOptimWrapperConstructor',
     'EMATeacherHook',
     'EpochSeedHook',
+    'FastLoaderHook',
     'FiniteLossHook',
     'FreezeLastLayerHook',
     'GuidanceScalarsHook',

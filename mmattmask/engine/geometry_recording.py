@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from mmengine.dataset import BaseDataset, InfiniteSampler
 
-from mmattmask.datasets.recording import record_views
+from mmattmask.datasets.recording import exchange_stock, record_views
 
 
 def record_in_log(runner: Any, datasets: Sequence[BaseDataset]) -> None:
@@ -19,7 +19,13 @@ def record_in_log(runner: Any, datasets: Sequence[BaseDataset]) -> None:
     Raises:
         ValueError: If a view cannot be found in its source image.
     """
-    names = record_views(datasets)
+    exchange_in_log(runner, datasets)
+    record_views(datasets)
+
+
+def exchange_in_log(runner: Any, datasets: Sequence[BaseDataset]) -> None:
+    """As :func:`record_in_log`, wherever views come from."""
+    names = exchange_stock(datasets)
     if not names:
         return
     runner.logger.info(

@@ -4,7 +4,7 @@ import copy
 import inspect
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader
 
 from mmattmask.config_values import check_values
+from mmattmask.datasets.concat import bases
+from mmattmask.datasets.recording import exchange_stock
+from mmattmask.inspection.loading import measured_rate
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance, guidance_of
 from mmattmask.runtime import lacking_hooks
@@ -105,6 +108,17 @@ class BuiltConfig:
         with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
             what = 'the training images'
             return _attempt(self, what, Runner.build_dataloader, config, 0)
+
+    @cached_property
+    def loader_rate(self) -> float | None:
+        """Images per second of one worker, or None where that cannot be known."""
+        dataset = None if self.images is None else self.images.dataset
+        if dataset is None or getattr(dataset, 'makes_batches', False):
+            return None
+        if self.hooks_of('FastLoaderHook'):
+            with suppress(ValueError):  # as in a run
+                exchange_stock(bases(dataset))
+        return measured_rate(dataset)
 
     def hooks_of(self, name: str) -> list[Any]:
         """Return the custom hooks of a class or its subclasses."""

@@ -22,6 +22,7 @@ from mmattmask.inspection.built_config import (
     on_meta,
 )
 from mmattmask.inspection.flops import num_channels_of
+from mmattmask.inspection.loading import num_cores, wanted_workers
 from mmattmask.launching import (
     AMP_ONLY_OPTIONS,
     AMP_WRAPPERS,
@@ -284,6 +285,29 @@ def amp_without_accelerator(built: BuiltConfig) -> Finding | None:
     )
 
 
+def other_number_of_workers(built: BuiltConfig) -> Finding | None:
+    """On this machine with GPUs, loader workers are too few or too many."""
+    rate = built.loader_rate
+    if rate is None or built.device == 'cpu':
+        return None
+    workers = built.cfg.train_dataloader.get('num_workers', 0)
+    gpus = max(torch.cuda.device_count(), 1)
+    share = max(num_cores() // gpus, 1)
+    wanted = min(wanted_workers(rate), share)
+    if workers > share:
+        text = f'more than the {num_cores()} cores of this machine have room for'
+    elif workers < wanted:
+        text = f'load {workers * rate:.0f} images per second; {wanted} would load '
+        text += f'{wanted * rate:.0f}'
+    else:
+        return None
+    return Finding(
+        f'{workers} loader workers for each of {gpus} GPUs {text}',
+        f'train_dataloader.num_workers={wanted}',
+        'note',
+    )
+
+
 def unfitting_weights(built: BuiltConfig) -> Finding | None:
     """A file of weights is not there, or does not fit what it is for."""
     model, scorer = built.model, built.scorer
@@ -330,6 +354,7 @@ FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     constant_temperature,
     unscaled_lr,
     unfitting_weights,
+    other_number_of_workers,
     other_randomness_after_resume,
     amp_without_accelerator,
 )

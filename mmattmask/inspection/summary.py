@@ -9,6 +9,7 @@ from mmpretrain.models import BaseSelfSupervisor
 from mmattmask.inspection.built_config import BuiltConfig, batch_sizes
 from mmattmask.inspection.findings import Finding
 from mmattmask.inspection.flops import computes_all_patches, cost, patch_budget
+from mmattmask.inspection.loading import GOAL, wanted_workers
 from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedSimMIM
 from mmattmask.models.guidance import Guidance
@@ -144,7 +145,23 @@ def training_rows(built: BuiltConfig) -> Rows:
         ),
     ]
     lr = (built.cfg.optim_wrapper.get('optimizer') or {}).get('lr')
-    return rows if lr is None else [*rows, ('highest learning rate', f'{lr:g}')]
+    rows += [] if lr is None else [('highest learning rate', f'{lr:g}')]
+    return rows + loader_rows(built)
+
+
+def loader_rows(built: BuiltConfig) -> Rows:
+    """Say how fast images are loaded, where they are here."""
+    rate = built.loader_rate
+    if rate is None:
+        return []
+    workers = built.cfg.train_dataloader.get('num_workers', 0)
+    text = f'{workers} for each GPU: {workers * rate:.0f} images per second'
+    if not workers:
+        text = f'none: {rate:.0f} images per second, during which no step is made'
+    return [
+        ('loading', f'{rate:.0f} images per second and core of this machine'),
+        ('workers', f'{text}; {GOAL} would need {wanted_workers(rate)}'),
+    ]
 
 
 def schedule_rows(built: BuiltConfig) -> Rows:

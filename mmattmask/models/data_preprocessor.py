@@ -15,6 +15,7 @@ from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.models.guidance import Guidance
 from mmattmask.models.guided_parts import guides
 from mmattmask.registry import MODELS
+from mmattmask.sample_batch import SampleBatch
 from mmattmask.scorers import Scorer
 
 
@@ -27,8 +28,11 @@ class AsyncCopies(BaseDataPreprocessor):
 
     Attributes:
         reverses_channels: Whether BGR becomes RGB, or RGB BGR.
+        takes_sample_batches: See ``mmattmask.sample_batch.send_compactly``.
     """
 
+    takes_sample_batches = True
+    added_hooks = ('FastLoaderHook',)
     _channel_conversion: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -46,7 +50,8 @@ class AsyncCopies(BaseDataPreprocessor):
         if isinstance(data, Tensor):
             data = data.to(self.device, non_blocking=True)
             return data.flip(1) if self.reverses_channels else data
-        return data if isinstance(data, BaseDataElement) else super().cast_data(data)
+        stays = isinstance(data, BaseDataElement | SampleBatch)
+        return data if stays else super().cast_data(data)
 
 
 @guides(SelfSupDataPreprocessor)

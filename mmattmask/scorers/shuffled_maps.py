@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from mmattmask.geometry import ViewSample, read_metainfo
+from mmattmask.geometry import ViewSample, read_keys, read_metainfo
 from mmattmask.registry import MODELS
 from mmattmask.scorers.base import Scorer
 from mmattmask.scorers.cached_maps import CachedMaps
@@ -129,10 +129,7 @@ class ShuffledMaps(CachedMaps):
             ids = [idx for (idx,) in read_metainfo(data_samples, 'sample_idx')]
             return [(self._other(idx, number), None) for idx in ids]
         files = self.scorer.files
-        keys: list[Any] = [
-            files.find(getattr(s, 'img_path', None), getattr(s, 'sample_idx', None))
-            for s in data_samples
-        ]
+        keys: list[Any] = [files.find(*key) for key in read_keys(data_samples)]
         if not isinstance(files, NamedMaps):
             assert isinstance(files, MapArray)
             return [(self._other(key, len(files)), None) for key in keys]

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmattmask.device import to_device
-from mmattmask.geometry import read_metainfo, view_geometry
+from mmattmask.geometry import read_keys, read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
 from mmattmask.registry import MODELS
@@ -101,12 +101,7 @@ class UserMaps(Scorer):
         """
         device = inputs.device
         crop_box, image_size, flip = view_geometry(data_samples, device)
-        keys = [
-            self.files.find(
-                getattr(sample, 'img_path', None), getattr(sample, 'sample_idx', None)
-            )
-            for sample in data_samples
-        ]
+        keys = [self.files.find(*key) for key in read_keys(data_samples)]
         maps = self.files.read(keys)
         rows_by_size: dict[tuple[int, ...], list[int]] = {}
         large = []

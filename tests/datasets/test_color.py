@@ -65,7 +65,9 @@ def test_crops_are_resized_as_by_pillow(cfg, bgr, pil, part):
         box = map(int, results['crop_box'])
         size = [cfg[part].scale] * 2
         expected = TF.resized_crop(pil, *box, size, TF.InterpolationMode.BICUBIC)
-        np.testing.assert_array_equal(rgb(results), expected)
+        difference = np.abs(rgb(results).astype(int) - np.asarray(expected))
+        assert difference.max() <= 2
+        assert difference.mean() <= 0.01
 
 
 @pytest.mark.parametrize('part', ['global_crop', 'local_crop'])

@@ -10,6 +10,8 @@ from mmengine.registry import MODELS, OPTIM_WRAPPERS
 from mmattmask.inspection import findings as module
 from mmattmask.inspection.built_config import build_config
 from mmattmask.inspection.findings import FINDINGS, findings
+from mmattmask.inspection.loading import measured_rate
+from mmattmask.inspection.summary import loader_rows
 from tests.config_building import find, write_images
 from tests.inspection.tiny_plan import VIT, tiny_config, tiny_plan
 from tests.models.ibot_model import ibot_config
@@ -131,6 +133,48 @@ def test_what_the_run_refuses_of_its_images(tmp_path):
         path.write_bytes(b'')
     found = module.refused_at_start(with_images(tmp_path))
     assert 'none of the first 3 images of CustomDataset can be read' in found.sentence
+
+
+@pytest.mark.parametrize(
+    ('workers', 'rate', 'cores', 'fix'),
+    [
+        (2, 600.0, 8, None),
+        (2, 400.0, 8, 3),
+        (0, 400.0, 8, 3),
+        (2, 100.0, 2, None),  # there are no more
+        (4, 400.0, 2, 2),
+    ],
+)
+def test_workers_for_the_cores_of_a_machine_with_a_gpu(
+    tmp_path, monkeypatch, workers, rate, cores, fix
+):
+    monkeypatch.setattr(module, 'num_cores', lambda: cores)
+    built = with_images(tmp_path, **{'train_dataloader.num_workers': workers})
+    built.loader_rate = rate  # instead of a measured one
+    assert module.other_number_of_workers(built) is None  # this one has none
+    built.device = 'cuda'
+    found = module.other_number_of_workers(built)
+    assert (found and found.fix) == (fix and f'train_dataloader.num_workers={fix}')
+
+
+def test_rate_of_the_loader(tmp_path):
+    write_images(tmp_path, 3)
+    built = with_images(tmp_path)
+    assert built.loader_rate > 0
+    rows = dict(loader_rows(built))
+    assert rows['loading'].startswith(f'{built.loader_rate:.0f} images per second')
+    assert rows['workers'].startswith('2 for each GPU: ')
+    built.cfg.train_dataloader.num_workers = 0
+    assert dict(loader_rows(built))['workers'].startswith('none: ')
+    assert tiny_plan().loader_rate is None
+    assert loader_rows(tiny_plan()) == []
+    assert measured_rate([1, 2]) is None
+    assert measured_rate(Broken()) is None
+
+
+class Broken(list):
+    def __len__(self):
+        return 5
 
 
 def test_images_that_cannot_be_listed(tmp_path):
@@ -388,6 +432,7 @@ def test_every_finding_is_tested():
         'amp_without_accelerator',
         'failing_step',
         'missing_data',
+        'other_number_of_workers',
         'refused_at_start',
         'samples_without_names',
     }
