@@ -29,7 +29,8 @@ def resize(
     ):
         image = np.ascontiguousarray(image)  # Pillow reads it several times faster
         return mmcv.imresize(image, size[::-1], False, interpolation, backend=backend)
-    # faster than a view, and it may be a write-protected one
+    # Differs from MMPretrain, which asks Pillow: weights are rounded elsewhere.
+    # A copy is faster than a view, and that may be a write-protected one.
     planes = torch.from_numpy(image.copy()).permute(2, 0, 1)[None]
     resized = F.interpolate(planes, size, mode=interpolation, antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

@@ -27,6 +27,7 @@ def low_precision(x: Tensor) -> AbstractContextManager[object]:
 
     Autocast that is on stays as it is; other devices compute as they are told.
     """
+    # Differs from the papers' codes, which measure in the precision of the run.
     is_new = (
         x.is_cuda
         and torch.cuda.is_available()
