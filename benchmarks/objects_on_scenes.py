@@ -40,6 +40,7 @@ from mmengine.registry import TASK_UTILS
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
+from torch.nn.functional import adaptive_avg_pool2d
 
 from mmattmask.comparison.plan import Run, read_comparison, run_config
 from mmattmask.datasets.packed_images import PackedImages
@@ -186,6 +187,8 @@ def shares(folder: Path) -> pd.DataFrame:
     for entry in comparison.entries.values():
         cfg = run_config(entry, Run(entry.name, 'tokens', 0), comparison.epochs)
         scorer = cfg.model.get('scorer') or dict(path=folder / 'maps_true.npy')
+        if not Path(scorer['path']).exists():  # a ViT's, which others make
+            continue
         score = patches(np.load(scorer['path'])).float()
         policy = TASK_UTILS.build(cfg.model.mask_generator)
         partition = policy(score, rng=torch.Generator().manual_seed(0), grid=(8, 8))
@@ -203,8 +206,7 @@ def shares(folder: Path) -> pd.DataFrame:
 
 def patches(maps: np.ndarray) -> torch.Tensor:
     """Return the means of patches of 4 px, (N, 64)."""
-    cells = torch.from_numpy(maps).float().unflatten(2, (8, -1)).unflatten(1, (8, -1))
-    return cells.mean(dim=(2, 4)).flatten(1)
+    return adaptive_avg_pool2d(torch.from_numpy(maps).float(), 8).flatten(1)
 
 
 if __name__ == '__main__':

@@ -49,6 +49,10 @@ runs = dict(
     auc90=dict(config=true, options=maps('auc90'), title='map of AUC .90, throw low'),
     auc75=dict(config=true, options=maps('auc75'), title='map of AUC .75, throw low'),
     auc60=dict(config=true, options=maps('auc60'), title='map of AUC .60, throw low'),
+    # made by `mmattmask maps`, see teacher-map_…_objects-32px.py
+    teacher=dict(
+        config=true, options=maps('teacher'), title="a real ViT's map, throw low"
+    ),
     shuffled=dict(
         config=true, options=maps('shuffled'), title="another image's map, throw low"
     ),
