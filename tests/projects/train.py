@@ -40,6 +40,10 @@ def train(config):
 
     def watched(runner):
         models.append(runner.model)
+        # a project leaves the pixels of stock crops to Pillow
+        names = [type(hook).__name__ for hook in runner._hooks]
+        if 'FastLoaderHook' in names:
+            del runner._hooks[names.index('FastLoaderHook')]
         runner.model.parse_losses = recorded(runner.model.parse_losses, losses)
         for module in runner.model.modules():
             for part in list(vars(module).values()):
