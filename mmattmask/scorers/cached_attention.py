@@ -83,16 +83,20 @@ class CachedAttention(CachedMaps):
             model: The host, in its distributed wrapper if it has one.
             images: Normalised images, (B, 3, H, W).
         """
-        whole = not is_model_wrapper(model) or isinstance(
+        host: Any = get_ori_model(model)
+        # a wrapper that shards gathers, and wants to see the pass end; that of DDP
+        # would wait for other ranks in each pass that it does not see end
+        shards = is_model_wrapper(model) and not isinstance(
             model, DistributedDataParallel
-        )  # a wrapper that shards wants to see the pass end
+        )
+        called = model if shards else host
         with low_precision(images):
             attention = read_cls_attention(
-                get_ori_model(model).backbone,
+                host.backbone,
                 images,
                 self.block,
-                lambda images: model(images, mode='tensor'),
-                stop=whole,
+                lambda images: called(images, mode='tensor'),
+                stop=not shards,
                 head=self.head,
             )
         return reduce_heads(attention, self.reduce_heads)
