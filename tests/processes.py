@@ -29,7 +29,7 @@ class Child:
         )
         self.process.start()
 
-    def finish(self, code=0, timeout=600):
+    def finish(self, code=0, timeout=300):
         """Wait for it to end with a code, or one of several; return what it printed."""
         self.process.join(timeout)
         if self.process.is_alive():
