@@ -2,7 +2,9 @@
 
 Its maps are made once, as maps_teacher.npy beside the true ones:
 
-Command:  mmattmask maps CONFIG --out maps_teacher.npy
+Command:
+    CONFIG=configs/study/teacher-map_vit-tiny-p4_1xb64-coslr-6e_objects-32px.py
+    mmattmask maps $CONFIG --out maps_teacher.npy
 Hardware: CPU, 1 core.
 Weights:  $MMATTMASK_WEIGHTS/vit-small-p14_saliency.safetensors, as any of that model.
 """
