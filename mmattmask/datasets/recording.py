@@ -64,8 +64,8 @@ def record_views(datasets: Iterable[BaseDataset]) -> list[str]:
     """Make training pipelines record where their views come from.
 
     Stock crops and the stock packing are exchanged, in place, for ours of the same
-    name, which return the same pixels from the same random numbers. Call it in the
-    main process before loader workers start.
+    name, which return the same crops from the same random numbers, their pixels by
+    ``resize``. Call it in the main process before loader workers start.
 
     Args:
         datasets: Base datasets with a pipeline each.
