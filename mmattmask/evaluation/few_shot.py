@@ -1,7 +1,5 @@
 """k-NN against a few labelled images of each class (low-shot)."""
 
-import dataclasses
-import statistics
 from collections.abc import Sequence
 
 import torch
@@ -10,42 +8,10 @@ from torch import Tensor
 from mmattmask.evaluation.knn import KNNResult, knn_accuracy, nearest_neighbours
 
 
-@dataclasses.dataclass(frozen=True)
-class FewShotResult:
-    """Accuracy over several draws of the labelled images.
-
-    Attributes:
-        draws: One result per draw.
-    """
-
-    draws: tuple[KNNResult, ...]
-
-    def mean(self, measure: str = 'top1') -> float:
-        """Return the mean over the draws, in percent."""
-        return statistics.fmean(getattr(draw, measure) for draw in self.draws)
-
-    def std(self, measure: str = 'top1') -> float | None:
-        """Return the sample standard deviation, or None of a single draw."""
-        if len(self.draws) < 2:
-            return None
-        return statistics.stdev(getattr(draw, measure) for draw in self.draws)
-
-
 def draw_shots(labels: Tensor, shots: int, generator: torch.Generator) -> Tensor:
-    """Draw images of every class without replacement.
+    """Draw images of every class without replacement: their places, ascending.
 
     The images of fewer shots are among those of more with the same random state.
-
-    Args:
-        labels: Class indices, (N,) int64.
-        shots: Images of every class.
-        generator: Source of randomness; the same amount is used whatever ``shots`` is.
-
-    Returns:
-        Places of the images, ascending, (classes * shots,) int64.
-
-    Raises:
-        ValueError: If a class has fewer images, or ``shots`` is not positive.
     """
     classes, counts = labels.unique(return_counts=True)
     if shots < 1 or shots > int(counts.min()):
@@ -66,12 +32,12 @@ def few_shot_accuracy(
     target: Tensor,
     bank: Tensor,
     labels: Tensor,
-    shots: Sequence[int] = (1, 5, 10, 20),
-    draws: int = 5,
-    ks: Sequence[int] = (10, 20),
-    temperature: float = 0.07,
+    shots: Sequence[int],
+    draws: int,
+    ks: Sequence[int],
+    temperature: float,
     seed: int = 0,
-) -> dict[int, dict[int, FewShotResult]]:
+) -> dict[int, dict[int, list[KNNResult]]]:
     """Classify queries by a few labelled images of each class.
 
     Args:
@@ -86,7 +52,7 @@ def few_shot_accuracy(
         seed: Draw ``i`` uses ``seed + i``, for every number of shots.
 
     Returns:
-        Results by shots, then by how many vote.
+        The result of every draw, by shots and then by how many vote.
 
     Raises:
         ValueError: If there is no draw, or a class has too few images.
@@ -94,19 +60,16 @@ def few_shot_accuracy(
     if draws < 1:
         raise ValueError(f'draws must be at least 1, got {draws}')
     target = target.to(query.device)
-    results = {}
+    results: dict[int, dict[int, list[KNNResult]]] = {}
     for count in shots:
-        accuracy = []
         votes = sorted({min(k, count * len(labels.unique())) for k in ks})
+        results[count] = {k: [] for k in votes}
         for draw in range(draws):
             generator = torch.Generator().manual_seed(seed + draw)
             ids = draw_shots(labels, count, generator)
             similarity, rows = nearest_neighbours(query, bank[ids], max(votes))
             neighbours = labels[ids].to(query.device)[rows]
-            accuracy.append(
-                knn_accuracy(similarity, neighbours, target, votes, temperature)
-            )
-        results[count] = {
-            k: FewShotResult(tuple(draw[k] for draw in accuracy)) for k in votes
-        }
+            found = knn_accuracy(similarity, neighbours, target, votes, temperature)
+            for k, result in found.items():
+                results[count][k].append(result)
     return results

@@ -20,11 +20,9 @@ TOP = 5
 
 @dataclasses.dataclass(frozen=True)
 class KNNResult:
-    """Accuracy of one k.
+    """Percent of queries whose class got the largest vote, or one of the five largest.
 
-    Attributes:
-        top1: Share of queries whose class got the largest vote, in percent.
-        top5: Share of queries whose class is among the five largest votes, in percent.
+    A class without a vote never is among the five.
     """
 
     top1: float
@@ -32,15 +30,12 @@ class KNNResult:
 
 
 def nearest_neighbours(query: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Find the most similar rows of a bank.
-
-    Works in chunks: beside inputs and outputs it needs at most ``CHUNK_QUERIES`` times
-    ``CHUNK_BANK`` similarities, whatever the sizes are.
+    """Find the most similar rows of a bank, in chunks that bound the memory.
 
     Args:
         query: Features, (Q, C), any float type, any scale.
-        bank: Features, (N, C). It may stay on the CPU while ``query`` is on another
-            device: chunks of it are moved there one by one.
+        bank: Features, (N, C). It may stay on the CPU: chunks of it are moved to the
+            device of ``query``.
         k: Neighbours per query. More than N means N.
 
     Returns:
@@ -78,16 +73,13 @@ def nearest_neighbours(query: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Ten
 def vote(
     similarity: Tensor, labels: Tensor, num_classes: int, temperature: float = 0.07
 ) -> Tensor:
-    """Let neighbours vote for their classes.
+    """Return each class's share of the neighbours' votes, (Q, num_classes).
 
     Args:
         similarity: Cosine similarity of the neighbours, (Q, k).
         labels: Their class indices, (Q, k) int64.
-        num_classes: Number of classes.
-        temperature: The smaller, the more the nearest count. Defaults to 0.07.
-
-    Returns:
-        Each class's share of the votes, (Q, num_classes), summing to 1.
+        num_classes: C.
+        temperature: The smaller, the more the nearest count.
 
     Raises:
         ValueError: If ``temperature`` is not positive.
@@ -113,13 +105,8 @@ def knn_accuracy(
         similarity: Cosine similarity of the neighbours, nearest first, (Q, max k).
         labels: Their class indices, (Q, max k) int64.
         target: The classes of the queries, (Q,) int64.
-        ks: How many neighbours vote. A k larger than the number of neighbours given
-            (that is, than the bank) lets all of them vote.
+        ks: How many neighbours vote; more than there are means all.
         temperature: See :func:`vote`.
-
-    Returns:
-        The accuracy for every k asked for. A class without a vote is never counted
-        among the five largest.
 
     Raises:
         ValueError: If there is no query, a label is negative or a k is not positive.
