@@ -24,7 +24,7 @@ def load_pretrained(
     grid: tuple[int, int] | None = None,
     optional: Iterable[str] = OPTIONAL,
 ) -> str:
-    """Load a checkpoint of any source into a ViT, or say why not.
+    """Load a checkpoint of any source into a ViT, and say so, or say why not.
 
     Args:
         module: A ViT with the names of MMPretrain's VisionTransformer or ViTSAM.
@@ -36,9 +36,6 @@ def load_pretrained(
         grid: Patches (h, w) of the checkpoint's position embedding, where they are not
             a square.
         optional: Patterns of names that the checkpoint may lack.
-
-    Returns:
-        A line such as ``'matched 150/174 weights of FILE'``.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -108,18 +108,10 @@ MAPS = ('mmpretrain', 'mmdet')  # take the position embedding of ViTDet
 def to_target(
     source: Source, to: str, prefix: str | None = None
 ) -> tuple[dict[str, Tensor], dict[str, int], list[str]]:
-    """Rename an encoder, and change what must change, for a target.
-
-    Args:
-        source: The encoder.
-        to: A key of ``TARGETS``.
-        prefix: How names begin. Defaults to what the target expects.
+    """Rename an encoder, and change what must change, for a key of ``TARGETS``.
 
     Returns:
         The weights, how many tensors were left out by name, and notes for people.
-
-    Raises:
-        ValueError: If weights of the encoder have no place.
     """
     target = TARGETS[to]
     kept, dropped = _without(source, to)

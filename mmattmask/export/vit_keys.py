@@ -17,10 +17,9 @@ PREFIXES = ('module.', 'backbone.', 'encoder.')
 class Names(NamedTuple):
     """What a project calls the parts of a ViT.
 
-    Attributes:
-        blocks: How names in blocks begin, before the block's number.
-        starts: Pairs of how other names begin, MMPretrain's and the project's.
-        inside: The same for names in blocks, after the number.
+    ``blocks`` is how names in blocks begin, before the block's number; ``starts`` are
+    pairs of how other names begin, MMPretrain's and the project's; ``inside`` are the
+    same for names in blocks, after the number.
     """
 
     blocks: str
@@ -112,15 +111,10 @@ def tensors_of(part: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 
 def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename a ViT's weights to MMPretrain's names.
+    """Rename a ViT's weights from timm's names, or MMPretrain's, to MMPretrain's.
 
-    Args:
-        state: Weights under timm's or MMPretrain's names, with or without ``module.``
-            and ``backbone.`` in front. With a ``backbone.``, all else (necks, heads) is
-            left out.
-
-    Returns:
-        The same tensors under MMPretrain's names.
+    ``module.`` and ``backbone.`` in front go; where there is a ``backbone.``, all else
+    (necks, heads) is left out.
     """
     state = {unwrapped(name): value for name, value in state.items()}
     if any(name.startswith('backbone.') for name in state):
