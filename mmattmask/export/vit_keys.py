@@ -11,7 +11,8 @@ from mmattmask.checkpoints import read_checkpoint, unwrapped
 
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
-PREFIXES = ('module.', 'backbone.', 'encoder.')
+# What the backbone's names begin with beside other parts of a network.
+PARTS = ('backbone.', 'encoder.')
 
 
 class Names(NamedTuple):
@@ -119,7 +120,7 @@ def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     state = {unwrapped(name): value for name, value in state.items()}
     if any(name.startswith('backbone.') for name in state):
         state = {k: v for k, v in state.items() if k.startswith('backbone.')}
-    for prefix in PREFIXES:
+    for prefix in PARTS:
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     if not any(re.match(r'blocks\.\d', name) for name in state):
         return state

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from mmattmask.downstream import ViTDet
 from mmattmask.export import convert_checkpoint
-from mmattmask.export.pretrained import load_pretrained
+from mmattmask.export.pretrained import PretrainedViT
 
 from ..golden import each
 from .tiny_vits import (
@@ -74,7 +74,7 @@ def test_weights_of_timm_compute_the_same_here(tmp_path, ours, theirs):
     report = convert_checkpoint(tmp_path / 'x.pth', 'mmpretrain', tmp_path / 'o.pth')
     assert (report.kind, report.left_out) == ('timm', {'head': 2})
     target = vit(1, **ours)
-    load_pretrained(target, tmp_path / 'o.pth', grid=(4, 6))
+    PretrainedViT(tmp_path / 'o.pth', grid=(4, 6)).load(target)
     assert_close(*target(images()), source.forward_features(images()), **CLOSE)
 
 

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from mmattmask.downstream import ViTDet
 from mmattmask.export.fit_vit import fit_pos_embed, fit_vit
-from mmattmask.export.pretrained import load_pretrained
+from mmattmask.export.pretrained import PretrainedViT
 
 from .tiny_vits import prefixed, timm_names
 
@@ -62,7 +62,7 @@ LAYOUTS = {
 def test_weights_of_all_sources_arrive(tmp_path, layout):
     source, target = vit(), vit()
     torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'x.pth')
-    matched = load_pretrained(target, tmp_path / 'x.pth')
+    matched = PretrainedViT(tmp_path / 'x.pth').load(target)
     assert matched == f'matched 30/30 weights of {tmp_path / "x.pth"}'
     assert_close(dict(target.state_dict()), dict(source.state_dict()))
 
@@ -72,17 +72,17 @@ def test_one_network_of_several(tmp_path, layout):
     source, target = vit(), vit()
     torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'x.pth')
     other = 'teacher.' if layout == 'our iBOT' else 'student.'
-    load_pretrained(target, tmp_path / 'x.pth', prefix=other)
+    PretrainedViT(tmp_path / 'x.pth', prefix=other).load(target)
     assert_close(target.ln1.bias, source.ln1.bias + 1)
     with pytest.raises(ValueError, match="nothing called 'ema'; it has"):
-        load_pretrained(target, tmp_path / 'x.pth', prefix='ema.')
+        PretrainedViT(tmp_path / 'x.pth', prefix='ema.').load(target)
 
 
 def test_safetensors(tmp_path):
     save_file = pytest.importorskip('safetensors.torch').save_file
     source, target = vit(), vit()
     save_file(prefixed('teacher.', source.state_dict()), tmp_path / 'x.safetensors')
-    load_pretrained(target, tmp_path / 'x.safetensors', prefix='teacher.')
+    PretrainedViT(tmp_path / 'x.safetensors', prefix='teacher.').load(target)
     assert_close(target.ln1.bias, source.ln1.bias)
 
 
@@ -138,7 +138,7 @@ def test_backbones_of_our_hosts_become_plain_vits(tmp_path, name):
             parameter.normal_(std=0.3)
     torch.save(prefixed('backbone.', source.state_dict()), tmp_path / 'x.pth')
     target = vit(out_type='raw')
-    load_pretrained(target, tmp_path / 'x.pth')
+    PretrainedViT(tmp_path / 'x.pth').load(target)
     source.eval()
     images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     (features,) = source.double()(images, None)
@@ -155,7 +155,7 @@ def test_biases_and_layer_scales_of_others(tmp_path, names, has_scales):
     source = without_key_bias(vit(layer_scale_init_value=0.1))
     torch.save(names(source.state_dict()), tmp_path / 'x.pth')
     target = vit(layer_scale_init_value=0.1 if has_scales else 0)
-    load_pretrained(target, tmp_path / 'x.pth')
+    PretrainedViT(tmp_path / 'x.pth').load(target)
     images = torch.randn(2, 3, 32, 32)
     assert_close(target(images), source(images))
 
@@ -177,7 +177,7 @@ def test_vitdet_without_windows_computes_what_the_vit_computed(tmp_path):
     torch.save(LAYOUTS['our MAE'](source.state_dict()), tmp_path / 'x.pth')
     arch = dict(ARCH, global_attn_indexes=[0, 1])
     target = ViTDet(arch, img_size=32, pretrain_img_size=32, patch_size=8)
-    matched = load_pretrained(target, tmp_path / 'x.pth')
+    matched = PretrainedViT(tmp_path / 'x.pth').load(target)
     assert matched.startswith('matched 27/31 weights')  # four tables of positions
     images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     assert_close(target.double()(images), source.double()(images))
@@ -236,7 +236,7 @@ def test_other_architectures_are_refused(tmp_path, kind):
     changes, message = WRONG[kind]
     torch.save(vit(**changes).state_dict(), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match=message):
-        load_pretrained(vit(), tmp_path / 'x.pth')
+        PretrainedViT(tmp_path / 'x.pth').load(vit())
 
 
 def test_shared_position_bias_goes_to_every_block():
@@ -267,21 +267,18 @@ def test_shared_position_bias_goes_to_every_block():
     assert_close(tokens[:, -patches.shape[1] :], patches)
 
 
-def test_relative_position_bias_has_no_place_in_a_plain_vit():
+def test_positions_have_no_place_where_there_are_none():
+    config = dict(type='mmattmask.SimMIMViT', arch=ARCH, img_size=32, patch_size=8)
+    with pytest.raises(ValueError, match='no place for 1 of its weights: pos_embed'):
+        fit_vit(MODELS.build(config), vit().state_dict(), 'x')
     state = vit().state_dict() | extra('rel_pos_bias.relative_position_bias_table')
     with pytest.raises(ValueError, match='no place for 1 of its weights: rel_pos_bias'):
         fit_vit(vit(), state, 'x')
 
 
-def test_positions_have_no_place_in_a_vit_without_them():
-    config = dict(type='mmattmask.SimMIMViT', arch=ARCH, img_size=32, patch_size=8)
-    with pytest.raises(ValueError, match='no place for 1 of its weights: pos_embed'):
-        fit_vit(MODELS.build(config), vit().state_dict(), 'x')
-
-
 def test_no_checkpoint():
     with pytest.raises(ValueError, match='no checkpoint is given'):
-        load_pretrained(vit(), '')
+        PretrainedViT('').load(vit())
 
 
 @pytest.fixture
