@@ -12,8 +12,12 @@ from torch import Tensor
 from mmattmask.cli.frozen import Evaluation, add_features, add_frozen_arguments
 from mmattmask.evaluation.extraction import extract_features
 from mmattmask.evaluation.features import knn_kind
-from mmattmask.evaluation.few_shot import few_shot_accuracy
-from mmattmask.evaluation.knn import KNNResult, knn_accuracy, nearest_neighbours
+from mmattmask.evaluation.knn import (
+    KNNResult,
+    few_shot_accuracy,
+    knn_accuracy,
+    nearest_neighbours,
+)
 
 DESCRIPTION = """k-NN accuracy of frozen features, against all training images and
 against a few of each class."""
