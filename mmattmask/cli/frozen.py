@@ -119,17 +119,8 @@ def add_features(parser: argparse.ArgumentParser) -> None:
 class Evaluation:
     """A frozen backbone with its weights, and the images, as the arguments say.
 
-    Attributes:
-        args: The command line.
-        cfg: The config, or what stands for it.
-        size: Height and width of the images in px.
-        view: The transforms of evaluation.
-        backbone: With the checkpoint's weights, on its device.
-        matched: How many of the weights were found there.
-
-    Raises:
-        ValueError: If arguments do not fit each other or the checkpoint.
-        FileNotFoundError: If a file is missing.
+    ``size`` is the images' height and width in px, ``view`` the transforms of
+    evaluation, ``matched`` a line on how many weights the checkpoint had.
     """
 
     def __init__(self, args: argparse.Namespace) -> None:

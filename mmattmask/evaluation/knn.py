@@ -182,9 +182,6 @@ def few_shot_accuracy(
 
     Returns:
         The result of every draw, by shots and then by how many vote.
-
-    Raises:
-        ValueError: If there is no draw, or a class has too few images.
     """
     if draws < 1:
         raise ValueError(f'draws must be at least 1, got {draws}')
