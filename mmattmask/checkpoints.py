@@ -34,10 +34,7 @@ OPTIONAL = (
 def read_checkpoint(file: Any, map_location: Any = 'cpu') -> Any:
     """Read a checkpoint without running code from it.
 
-    Args:
-        file: A file written by torch.save, a ``.safetensors`` file, or an open file of
-            the first kind.
-        map_location: As for ``torch.load``.
+    ``file`` is of torch.save, and may be open, or a ``.safetensors`` file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -153,19 +150,12 @@ def load_matched(
     """
     own = module.state_dict()
     check_finite({name: state[name] for name in own if name in state}, source)
-    try:  # modules may resize a position embedding as they load it
-        result = module.load_state_dict(dict(state), strict=False)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{source} does not fit {type(module).__name__}: '
-            f'{some(_other_shapes(own, state)) if state else error}'
-        ) from error
-    missing = _without(result.missing_keys, optional)
-    matched = f'matched {len(own) - len(result.missing_keys)}/{len(own)} weights'
+    missing, unused, matched = _load(module, dict(state), source)
+    missing = _without(missing, optional)
     if missing:
         raise ValueError(
             f'{source} does not fit {type(module).__name__}: {matched}; missing '
-            f'{some(missing)}; not used {some(result.unexpected_keys)}'
+            f'{some(missing)}; not used {some(unused)}'
         )
     return f'{matched} of {source}'
 
@@ -193,12 +183,6 @@ def load_whole(
     nothing (a head, a decoder) keep their values with a warning; within
     :func:`whole_models`, as in a test, they are refused too.
 
-    Args:
-        module: The model, or a part of it.
-        state: Weights under the module's names.
-        strict: Whether nothing may be missing or left over.
-        logger: Who gets the warning.
-
     Raises:
         ValueError: If nothing fits, a weight of the backbone is missing or has another
             shape, or weights are not finite.
@@ -208,12 +192,10 @@ def load_whole(
         module, mmengine_model.BaseTTAModel
     ):
         module = module.get_submodule('module')
-    own = module.state_dict()
-    metadata = getattr(state, '_metadata', None)
+    own, parameters = module.state_dict(), dict(module.named_parameters())
     renamed = {n if n in own else unwrapped(n): value for n, value in state.items()}
-    parameters = dict(module.named_parameters())
-    used = {name: renamed[name] for name in parameters if name in renamed}
-    check_finite(used, 'the checkpoint')
+    source = 'the checkpoint'
+    check_finite({n: renamed[n] for n in parameters if n in renamed}, source)
     is_whole, in_test = hasattr(module, 'backbone'), _WHOLE.get()
     is_stock = not type(module).__module__.startswith('mmattmask.')
     if is_whole and is_stock and not strict and not in_test:
@@ -223,26 +205,21 @@ def load_whole(
             if other and not name.startswith('backbone.'):
                 renamed[f'{name} of another shape'] = renamed.pop(name)
     loaded = OrderedDict(renamed)
-    if metadata is not None:
-        loaded._metadata = metadata  # type: ignore[attr-defined]
-    try:
-        result = module.load_state_dict(loaded, strict=False)
-    except RuntimeError as error:
-        raise ValueError(
-            f'the checkpoint does not fit {type(module).__name__}: '
-            f'{some(_other_shapes(own, renamed)) if renamed else error}'
-        ) from error
-    missing = _without(result.missing_keys, OPTIONAL)
-    unused = result.unexpected_keys
-    matched = f'matched {len(own) - len(result.missing_keys)}/{len(own)} weights'
-    kinds = {kind.__name__ for kind in type(module).__mro__}
-    start = 'backbone.' if is_whole else '' if 'BaseBackbone' in kinds else None
-    random = [] if start is None else [n for n in missing if n.startswith(start)]
-    random = [n for n in missing if n in parameters] if in_test else random
-    nothing = own and len(result.missing_keys) == len(own)
+    if hasattr(state, '_metadata'):
+        loaded._metadata = state._metadata  # type: ignore[attr-defined]
+    absent, unused, matched = _load(module, loaded, source)
+    missing = _without(absent, OPTIONAL)
+    if in_test:
+        random = [name for name in missing if name in parameters]
+    elif is_whole:
+        random = [name for name in missing if name.startswith('backbone.')]
+    else:
+        kinds = {kind.__name__ for kind in type(module).__mro__}
+        random = missing if 'BaseBackbone' in kinds else []
+    nothing = own and len(absent) == len(own)
     if random or nothing or (strict and (missing or unused)):
         raise ValueError(
-            f'the checkpoint does not fit {type(module).__name__}: {matched}; missing '
+            f'{source} does not fit {type(module).__name__}: {matched}; missing '
             f'{some(random or missing)}; not used {some(unused)}. For other names, or '
             "a backbone alone: model.backbone.init_cfg=dict(type='Pretrained', "
             "_scope_='mmattmask', checkpoint=FILE)"
@@ -256,6 +233,28 @@ def load_whole(
         )
 
 
+def _load(
+    module: nn.Module, state: dict[str, Any], source: object
+) -> tuple[list[str], list[str], str]:
+    """Load what fits; return missing and unused names, and how many matched."""
+    own = module.state_dict()
+    try:  # modules may resize a position embedding as they load it
+        result = module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        others = [
+            f'{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}'
+            for name, value in own.items()
+            if _differs(value, state.get(name))
+        ]
+        raise ValueError(
+            f'{source} does not fit {type(module).__name__}: '
+            f'{some(others) if state else error}'
+        ) from error
+    missing = result.missing_keys
+    matched = f'matched {len(own) - len(missing)}/{len(own)} weights'
+    return missing, result.unexpected_keys, matched
+
+
 def _without(names: Iterable[str], optional: Iterable[str]) -> list[str]:
     """Leave out the names that a pattern finds."""
     patterns = tuple(optional)
@@ -264,14 +263,6 @@ def _without(names: Iterable[str], optional: Iterable[str]) -> list[str]:
 
 def _differs(own: Tensor, value: Any) -> bool:
     return isinstance(value, Tensor) and value.shape != own.shape
-
-
-def _other_shapes(own: Mapping[str, Tensor], state: Mapping[str, Any]) -> list[str]:
-    return [
-        f'{name} {tuple(state[name].shape)} instead of {tuple(value.shape)}'
-        for name, value in own.items()
-        if _differs(value, state.get(name))
-    ]
 
 
 def some(names: Iterable[str], limit: int = 6) -> str:

@@ -12,10 +12,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
     The folder is made if missing. If the block fails, what was written is removed and
     a former file stays. Its mode follows the umask, whatever a library (safetensors)
-    makes of it.
-
-    Args:
-        path: The final name; the temporary one has the same ending.
+    makes of it. The temporary name has the same ending.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

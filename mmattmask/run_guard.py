@@ -30,8 +30,7 @@ def guard_runs() -> None:
 
     A run takes its folder for itself, is refused if it cannot become what its config
     says, resumes from its own folder, and removes a checkpoint when the next, which
-    appears whole or not at all, is there.
-    A test needs weights for the whole model.
+    appears whole or not at all, is there. A test needs weights for the whole model.
     """
     module: Any = import_module('mmengine.runner.runner')
     runner, hook = module.Runner, import_module('mmengine.hooks').CheckpointHook
@@ -122,11 +121,7 @@ def check_hooks(runner: Any) -> None:
 
 
 def build_loop(runner: Any) -> Any:
-    """Build the loop of training and its loader.
-
-    Raises:
-        ValueError: If the dataset has no length, as that of a stream.
-    """
+    """Build the loop of training and its loader; refuse a stream, without a length."""
     try:
         runner._train_loop = runner.build_train_loop(runner._train_loop)
     except TypeError as error:
@@ -162,13 +157,7 @@ def failed_step(model: Any, loop: Any, error: Exception) -> str:
 
 
 def check_length(loop: Any, loader: Any, world_size: int) -> None:
-    """Raise ValueError if the run would make no step.
-
-    Args:
-        loop: With ``max_epochs`` and ``max_iters``.
-        loader: Of the training images.
-        world_size: Number of processes.
-    """
+    """Raise ValueError if the run would make no step."""
     sampler = type(getattr(loader, 'sampler', None)).__name__
     if 'Infinite' not in sampler and not len(loader):
         raise ValueError(
@@ -189,10 +178,7 @@ def only_run_in(work_dir: str | Path) -> Iterator[None]:
     """Keep other runs out of a folder while the block runs; on every process.
 
     A lock of the operating system's, which ends with the process, however it ends, and
-    is not inherited by loader workers.
-
-    Raises:
-        ValueError: On every process, if another run is there.
+    is not inherited by loader workers. If another run is there, all are refused.
     """
     from mmengine.dist import broadcast_object_list, is_main_process
 
@@ -248,27 +234,17 @@ def latest_checkpoint(work_dir: str) -> str | None:
     """Return the checkpoint to resume from: the recorded one, as it lies here.
 
     A folder may have been moved or copied, and writing may have been interrupted: then
-    it is the newest whole one.
-
-    Args:
-        work_dir: The run's folder.
-
-    Returns:
-        The file, or None where there is no checkpoint.
-
-    Raises:
-        ValueError: If there are checkpoints and none is whole.
+    it is the newest whole one. None without a checkpoint, an error if none is whole.
     """
     folder = Path(work_dir)
     record = folder / 'last_checkpoint'
     recorded = record.read_text().strip() if record.is_file() else ''
+    if recorded and is_whole(folder / Path(recorded).name):
+        return str(folder / Path(recorded).name)
     if record.is_file() and not recorded:
         _say(f'{record} is empty: its writing was interrupted')
-    own = folder / Path(recorded).name if recorded else None
-    if own is not None and is_whole(own):
-        return str(own)
-    found = sorted(folder.glob('*.pth'), key=_number)
-    found = [path for path in found if _number(path) >= 0]
+    found = [path for path in folder.glob('*.pth') if _number(path) >= 0]
+    found.sort(key=_number)
     whole = [path for path in found if is_whole(path)]
     if whole:
         _say(f'resuming from {whole[-1]}, the newest whole checkpoint of this folder')
@@ -333,13 +309,7 @@ def _schedule_ends(runner: Any) -> list[dict[str, Any]]:
 def report_old_schedule(
     runner: Any, wanted: list[dict[str, Any]], used: list[dict[str, Any]]
 ) -> None:
-    """Warn that a resumed run keeps the schedules of its checkpoint.
-
-    Args:
-        runner: The runner.
-        wanted: What the config says, see ``_schedule_ends``.
-        used: What the checkpoint says.
-    """
+    """Warn that a resumed run keeps the schedules of its checkpoint."""
     for config, checkpoint in zip(wanted, used, strict=False):
         if config == checkpoint:
             continue

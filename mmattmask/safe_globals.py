@@ -21,9 +21,6 @@ def safe_globals() -> list[SafeGlobal]:
     scalars (the best score of a run) and ``getattr``. ``getattr`` itself would hand
     any attribute of any allowed class to the file, so a stand-in answers to its
     name and returns nothing but the methods of ``HistoryBuffer``.
-
-    Returns:
-        Entries for ``torch.serialization.add_safe_globals``.
     """
     history_buffer = import_module('mmengine.logging').HistoryBuffer
     dtypes = {type(np.dtype(name)) for name in ('float64', 'float32', 'int64')}
@@ -46,17 +43,7 @@ def statistics_method(owner: object, name: str) -> Callable[..., object]:
     """Stand-in for ``getattr`` while a checkpoint is read.
 
     A ``HistoryBuffer`` pickles the table of its statistics methods, and pickle
-    writes a method as ``getattr(HistoryBuffer, 'min')``.
-
-    Args:
-        owner: The class whose method the checkpoint names.
-        name: The method's name.
-
-    Returns:
-        The method of ``HistoryBuffer``.
-
-    Raises:
-        UnpicklingError: If this is anything but one of those methods.
+    writes a method as ``getattr(HistoryBuffer, 'min')``. Anything else is refused.
     """
     history_buffer = import_module('mmengine.logging').HistoryBuffer
     if owner is history_buffer and name in ('min', 'max', 'current', 'mean'):

@@ -8,31 +8,13 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner, load_checkpoint
 from mmpretrain.models import VisionTransformer
 
-from mmattmask.checkpoints import read_checkpoint, unwrapped
+from mmattmask.checkpoints import load_matched, read_checkpoint, unwrapped
 from mmattmask.evaluation.frozen_backbone import load_backbone
 from mmattmask.export.convert import convert_checkpoint
-from mmattmask.export.pretrained import load_pretrained
+from mmattmask.export.pretrained import PretrainedViT
+from mmattmask.safe_globals import safe_globals
 from tests.engine.toy_run import toy_config, train, write_images
-
-TIMM = (
-    ('.ffn.layers.0.0.', '.mlp.fc1.'),
-    ('.ffn.layers.1.', '.mlp.fc2.'),
-    ('layers.', 'blocks.'),
-    ('patch_embed.projection', 'patch_embed.proj'),
-    ('.ln1.', '.norm1.'),
-    ('.ln2.', '.norm2.'),
-)
-
-
-def timm_names(state):
-    renamed = {}
-    for name, value in state.items():
-        if name.startswith('ln1.'):
-            name = name.replace('ln1.', 'norm.')
-        for ours, theirs in TIMM:
-            name = name.replace(ours, theirs)
-        renamed[name] = value
-    return renamed
+from tests.export.tiny_vits import prefixed, timm_names
 
 
 @pytest.fixture(scope='module')
@@ -54,10 +36,6 @@ def backbone_of(state):
     start = 'backbone.'
     found = {k: v for k, v in state.items() if k.startswith(start)}
     return {k.removeprefix(start): v for k, v in found.items()}
-
-
-def prefixed(prefix, state):
-    return {prefix + name: value for name, value in state.items()}
 
 
 def narrower(state):
@@ -302,7 +280,7 @@ def test_every_reader_refuses_weights_that_are_not_finite(tmp_path, value):
     config = dict(type='VisionTransformer', arch=arch, img_size=16, patch_size=8)
     teacher = dict(type='mmattmask.FrozenTeacher', block=0, head=0, backbone=config)
     ways = (
-        lambda file: load_pretrained(vit, file),
+        lambda file: PretrainedViT(file).load(vit),
         lambda file: load_backbone(config, file),
         lambda file: convert_checkpoint(file, 'timm', tmp_path / 'y.pth'),
         lambda file: MODELS.build(dict(teacher, checkpoint=str(file))).init_weights(),
@@ -310,6 +288,22 @@ def test_every_reader_refuses_weights_that_are_not_finite(tmp_path, value):
     for way in ways:
         with pytest.raises(ValueError, match=r'1 weights with NaN.*attn\.proj\.bias'):
             way(tmp_path / 'x.pth')
+
+
+def test_reading_leaves_the_allow_list_as_it_was(tmp_path):
+    torch.save({}, tmp_path / 'x.pth')
+    torch.serialization.add_safe_globals(safe_globals()[:1])
+    before = torch.serialization.get_safe_globals()
+    read_checkpoint(tmp_path / 'x.pth')
+    after = torch.serialization.get_safe_globals()
+    assert set(map(str, after)) == set(map(str, before))
+
+
+def test_modules_resize_their_position_embeddings():
+    arch = dict(embed_dims=12, num_layers=1, num_heads=2, feedforward_channels=12)
+    small, large = (VisionTransformer(arch, img_size=size) for size in (32, 48))
+    assert 'matched' in load_matched(large, small.state_dict(), 'FILE')
+    assert torch.equal(large.ln1.weight, small.ln1.weight)
 
 
 def test_names_of_wrappers():

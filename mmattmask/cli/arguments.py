@@ -85,16 +85,7 @@ def work_dir_of(args: argparse.Namespace) -> str:
 
 
 def read_config(name: str, options: dict[str, Any] | None = None) -> Config:
-    """Read a config file.
-
-    Args:
-        name: A path, or ``package::path`` of a config that an installed OpenMMLab
-            package ships, as in ``_base_``.
-        options: What ``--cfg-options`` say.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
+    """Read a config file and override it by ``--cfg-options``."""
     with quietly():  # it may import packages
         cfg = Config.fromfile(config_file(name))
     cfg.merge_from_dict(options or {})
@@ -102,7 +93,7 @@ def read_config(name: str, options: dict[str, Any] | None = None) -> Config:
 
 
 def config_file(name: str) -> str:
-    """Return the path of a config, see :func:`read_config`."""
+    """Return the path of a config, also of ``package::path`` as in ``_base_``."""
     package, separator, path = name.partition('::')
     if not separator:
         return name

@@ -44,11 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> tuple[str, int]:
-    """Return the report, and the exit code.
-
-    Raises:
-        ValueError: If --index or --picture are given without --score.
-    """
+    """Return the report, and the exit code."""
     if not args.score and (args.index or args.picture):
         raise ValueError('--index and --picture need --score CHECKPOINT')
     try:

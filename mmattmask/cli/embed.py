@@ -7,11 +7,10 @@ from pathlib import Path
 from mmengine.dist import get_rank
 from safetensors.torch import save_file
 
-from mmattmask.cli.frozen import add_features, add_network_arguments, frozen_network
-from mmattmask.evaluation.eval_data import unlabelled_images, whole_view
+from mmattmask.cli.frozen import Evaluation, add_features, add_network_arguments
+from mmattmask.evaluation.eval_data import labelled_images
 from mmattmask.evaluation.extraction import extract_features
-from mmattmask.evaluation.features import FrozenFeatures, knn_kind
-from mmattmask.evaluation.frozen_backbone import normalisation_of
+from mmattmask.evaluation.features import knn_kind
 from mmattmask.files import whole_file
 
 DESCRIPTION = """Write frozen features of a folder of images, with subfolders, to a
@@ -30,12 +29,11 @@ def run(args: argparse.Namespace) -> str:
     """Make the features; return what to print, nothing on other ranks."""
     if Path(args.out).suffix != '.safetensors':
         raise ValueError(f'--out must end in .safetensors, got {args.out}')
-    network = frozen_network(args)
-    kinds = args.features or [knn_kind(network.backbone)]
-    pixels = normalisation_of(network.cfg)
-    model = FrozenFeatures(network.backbone, kinds, pixels, args.amp).to(args.device)
-    view = whole_view(network.size, args.resize)
-    images = unlabelled_images(args.images, view, network.size)
+    run = Evaluation(args)
+    model = run.model(args.features or [knn_kind(run.backbone)])
+    folder = dict(type='mmpretrain.CustomDataset', with_label=False)
+    folder['data_root'] = args.images
+    images = labelled_images(folder, run.view, run.size, need_labels=False)
     features, _ = extract_features(
         model, images, Path(args.images).name, args.batch_size, args.num_workers
     )
@@ -47,4 +45,4 @@ def run(args: argparse.Namespace) -> str:
     with whole_file(args.out) as temporary:
         save_file(rows, temporary, metadata={'names': json.dumps(names)})
     shapes = ', '.join(f'{kind} {tuple(value.shape)}' for kind, value in rows.items())
-    return f'{shapes} of {args.images}; {network.matched}\nwritten to {args.out}'
+    return f'{shapes} of {args.images}; {run.matched}\nwritten to {args.out}'

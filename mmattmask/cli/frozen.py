@@ -1,10 +1,9 @@
 """What the evaluations of frozen features share: arguments, data, backbone, report."""
 
 import argparse
-import dataclasses
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
 from mmpretrain.utils import register_all_modules
-from torch import nn
 
 from mmattmask.cli.arguments import (
     add_amp,
@@ -31,7 +29,7 @@ from mmattmask.evaluation.eval_data import (
     labelled_images,
     whole_view,
 )
-from mmattmask.evaluation.features import KINDS, FrozenFeatures, Kind, Normalisation
+from mmattmask.evaluation.features import KINDS, FrozenFeatures, Kind
 from mmattmask.evaluation.frozen_backbone import (
     is_config,
     load_backbone,
@@ -118,54 +116,55 @@ def add_features(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclasses.dataclass
 class Evaluation:
-    """What the arguments come to.
+    """A frozen backbone with its weights, and the images, as the arguments say.
 
-    Attributes:
-        backbone: With the checkpoint's weights, on its device.
-        matched: How many of the weights were found there.
-        normalisation: What the backbone's input is normalised with.
-        size: Height and width of the images in px.
-        train: The dataset with labels to learn from, under given transforms.
-        val: The dataset that is classified, under evaluation transforms.
-        work_dir: Folder of all files.
-        args: The command line.
+    ``size`` is the images' height and width in px, ``view`` the transforms of
+    evaluation, ``matched`` a line on how many weights the checkpoint had.
     """
 
-    backbone: nn.Module
-    matched: str
-    normalisation: Normalisation
-    size: tuple[int, int]
-    train: Callable[[Transforms], LabelledImages]
-    val: LabelledImages
-    work_dir: Path
-    args: argparse.Namespace
+    def __init__(self, args: argparse.Namespace) -> None:
+        start_processes(args)
+        register_all_modules(init_default_scope=True)
+        self.args = args
+        self.cfg = config_of(args)
+        backbone = self.cfg.model.backbone.to_dict()
+        sides = backbone.get('img_size', DEFAULT_SIZE)
+        self.size = as_pair(
+            args.size or ((sides,) if isinstance(sides, int) else sides)
+        )
+        self.view = whole_view(self.size, args.resize)
+        network, self.matched = load_backbone(backbone, args.checkpoint, args.key)
+        self.backbone = network.to(args.device)
+        print_log(self.matched, logger='current')
+
+    def model(self, kinds: Sequence[Kind]) -> FrozenFeatures:
+        """Return the backbone as a maker of features."""
+        pixels = normalisation_of(self.cfg)
+        model = FrozenFeatures(self.backbone, kinds, pixels, self.args.amp)
+        return model.to(self.args.device)
+
+    def labelled(self, transforms: Transforms) -> tuple[LabelledImages, LabelledImages]:
+        """Return images to learn from, under the transforms, and those to classify."""
+        learnt, asked = datasets_of(self.args, self.cfg)
+        val = labelled_images(asked, self.view, self.size)
+        train = labelled_images(learnt, transforms, self.size, self.args.subset)
+        check_same_classes(train, val)
+        return train, val
 
     @property
-    def view(self) -> Transforms:
-        """The transforms of evaluation."""
-        return whole_view(self.size, self.args.resize)
+    def work_dir(self) -> Path:
+        """Folder of all files."""
+        return Path(work_dir_of(self.args))
 
     @property
     def cache(self) -> Path:
         """Folder of features."""
         return Path(self.args.cache or self.work_dir / 'features')
 
-    def model(self, kinds: Sequence[Kind]) -> FrozenFeatures:
-        """Return the backbone as a maker of features."""
-        model = FrozenFeatures(self.backbone, kinds, self.normalisation, self.args.amp)
-        return model.to(self.args.device)
-
-    def checked(self, images: LabelledImages) -> LabelledImages:
-        """Return training images, whose classes must be those of validation."""
-        check_same_classes(images, self.val)
-        return images
-
     def report(self, name: str, text: str, content: dict[str, Any]) -> str:
         """Write ``name.md`` and ``name.json``; return what to print."""
         folder = Path(self.args.out or self.work_dir)
-        folder.mkdir(parents=True, exist_ok=True)
         settings = dict(vars(self.args), weights=self.matched, size=self.size)
         write_text(folder / f'{name}.md', text)
         written = json.dumps(dict(settings=settings, **content), indent=2)
@@ -173,32 +172,8 @@ class Evaluation:
         return f'{text}\nwritten to {folder}\n'
 
 
-@dataclasses.dataclass
-class Network:
-    """A frozen backbone and what its images are.
-
-    Attributes:
-        cfg: The config, or what stands for it.
-        backbone: With the checkpoint's weights, on its device.
-        matched: How many of the weights were found there.
-        size: Height and width of the images in px.
-    """
-
-    cfg: Config
-    backbone: nn.Module
-    matched: str
-    size: tuple[int, int]
-
-
-def frozen_network(args: argparse.Namespace) -> Network:
-    """Join the other processes and build the backbone.
-
-    Raises:
-        ValueError: If arguments do not fit each other or the checkpoint.
-        FileNotFoundError: If a file is missing.
-    """
-    start_processes(args)
-    register_all_modules(init_default_scope=True)
+def config_of(args: argparse.Namespace) -> Config:
+    """Return the config with the backbone, of a file or of a ViT's name."""
     if is_config(args.config):
         cfg = read_config(args.config, args.cfg_options)
     elif args.cfg_options:
@@ -208,29 +183,7 @@ def frozen_network(args: argparse.Namespace) -> Network:
         cfg = Config(dict(model=dict(backbone=vit)))
     if 'backbone' not in cfg.get('model', {}):
         raise ValueError(f'{args.config} has no model.backbone')
-    backbone = cfg.model.backbone.to_dict()
-    sides = backbone.get('img_size', DEFAULT_SIZE)
-    size = as_pair(args.size or ((sides,) if isinstance(sides, int) else sides))
-    network, matched = load_backbone(backbone, args.checkpoint, args.key)
-    print_log(matched, logger='current')
-    return Network(cfg, network.to(args.device), matched, size)
-
-
-def evaluation(args: argparse.Namespace) -> Evaluation:
-    """Build network and data; errors as of :func:`frozen_network`."""
-    network = frozen_network(args)
-    size = network.size
-    train, val = datasets_of(args, network.cfg)
-    return Evaluation(
-        network.backbone,
-        network.matched,
-        normalisation_of(network.cfg),
-        size,
-        lambda transforms: labelled_images(train, transforms, size, args.subset),
-        labelled_images(val, whole_view(size, args.resize), size),
-        Path(work_dir_of(args)),
-        args,
-    )
+    return cfg
 
 
 def start_processes(args: argparse.Namespace) -> None:
@@ -246,11 +199,7 @@ def start_processes(args: argparse.Namespace) -> None:
 def datasets_of(
     args: argparse.Namespace, cfg: Config
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the configs of training and validation images.
-
-    Raises:
-        ValueError: Unless exactly one source of images is given.
-    """
+    """Return the configs of training and validation images, of one source."""
     flags = ('train', 'imagenet', 'cifar10', 'cifar100')
     given = [flag for flag in flags if getattr(args, flag)]
     if len(given) > 1 or bool(args.train) != bool(args.val):

@@ -1,23 +1,23 @@
 """k-NN and few-shot accuracy of a checkpoint's frozen features."""
 
 import argparse
-import dataclasses
+import statistics
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 from mmengine.dist import get_rank
 from torch import Tensor
 
-from mmattmask.cli.frozen import (
-    Evaluation,
-    add_features,
-    add_frozen_arguments,
-    evaluation,
-)
+from mmattmask.cli.frozen import Evaluation, add_features, add_frozen_arguments
 from mmattmask.evaluation.extraction import extract_features
 from mmattmask.evaluation.features import knn_kind
-from mmattmask.evaluation.few_shot import FewShotResult, few_shot_accuracy
-from mmattmask.evaluation.knn import knn_accuracy, nearest_neighbours
+from mmattmask.evaluation.knn import (
+    KNNResult,
+    few_shot_accuracy,
+    knn_accuracy,
+    nearest_neighbours,
+)
 
 DESCRIPTION = """k-NN accuracy of frozen features, against all training images and
 against a few of each class."""
@@ -45,24 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Measure; return what to print, nothing on other ranks."""
-    return measure(evaluation(args))
-
-
-def measure(run: Evaluation) -> str:
-    """Make the features, classify, and write the report."""
-    args = run.args
+    run = Evaluation(args)
+    train, val = run.labelled(run.view)
     model = run.model(args.features or [knn_kind(run.backbone)])
-    train = run.checked(run.train(run.view))
     how = (args.batch_size, args.num_workers, run.cache)
     bank, labels = extract_features(model, train, 'train', *how)
-    query, target = extract_features(model, run.val, 'val', *how)
+    query, target = extract_features(model, val, 'val', *how)
     if get_rank() != 0:
         return ''
     rows, results = [], []
     for kind in model.kinds:
         for record in classify(args, query[kind], target, bank[kind], labels):
             results.append(dict(features=kind, **record))
-            rows.append(table_row(kind, record, args.draws))
+            rows.append(table_row(kind, record))
     text = (
         f'k-NN of {args.checkpoint}: {len(target)} images against {len(labels)}, '
         f'temperature {args.temperature:g}, accuracy in %; {run.matched}\n\n'
@@ -87,35 +82,30 @@ def classify(
     few = few_shot_accuracy(
         query, target, bank, labels, args.shots, args.draws, *how, args.seed
     )
-    records = [
-        dict(shots=None, k=k, **dataclasses.asdict(result))
-        for k, result in full.items()
-    ]
+    records = [dict(shots=None, k=k, **asdict(result)) for k, result in full.items()]
     for shots, by_k in few.items():
-        records += [few_shot_record(shots, k, result) for k, result in by_k.items()]
+        records += [few_shot_record(shots, k, draws) for k, draws in by_k.items()]
     return records
 
 
-def few_shot_record(shots: int, k: int, result: FewShotResult) -> dict[str, Any]:
-    """Return means, standard deviations and all draws."""
+def few_shot_record(shots: int, k: int, draws: list[KNNResult]) -> dict[str, Any]:
+    """Return means, sample standard deviations (None of one draw) and all draws."""
     record: dict[str, Any] = dict(shots=shots, k=k)
     for measure in ('top1', 'top5'):
-        record[measure] = result.mean(measure)
-        record[f'{measure}_std'] = result.std(measure)
-    record['draws'] = [dataclasses.asdict(draw) for draw in result.draws]
+        values = [getattr(draw, measure) for draw in draws]
+        record[measure] = statistics.fmean(values)
+        std = statistics.stdev(values) if len(values) > 1 else None
+        record[f'{measure}_std'] = std
+    record['draws'] = [asdict(draw) for draw in draws]
     return record
 
 
-def table_row(kind: str, record: dict[str, Any], draws: int) -> dict[str, Any]:
+def table_row(kind: str, record: dict[str, Any]) -> dict[str, Any]:
     """Return the cells of one record."""
-    shots = record['shots']
-    row = {
-        'features': kind,
-        'training images': 'all'
-        if shots is None
-        else f'{shots} per class, {draws} draws',
-        'k': record['k'],
-    }
+    images = 'all'
+    if record['shots'] is not None:
+        images = f'{record["shots"]} per class, {len(record["draws"])} draws'
+    row = {'features': kind, 'training images': images, 'k': record['k']}
     for measure, name in dict(top1='top-1', top5='top-5').items():
         std = record.get(f'{measure}_std')
         spread = '' if std is None else f' ± {std:.2f}'

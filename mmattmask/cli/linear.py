@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 from mmengine.dist import get_rank
-from torch import Tensor
 
-from mmattmask.cli.frozen import Evaluation, add_frozen_arguments, evaluation
+from mmattmask.cli.frozen import Evaluation, add_frozen_arguments
 from mmattmask.evaluation.eval_data import random_view
 from mmattmask.evaluation.extraction import extract_features, identity
 from mmattmask.evaluation.features import KINDS, linear_kind
@@ -54,22 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> str:
-    """Measure; return what to print, nothing on other ranks."""
+    """Train, test after every epoch; return what to print, nothing on other ranks."""
     lrs = tuple(args.lr or SWEEP)
     settings = ProbeSettings(lrs, args.epochs, args.batch_size, args.seed)
-    return measure(evaluation(args), settings)
-
-
-def measure(run: Evaluation, settings: ProbeSettings) -> str:
-    """Train, test after every epoch, and write the report."""
-    args = run.args
+    run = Evaluation(args)
+    train, val = run.labelled(
+        run.view if args.cached_features else random_view(run.size)
+    )
     kind = args.features or linear_kind(run.backbone)
     model = run.model([kind])
-    train = run.checked(
-        run.train(run.view if args.cached_features else random_view(run.size))
-    )
     how = (128, args.num_workers, run.cache)
-    val, target = extract_features(model, run.val, 'val', *how)
+    asked, target = extract_features(model, val, 'val', *how)
     if args.cached_features:
         features, labels = extract_features(model, train, 'train', *how)
         batches = fixed_features(features[kind], labels, args.device)
@@ -77,19 +71,19 @@ def measure(run: Evaluation, settings: ProbeSettings) -> str:
         batches = fresh_features(model, train, settings.seed, args.num_workers)
     # other weights, images or settings never go on with this state
     parts = [settings, args.cached_features]
-    parts += [identity(model, images, kind) for images in (train, run.val)]
+    parts += [identity(model, images, kind) for images in (train, val)]
     name = hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
-    probe = LinearProbe.build(
+    probe = LinearProbe(
         settings,
-        val[kind].shape[1],
+        asked[kind].shape[1],
         int(train.labels.max()) + 1,
         run.work_dir / f'linear-{name}.pth',
         args.device,
     )
-    history = probe.run(len(train), batches, val[kind], target)
+    history = probe.run(len(train), batches, asked[kind], target)
     if get_rank() != 0:
         return ''
-    return report(run, settings, kind, history, len(train), target)
+    return report(run, settings, kind, history, len(train), len(target))
 
 
 def report(
@@ -97,8 +91,8 @@ def report(
     settings: ProbeSettings,
     kind: str,
     history: ProbeHistory,
-    num_images: int,
-    target: Tensor,
+    num_train: int,
+    num_val: int,
 ) -> str:
     """Write table and numbers; return what to print."""
     records = choices(history, settings.lrs)
@@ -115,8 +109,8 @@ def report(
     ]
     views = 'one view each' if run.args.cached_features else 'random crops and flips'
     text = (
-        f'Linear probe of {run.args.checkpoint}: {num_images} training images '
-        f'({views}), {len(target)} validation images, batch {settings.batch_size} '
+        f'Linear probe of {run.args.checkpoint}: {num_train} training images '
+        f'({views}), {num_val} validation images, batch {settings.batch_size} '
         f'(lr x {settings.batch_size / 256:g}), accuracy in %; {run.matched}\n\n'
         f'{pd.DataFrame(table).to_markdown(index=False, disable_numparse=True)}\n'
     )
@@ -140,16 +134,15 @@ def choices(history: ProbeHistory, lrs: Sequence[float]) -> list[dict[str, Any]]
     """
     last = len(history.accuracy) - 1
     final = int(history.accuracy[last, :, 0].argmax())
-    many = f'best of {len(lrs)} lrs' if len(lrs) > 1 else ''
-    both = f'{many} and best epoch' if many else 'best epoch'
+    where = 'on the validation set'
+    names = [f'best epoch {where}', 'last epoch']
+    if len(lrs) > 1:
+        many = f'best of {len(lrs)} lrs'
+        names = [f'{many} and best epoch {where}', f'{many} {where}, last epoch']
     records = []
-    for chosen, (epoch, classifier) in (
-        (f'{both} on the validation set', history.best()),
-        (f'{many} on the validation set, last epoch', (last, final))
-        if many
-        else ('last epoch', (last, final)),
-    ):
-        top1, top5 = history.accuracy[epoch, classifier].tolist()
-        record = dict(chosen_by=chosen, lr=lrs[classifier], epoch=epoch + 1)
+    for name, place in zip(names, (history.best(), (last, final)), strict=True):
+        epoch, classifier = place
+        top1, top5 = history.accuracy[place].tolist()
+        record = dict(chosen_by=name, lr=lrs[classifier], epoch=epoch + 1)
         records.append(dict(record, top1=top1, top5=top5))
     return records

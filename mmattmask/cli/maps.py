@@ -139,11 +139,7 @@ def of_images(args: argparse.Namespace) -> tuple[MapWriter, Batches]:
 
 
 def of_config(args: argparse.Namespace) -> tuple[Any, Any, WholeImages, dict[str, str]]:
-    """Return how a config's scorer measures, whose pixels, which images, and what of.
-
-    Raises:
-        ValueError: If its scorer does not measure images, or has no weights.
-    """
+    """Return how a config's scorer measures, whose pixels, which images, made how."""
     cfg = read_config(args.source, args.cfg_options)
     model = guided_model(cfg, args.checkpoint).to(args.device)
     guidance = guidance_of(model)
@@ -159,7 +155,8 @@ def of_config(args: argparse.Namespace) -> tuple[Any, Any, WholeImages, dict[str
     size = as_pair(args.size) if args.size else image_size_of(model.backbone)
     images = WholeImages(bases(DATASETS.build(dataset)), size)
     made_of = dict(config=str(cfg.model.to_dict()))
-    return lambda x: attention_maps(model, x), _runner(model), images, made_of
+    pixels_of = SimpleNamespace(model=model)
+    return lambda x: attention_maps(model, x), pixels_of, images, made_of
 
 
 def of_library(
@@ -183,8 +180,8 @@ def of_library(
     def measure(inputs: torch.Tensor) -> torch.Tensor:
         return scorer.measure(scorer.teacher, inputs).unflatten(1, grid)
 
-    model = SimpleNamespace(data_preprocessor=raw)
-    return measure, _runner(model), images, {k: str(v) for k, v in options.items()}
+    pixels_of = SimpleNamespace(model=SimpleNamespace(data_preprocessor=raw))
+    return measure, pixels_of, images, {k: str(v) for k, v in options.items()}
 
 
 def folder(path: str, pipeline: Any) -> Config:
@@ -203,10 +200,6 @@ def names_of(images: WholeImages, out: Path) -> list[str] | int:
         return len(images)
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     return [os.path.splitext(os.path.relpath(path, root))[0] for path in paths]
-
-
-def _runner(model: Any) -> Any:
-    return SimpleNamespace(model=model)
 
 
 def _stamp(path: str | None) -> str:

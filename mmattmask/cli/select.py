@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -165,11 +166,7 @@ def drawn(images: list[T], args: argparse.Namespace) -> list[T]:
 
 
 def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], Normalisation]:
-    """Return FrozenTeacher's ``backbone`` and how images are normalised.
-
-    Raises:
-        ValueError: If the config file has no ``model.backbone``.
-    """
+    """Return FrozenTeacher's ``backbone`` and how images are normalised."""
     if args.library is not None:
         pretrained = args.checkpoint is None
         return library_config(args.library, pretrained), Normalisation()
@@ -188,11 +185,7 @@ def teacher_config(args: argparse.Namespace) -> tuple[dict[str, Any], Normalisat
 
 
 def as_teacher(backbone: dict[str, Any]) -> dict[str, Any]:
-    """Turn an MAE encoder, which masks, into the ViT that it is; keep other ViTs.
-
-    Raises:
-        ValueError: If there is no such backbone.
-    """
+    """Turn an MAE encoder, which masks, into the ViT that it is; keep other ViTs."""
     backbone = {key: value for key, value in backbone.items() if key != '_scope_'}
     kind = MODELS.get(backbone['type'])
     if kind is None:
@@ -204,33 +197,31 @@ def as_teacher(backbone: dict[str, Any]) -> dict[str, Any]:
     return dict(type='VisionTransformer', **own)
 
 
-def read_teacher(args: argparse.Namespace, backbone: dict[str, Any]) -> nn.Module:
-    """Return the ViT with its weights, on its device."""
-    scorer = FrozenTeacher(
-        backbone, args.checkpoint, block=0, head=None, attention=args.attention
-    )
-    scorer.init_weights()
-    return scorer.to(args.device).teacher
+def batches(items: list[T], args: argparse.Namespace) -> Iterator[list[T]]:
+    """Yield a batch at a time, with a progress line."""
+    starts = range(0, len(items), args.batch_size)
+    for start in report_progress(starts, len(starts), 'attention selection'):
+        yield items[start : start + args.batch_size]
 
 
 def measure(
     args: argparse.Namespace, vit: nn.Module, normalisation: Normalisation
-) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """Return maps (B, blocks, heads, L), annotated patches (B, L) and the grid."""
+) -> SelectionReport:
+    """Compare what every head attends to with what is annotated."""
     size = image_size_of(vit)
     grid = cut(size, patch_size_of(vit))
-    shape, how = size[::-1], Image.Resampling.BILINEAR
-    samples = annotated_images(args)
     maps, masks = [], []
-    starts = range(0, len(samples), args.batch_size)
-    for start in report_progress(starts, len(starts), 'attention selection'):
-        loaded = [item.load() for item in samples[start : start + args.batch_size]]
-        squashed = [image.resize(shape, how) for image, _ in loaded]
-        pixels = np.stack([np.asarray(image) for image in squashed])
+    for batch in batches(annotated_images(args), args):
+        loaded = [item.load() for item in batch]
+        how = (size[::-1], Image.Resampling.BILINEAR)
+        pixels = np.stack([np.asarray(image.resize(*how)) for image, _ in loaded])
         images = normalise(pixels, normalisation).to(args.device)
         maps.append(read_maps(vit, images, args.attention).cpu())
         masks += [patch_mask(mask, grid, args.coverage) for _, mask in loaded]
-    return torch.cat(maps), torch.from_numpy(np.stack(masks)), grid
+    foreground = torch.from_numpy(np.stack(masks))
+    return SelectionReport.from_maps(
+        torch.cat(maps), foreground, grid, args.ratio, args.average
+    )
 
 
 def measure_content(
@@ -238,11 +229,8 @@ def measure_content(
 ) -> HeadContent:
     """Look at whole images and two crops of each, without annotations."""
     size = image_size_of(vit)
-    paths = drawn(find_images([args.images]), args)
     maps: list[list[Tensor]] = [[], [], []]
-    starts = range(0, len(paths), args.batch_size)
-    for start in report_progress(starts, len(starts), 'attention selection'):
-        batch = paths[start : start + args.batch_size]
+    for batch in batches(drawn(find_images([args.images]), args), args):
         pixels = np.stack([read_image(path, size, squash=True) for path in batch])
         images = normalise(pixels, normalisation).to(args.device)
         for each, shown in zip(maps, (images, *two_crops(images)), strict=True):
@@ -256,7 +244,11 @@ def run(args: argparse.Namespace) -> str:
     check(args)
     register_all_modules(init_default_scope=True)
     backbone, normalisation = teacher_config(args)
-    vit = read_teacher(args, backbone)
+    scorer = FrozenTeacher(
+        backbone, args.checkpoint, block=0, head=None, attention=args.attention
+    )
+    scorer.init_weights()
+    vit = scorer.to(args.device).teacher
     if isinstance(vit, LibraryViT):  # which is refused where it does not know
         assert vit.normalisation is not None
         mean, std = (tuple(values) for values in vit.normalisation)
@@ -264,41 +256,35 @@ def run(args: argparse.Namespace) -> str:
     if args.unsupervised:
         content = measure_content(args, vit, normalisation)
         choice = content.best(args.block)
-        lines = [content.text(choice[0]), config_line(args, backbone, *choice)]
-        return '\n\n'.join([*lines, *own_lines(args, *choice)])
-    maps, masks, grid = measure(args, vit, normalisation)
-    report = SelectionReport.from_maps(maps, masks, grid, args.ratio, args.average)
+        lines = [content.text(choice[0]), *config_lines(args, backbone, *choice)]
+        return '\n\n'.join(lines)
+    report = measure(args, vit, normalisation)
     lines = [report.text()]
     if args.compare:
         lines.append(report.describe(*args.compare))
-    config = config_line(args, backbone, *report.chosen)
-    work_dir = Path(args.work_dir)
-    report.write(work_dir, dict(vars(args), config=config))
-    lines += [config, *own_lines(args, *report.chosen), f'written to {work_dir}']
-    return '\n\n'.join(lines)
+    configs = config_lines(args, backbone, *report.chosen)
+    report.write(Path(args.work_dir), dict(vars(args), config=configs[0]))
+    return '\n\n'.join([*lines, *configs, f'written to {args.work_dir}'])
 
 
-def config_line(
+def config_lines(
     args: argparse.Namespace, backbone: dict[str, Any], block: int, head: int | None
-) -> str:
-    """Return the ``scorer=dict(…)`` of a guided model's config."""
-    options: dict[str, Any] = dict(
-        type='mmattmask.FrozenTeacher', block=block, head=head
-    )
+) -> list[str]:
+    """Return the ``scorer=dict(…)`` of a config, of a teacher and of the model itself.
+
+    The latter only where its own attention is what was read.
+    """
+    choice = dict(block=block, head=head)
+    teacher: dict[str, Any] = dict(type='mmattmask.FrozenTeacher', **choice)
     if args.attention != 'received':
-        options['attention'] = args.attention
+        teacher['attention'] = args.attention
     if args.checkpoint is not None:
-        options['checkpoint'] = args.checkpoint
-    options['backbone'] = backbone
-    return f'scorer={as_code(options)}'
-
-
-def own_lines(args: argparse.Namespace, block: int, head: int | None) -> list[str]:
-    """Return the same of a model's own attention, where that is what was read."""
-    if args.attention != 'cls' or args.library is not None:
-        return []
-    own = dict(type='mmattmask.CachedAttention', block=block, head=head)
-    return [f'or, of the model itself: scorer={as_code(own)}']
+        teacher['checkpoint'] = args.checkpoint
+    lines = [f'scorer={as_code(dict(teacher, backbone=backbone))}']
+    if args.attention == 'cls' and args.library is None:
+        own = dict(type='mmattmask.CachedAttention', **choice)
+        lines.append(f'or, of the model itself: scorer={as_code(own)}')
+    return lines
 
 
 def as_code(value: Any) -> str:

@@ -46,14 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
-    """Write the arguments into the config; ``--cfg-options`` have the last word.
-
-    Returns:
-        The same config, changed in place.
-
-    Raises:
-        ValueError: If pictures are asked of a config without VisualizationHook.
-    """
+    """Write the arguments into the config; ``--cfg-options`` have the last word."""
     merge_run(cfg, args)
     cfg.load_from = args.checkpoint
     if args.amp:
@@ -73,8 +66,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         )
     if args.tta:
         add_test_time_augmentation(cfg)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg.merge_from_dict(args.cfg_options or {})
 
     set_loader_defaults(
         cfg,

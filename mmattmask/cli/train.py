@@ -42,15 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
-    """Write the arguments into the config; ``--cfg-options`` have the last word.
-
-    Returns:
-        The same config, changed in place.
-
-    Raises:
-        ValueError: If ``--auto-scale-lr`` is asked of a config that does not name
-            the batch size its learning rate belongs to.
-    """
+    """Write the arguments into the config; ``--cfg-options`` have the last word."""
     merge_run(cfg, args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -65,21 +57,14 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
                 f'--auto-scale-lr: {args.config} has no auto_scale_lr.base_batch_size'
             )
         cfg.auto_scale_lr.enable = True
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg.merge_from_dict(args.cfg_options or {})
 
     forced = {}
     if args.no_pin_memory:
         forced['pin_memory'] = False
     if args.no_persistent_workers:
         forced['persistent_workers'] = False
-    set_loader_defaults(
-        cfg,
-        LOADERS,
-        forced,
-        pin_memory=True,
-        persistent_workers=True,
-    )
+    set_loader_defaults(cfg, LOADERS, forced, pin_memory=True, persistent_workers=True)
     drop_amp_without_accelerator(cfg)
     return cfg
 

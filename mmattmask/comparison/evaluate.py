@@ -162,7 +162,7 @@ def linear_accuracy(
     held[::HELD_OUT] = True
     settings = ProbeSettings(SWEEP, epochs)
     classes = int(labels.max()) + 1
-    probe = LinearProbe.build(settings, features.shape[1], classes, state, device)
+    probe = LinearProbe(settings, features.shape[1], classes, state, device)
     own, chosen_on = ~held, (features[held], labels[held])
     batches = fixed_features(features[own], labels[own], device)
     history = probe.run(int(own.sum()), batches, *chosen_on)

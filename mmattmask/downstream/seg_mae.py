@@ -23,7 +23,7 @@ class SegMAE(MAE):
         *args: As for MMSegmentation's MAE.
         **kwargs: As for MMSegmentation's MAE. With
             ``init_cfg=dict(type='Pretrained', _scope_='mmattmask', checkpoint=FILE)``
-            the file may come from any source that ``load_pretrained`` reads.
+            the file may come from any source that ``PretrainedViT`` reads.
     """
 
     init_cfg: Any

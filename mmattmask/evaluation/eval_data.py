@@ -24,14 +24,10 @@ CROPPED_FROM = 128
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImages:
-    """Images with labels, and what tells them from other images.
+    """Images after their transforms, and class indices, (N,) int64, -1 without labels.
 
-    Attributes:
-        images: The images after the transforms.
-        labels: Class indices, (N,) int64.
-        classes: Names of the classes; none if they are not known.
-        rgb: Channels are red, green, blue; else blue, green, red.
-        fingerprint: Hash of files, labels, their order, and the transforms.
+    ``classes`` are names, if known. ``rgb``: channels are red, green, blue, not
+    reversed. ``fingerprint`` hashes files, labels, their order, and transforms.
     """
 
     images: WholeImages
@@ -51,10 +47,6 @@ def whole_view(size: tuple[int, int], resize: int | None = None) -> Transforms:
         size: Height and width in px. If they differ, images are squashed to them.
         resize: The shorter side in px before the crop. Defaults to 256/224 of ``size``,
             and to ``size`` for images below 128 px.
-
-    Raises:
-        ValueError: If ``resize`` is smaller than ``size``, or given for another shape
-            than a square.
     """
     height, width = size
     how = dict(backend='pillow', interpolation='bicubic')
@@ -91,6 +83,7 @@ def labelled_images(
     transforms: Transforms,
     size: tuple[int, int],
     subset: int | None = None,
+    need_labels: bool = True,
 ) -> LabelledImages:
     """Build a dataset under other transforms than its own.
 
@@ -99,6 +92,7 @@ def labelled_images(
         transforms: What follows loading; must end in images of ``size``.
         size: Height and width in px.
         subset: Use the first so many images of every class only.
+        need_labels: Refuse images without one class.
 
     Raises:
         ValueError: If there is no image or a label is missing.
@@ -110,7 +104,7 @@ def labelled_images(
     bases(dataset)
     infos = map(dataset.get_data_info, range(len(dataset)))
     labels = [_label(info.get('gt_label')) for info in infos]
-    if min(labels, default=-1) < 0:
+    if need_labels and min(labels, default=-1) < 0:
         raise ValueError(
             f'{config["type"]} has {len(labels)} images, {labels.count(-1)} of them '
             'without a class: evaluation needs images with one class each'
@@ -127,26 +121,6 @@ def labelled_images(
         torch.tensor(labels, dtype=torch.int64),
         tuple(dataset.metainfo.get('classes') or ()),
         rgb,
-        _identity(dataset, transforms, size),
-    )
-
-
-def unlabelled_images(
-    folder: str, transforms: Transforms, size: tuple[int, int]
-) -> LabelledImages:
-    """Return all images in a folder and its subfolders, with -1 for labels.
-
-    Raises:
-        FileNotFoundError: If there are none.
-    """
-    config = dict(type='mmpretrain.CustomDataset', data_root=folder, with_label=False)
-    dataset = DATASETS.build({**config, 'pipeline': []})
-    transforms = [dict(type='mmcv.LoadImageFromFile'), *transforms]
-    return LabelledImages(
-        WholeImages(bases(dataset), size, transforms),
-        torch.full([len(dataset)], -1),
-        (),
-        False,
         _identity(dataset, transforms, size),
     )
 
@@ -176,9 +150,6 @@ def _identity(
 
 def first_of_each_class(labels: Sequence[int], count: int) -> list[int]:
     """Return the places of the first ``count`` images of every class, in order.
-
-    Raises:
-        ValueError: If ``count`` is not positive.
 
     Source: gkakogeorgiou/attmask utils.py, --subset.
     """
@@ -213,10 +184,6 @@ class RandomViews(Dataset):
     """Random views that depend on nothing but seed, epoch and image.
 
     So neither the number of processes nor a restart changes them.
-
-    Args:
-        images: Images whose transforms draw from NumPy's global state.
-        seed: From 0.
     """
 
     def __init__(self, images: LabelledImages, seed: int) -> None:

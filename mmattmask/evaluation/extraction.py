@@ -35,23 +35,14 @@ def extract_features(
     num_workers: int = 4,
     cache: Path | None = None,
 ) -> tuple[dict[Kind, Tensor], Tensor]:
-    """Return the features of all images, on every process.
+    """Return the features of all images and their labels, on every process.
 
     Every process runs the backbone on its share. Features made before are read from
-    ``cache``; they are kept under a hash of everything they depend on, so a changed
-    weight, image, transform or option never meets old features.
-
-    Args:
-        model: The frozen backbone.
-        images: The dataset.
-        name: Of the dataset, for the progress line and the files' names.
-        batch_size: Images per step and process.
-        num_workers: Loader processes per process.
-        cache: Folder of the first process; made if missing. None keeps nothing.
+    ``cache``, a folder of the first process, where they are kept under a hash of
+    everything they depend on. ``name`` is for the progress line and the files.
 
     Returns:
-        Features by kind, (N, D) float32 on the CPU, and labels, (N,) int64, both in the
-        order of the dataset.
+        Features by kind, (N, D) float32 on the CPU, and labels, (N,) int64.
 
     Raises:
         ValueError: If images cannot be read, or features are not finite.
@@ -71,7 +62,8 @@ def extract_features(
                 raise ValueError(f'{kind} features of {name} are not finite')
             found[kind] = features
             if kind in paths and get_rank() == 0:
-                _save(paths[kind], features)
+                with whole_file(paths[kind]) as temporary:
+                    save_file({'features': features.contiguous()}, temporary)
     return {kind: found[kind] for kind in model.kinds}, images.labels
 
 
@@ -113,11 +105,9 @@ def check_readable(errors: Sequence[str]) -> None:
 
 
 def in_order(own: Tensor, total: int) -> Tensor:
-    """Put the rows of all ranks together, on every rank.
+    """Put the rows of all ranks together, on every rank; drop those beyond ``total``.
 
-    Args:
-        own: Rows ``rank``, ``rank + world_size``, and so on, as many on every rank.
-        total: Rows wanted; what goes beyond is dropped.
+    A rank has rows ``rank``, ``rank + world_size``, and so on, as many as all others.
     """
     world_size = get_world_size()
     if world_size == 1:
@@ -136,12 +126,6 @@ def identity(model: FrozenFeatures, images: LabelledImages, kind: Kind) -> str:
     heads = [getattr(part, 'num_heads', None) for part in model.backbone.modules()]
     text = json.dumps([*parts, heads, model.amp, model.digest, images.fingerprint])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _save(path: Path, features: Tensor) -> None:
-    """Write features so that no reader ever finds half a file."""
-    with whole_file(path) as temporary:
-        save_file({'features': features.contiguous()}, temporary)
 
 
 def _from_first(path: Path) -> Tensor:

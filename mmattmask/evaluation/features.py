@@ -3,8 +3,7 @@
 import dataclasses
 import hashlib
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -24,10 +23,8 @@ BASE_WIDTH = 768
 class Normalisation:
     """How pixels of 0 to 255 become a model's input.
 
-    Attributes:
-        mean: Subtracted, one number per channel, in the model's order.
-        std: What is left is divided by this.
-        rgb: The model's channels are red, green, blue; else blue, green, red.
+    ``mean`` and ``std`` are in the order of the model's channels: red, green, blue if
+    ``rgb``, else reversed.
     """
 
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
@@ -42,12 +39,6 @@ class FrozenFeatures(nn.Module):
     ``cls_mean`` both side by side, ``last4`` the CLS tokens of the last four blocks
     side by side; the final norm is applied to every block that is read. Without a CLS
     token there is ``mean`` only.
-
-    Args:
-        backbone: The backbone; it is frozen and put into evaluation mode.
-        kinds: Which features to make.
-        normalisation: What its input is normalised with.
-        amp: Run the backbone in mixed precision.
 
     Raises:
         ValueError: If a kind does not exist, or not for this backbone.
@@ -83,11 +74,9 @@ class FrozenFeatures(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, rgb: bool) -> dict[str, Tensor]:
-        """Return features by kind, (B, D) float32 each.
+        """Return features by kind, (B, D) float32, of pixels (B, 3, H, W) of 0 to 255.
 
-        Args:
-            images: Pixels of 0 to 255, (B, 3, H, W), any type and device.
-            rgb: Their channels are red, green, blue; else blue, green, red.
+        ``rgb`` says whether the pixels are red, green, blue, not reversed.
         """
         pixels = images.to(self.mean.device).float()
         if rgb != self.normalisation.rgb:
@@ -176,29 +165,22 @@ def _pool(kind: str, tokens: Sequence[Tensor], prefix: int) -> Tensor:
 
 def _last_tokens(vit: nn.Module, pixels: Tensor, count: int) -> list[Tensor]:
     """Return the tokens of the last blocks, each after the final norm."""
-    with _caught(blocks_of(vit)[-count:]) as outputs:
+    outputs: list[Tensor] = []
+    handles = [
+        block.register_forward_hook(lambda module, args, out: outputs.append(out))
+        for block in blocks_of(vit)[-count:]
+    ]
+    try:
         run(vit, pixels)
+    finally:
+        for handle in handles:
+            handle.remove()
     inner = vit_of(vit)
     if hasattr(vit, 'timm_model'):
         norm = inner.norm
     else:
         norm = inner.ln1 if inner.final_norm else nn.Identity()
     return [norm(tokens) for tokens in outputs]
-
-
-@contextmanager
-def _caught(blocks: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
-    """Collect the outputs of blocks that run meanwhile."""
-    outputs: list[Tensor] = []
-    handles = [
-        block.register_forward_hook(lambda module, args, out: outputs.append(out))
-        for block in blocks
-    ]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _mean_of_map(output: Any) -> Tensor:

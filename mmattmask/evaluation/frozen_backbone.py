@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
 from mmattmask.checkpoints import read_checkpoint
 from mmattmask.evaluation.features import Normalisation
@@ -15,13 +15,9 @@ from mmattmask.export.fit_vit import same_grid
 from mmattmask.export.vit_keys import pick_network
 
 # 'small' is another model in MMPretrain: 8 blocks, 768 wide.
-ARCHS = {
-    'tiny': 'deit-tiny',
-    'small': 'deit-small',
-    'base': 'base',
-    'large': 'large',
-    'huge': 'huge',
-}
+ARCHS = dict(
+    tiny='deit-tiny', small='deit-small', base='base', large='large', huge='huge'
+)
 # What only pre-training uses.
 OPTIONAL = (r'mask_token', r'masked_embed')
 IN_MEMORY = ('CIFAR10', 'CIFAR100', 'PackedImages')
@@ -33,15 +29,10 @@ def is_config(name: str) -> bool:
 
 
 def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, Any]:
-    """Return the config of a plain ViT.
+    """Return the config of a plain ViT for images of ``size`` (h, w) px.
 
-    Args:
-        name: ``vit-ARCH-pPATCH``, such as ``'vit-small-p16'``: tiny, small, base (the
-            models of DeiT, MAE, DINO, iBOT and AttMask), large or huge.
-        size: Height and width of the images in px.
-
-    Raises:
-        ValueError: If the name says something else.
+    Names are ``vit-ARCH-pPATCH``, such as ``vit-small-p16``: tiny, small, base (the
+    models of DeiT, MAE, DINO, iBOT and AttMask), large or huge.
     """
     match = re.fullmatch(r'vit-([a-z]+)-p(\d+)', name)
     if match is None or match[1] not in ARCHS:
@@ -59,11 +50,7 @@ def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, A
 
 
 def normalisation_of(cfg: Mapping[str, Any]) -> Normalisation:
-    """Return the normalisation that a config's model is trained with.
-
-    Args:
-        cfg: A pre-training config.
-    """
+    """Return the normalisation that a pre-training config's model is trained with."""
     model = cfg.get('model') or {}
     preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor')
     if not preprocessor:
@@ -88,7 +75,10 @@ def load_backbone(
     Args:
         config: The backbone's config.
         checkpoint: An MMEngine, MAE, iBOT, AttMask or DINO file.
-        key: Which of its networks, see :func:`read_weights`.
+        key: Which of its networks, see :func:`mmattmask.export.vit_keys.pick_network`.
+            Defaults to the one that is evaluated in the papers: the teacher of iBOT,
+            DINO and AttMask, in official files and in this project's, and else the only
+            one. The official evaluation goes on with random weights if there is none.
 
     Returns:
         The backbone, and a line such as ``'matched 150/150 weights of FILE'``.
@@ -101,34 +91,12 @@ def load_backbone(
     if MODELS.get(config.get('type', '')) is None:
         raise ValueError(f'there is no backbone {config.get("type")!r}')
     backbone = MODELS.build(config)
-    weights, key = read_weights(checkpoint, key)
+    content = read_checkpoint(checkpoint)
+    weights = pick_network(content, key, checkpoint)
+    # other hosts have teachers too, but only self-distillation gives them the head
+    if key is None and any(name.startswith('teacher.head.') for name in weights):
+        key = 'teacher'
+        weights = pick_network(content, key, checkpoint)
     source = f'{checkpoint} ({key})' if key else str(checkpoint)
     grid = same_grid(backbone, weights)
     return backbone, load_vit(backbone, weights, source, grid, OPTIONAL)
-
-
-def read_weights(
-    path: str | Path, key: str | None = None
-) -> tuple[dict[str, Tensor], str | None]:
-    """Read the weights of one network of a checkpoint.
-
-    Args:
-        path: See :func:`mmattmask.export.read_state_dict`.
-        key: See :func:`mmattmask.export.vit_keys.pick_network`. Defaults to the network
-            that is evaluated in the papers: the teacher of iBOT, DINO and AttMask, in
-            official files and in this project's, and else the only one.
-
-    Returns:
-        Weights under the names they have there, and which network of several it is.
-
-    Raises:
-        ValueError: If the checkpoint has nothing of that key. The official evaluation
-            loads nothing then, and evaluates random weights.
-    """
-    content = read_checkpoint(path)
-    state = pick_network(content, key, path)
-    # other hosts have teachers too, but only self-distillation gives them the head
-    if key is None and any(name.startswith('teacher.head.') for name in state):
-        key = 'teacher'
-        state = pick_network(content, key, path)
-    return state, key

@@ -15,10 +15,9 @@ COVERAGE = 0.5  # a patch is foreground if at least this share of it is
 
 
 def attention_shares(score: Tensor) -> Tensor:
-    """Turn scores into shares that sum to 1 per image; equal ones if all are zero.
+    """Turn scores (B, L) into shares that sum to 1; equal ones if all are zero.
 
-    Args:
-        score: (B, L), large = attended; negative values count as zero.
+    Negative values count as zero.
     """
     score = at_least_float32(score).clamp_min(0)
     total = score.sum(dim=1, keepdim=True)
@@ -29,12 +28,9 @@ def attention_shares(score: Tensor) -> Tensor:
 
 
 def attention_entropy(score: Tensor) -> Tensor:
-    """Return how evenly attention is spread, a scalar: 1 = evenly, 0 = on one patch.
+    """Return how evenly scores (B, L) are spread: 1 = evenly, 0 = on one patch.
 
     The entropy of each image's shares over its largest value, log L, mean over images.
-
-    Args:
-        score: (B, L), large = attended.
     """
     shares = attention_shares(score)
     entropy = torch.special.entr(shares).sum(dim=1)
@@ -45,25 +41,16 @@ def attention_masked(score: Tensor, mask: Tensor) -> Tensor:
     """Return the share of the attention that is masked, a scalar in [0, 1].
 
     A policy that ignores the score comes to its mask ratio.
-
-    Args:
-        score: (B, L), large = attended.
-        mask: (B, L), 1 = masked.
     """
     return (attention_shares(score) * mask).sum(dim=1).mean()
 
 
 def mask_agreement(mask: Tensor, other: Tensor) -> Tensor:
-    """Return how much two masks of the same images overlap, against chance.
+    """Return how much two draws of masks of the same images overlap, against chance.
 
-    Args:
-        mask: (B, L), 1 = masked.
-        other: Another draw of the same policy, with its own random numbers.
-
-    Returns:
-        Number of patches masked in both, over what random masks with the same counts
-        would have in common, a scalar: 1 = as random masks; 1 / mask ratio = the same
-        patches every time. Not a number if nothing is masked.
+    The patches masked in both, over what random masks with the same counts would have
+    in common: 1 = as random masks; 1 / mask ratio = the same patches every time. Not a
+    number if nothing is masked.
     """
     common = (mask * other).sum()
     expected = (mask.sum(dim=1) * other.sum(dim=1) / mask.shape[1]).sum()
@@ -71,14 +58,9 @@ def mask_agreement(mask: Tensor, other: Tensor) -> Tensor:
 
 
 def foreground_masked(mask: Tensor, foreground: Tensor) -> Tensor:
-    """Return the share of foreground patches that are masked, a scalar.
+    """Return the share of foreground patches that are masked, mean over images.
 
-    Args:
-        mask: (B, L), 1 = masked.
-        foreground: (B, L) bool. Images without any do not count.
-
-    Returns:
-        Mean over images; not a number if no image has a foreground.
+    Images without foreground do not count; if none has any, it is not a number.
     """
     wanted = foreground.to(mask.dtype)
     number = wanted.sum(dim=1)

@@ -18,7 +18,6 @@ from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
 from mmattmask.scorers.library_vits import LibraryViT
 from mmattmask.scorers.self_attention import (
-    ATTENTIONS,
     Attention,
     BlockAttention,
     attention_to_patches,
@@ -33,14 +32,11 @@ AVERAGES: tuple[Average, ...] = ('micro', 'macro')
 
 @dataclasses.dataclass(frozen=True)
 class HeadRecall:
-    """How many annotated patches are among the most attended ones.
+    """How many annotated patches are among the k most attended ones.
 
-    Attributes:
-        hits: Annotated patches among the top k, (B, blocks, heads + 1) float64; the
-            last column is the sum of all heads. Not whole where patches are tied.
-        num_annotated: Annotated patches, (B,) float64, at least 1.
-        num_drawn: k of each image, (B,) float64.
-        num_patches: Patches of an image.
+    ``hits`` are (B, blocks, heads + 1) float64, the last column of all heads summed,
+    and not whole where patches are tied; ``num_annotated``, at least 1, and
+    ``num_drawn``, k, are (B,) float64.
     """
 
     hits: Tensor
@@ -51,9 +47,8 @@ class HeadRecall:
     def table(self, average: Average = 'macro') -> Tensor:
         """Return the recall of every block and head, (blocks, heads + 1) in [0, 1].
 
-        Args:
-            average: ``'macro'`` averages the images' recalls; ``'micro'`` pools their
-                patches, so that images with much foreground count more.
+        ``'macro'`` averages the images' recalls; ``'micro'`` pools their patches, so
+        that images with much foreground count more.
         """
         return self._average(self.hits, average)
 
@@ -63,11 +58,7 @@ class HeadRecall:
         return float(self._average(hits, average))
 
     def at(self, block: int, head: int | None, average: Average = 'macro') -> float:
-        """Return one recall; None is the sum of all heads.
-
-        Raises:
-            ValueError: If the block or the head does not exist.
-        """
+        """Return one recall; None is the sum of all heads."""
         blocks, heads = self.hits.shape[1], self.hits.shape[2] - 1
         if not 0 <= block < blocks:
             raise ValueError(f'block {block} does not exist in {blocks} blocks')
@@ -80,9 +71,7 @@ class HeadRecall:
     ) -> tuple[int, int | None]:
         """Return the block and head with the largest recall, the first among equals.
 
-        Args:
-            average: See :meth:`table`.
-            all_heads: The sum of all heads (None) takes part.
+        The sum of all heads (None) takes part unless ``all_heads`` is off.
         """
         heads = self.hits.shape[2] - 1
         table = self.table(average)[:, : heads + all_heads]
@@ -92,10 +81,8 @@ class HeadRecall:
     def _average(self, hits: Tensor, average: Average) -> Tensor:
         if average == 'micro':
             return hits.sum(dim=0) / self.num_annotated.sum()
-        if average == 'macro':
-            shape = (-1,) + (1,) * (hits.ndim - 1)
-            return (hits / self.num_annotated.view(shape)).mean(dim=0)
-        raise ValueError(f'average must be one of {AVERAGES}, got {average!r}')
+        shape = (-1,) + (1,) * (hits.ndim - 1)
+        return (hits / self.num_annotated.view(shape)).mean(dim=0)
 
 
 def head_recall(
@@ -111,21 +98,11 @@ def head_recall(
             large = attended, any scale.
         foreground: Annotated patches, (B, L) bool. Images without any are left out.
         ratio: The top ``int(ratio * L)`` patches count, as many as GPA masks with 0.75.
-            Defaults to None: as many as are annotated in each image, so that recall and
-            precision are the same.
-
-    Raises:
-        ValueError: If shapes do not fit, no patch is annotated in any image, the maps
-            are not finite, or the ratio selects no patch or more than all.
+            None: as many as are annotated in each image; recall is precision then.
 
     Source: GPA, Sec. 3.4; there is no released code, and the paper states neither k nor
     how images are averaged.
     """
-    if maps.ndim != 4 or foreground.shape != (maps.shape[0], maps.shape[3]):
-        raise ValueError(
-            'maps must be (B, blocks, heads, L) and foreground (B, L), got '
-            f'{tuple(maps.shape)} and {tuple(foreground.shape)}'
-        )
     annotated = foreground.bool().any(dim=1)
     if not annotated.any():
         raise ValueError(
@@ -160,11 +137,9 @@ def head_recall(
 class HeadContent:
     """What maps of images without annotations tell of every block and head.
 
-    Attributes:
-        position_share: See ``score_content``, (blocks, heads + 1); the last column is
-            the sum of all heads.
-        agreement: Rank correlation of the maps of two crops of an image where they
-            overlap, minus that with another image's crop, (blocks, heads + 1).
+    Both are (blocks, heads + 1), the last column of the sum of all heads. ``agreement``
+    is the rank correlation of the maps of two crops of an image where they overlap,
+    minus that with another image's crop.
     """
 
     position_share: np.ndarray
@@ -212,10 +187,7 @@ def head_content(
 ) -> HeadContent:
     """Tell heads that follow content from those that follow the place of a patch.
 
-    Args:
-        maps: Attention of every block and head, (B, blocks, heads, L), B at least 2.
-        crops: The same of :func:`two_crops`.
-        grid: Patches of an image, (h, w).
+    From the attention (B, blocks, heads, L) to images and to their :func:`two_crops`.
     """
     whole, first, second = (
         torch.cat([x, x.sum(dim=2, keepdim=True)], dim=2) for x in (maps, *crops)
@@ -249,20 +221,10 @@ def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
     Each block's queries and keys are reduced to one map per head as soon as they exist:
     O(N) per head, and no attention matrix (but for ``'received_probs'``).
 
-    Args:
-        vit: An MMPretrain ViT, a TIMMBackbone or a LibraryViT, in evaluation mode.
-        images: Normalised images, (B, 3, H, W).
-        attention: As in :class:`FrozenTeacher`.
-
-    Returns:
-        (B, blocks, heads, L) float32, large = attended. Scaled to [0, 1], one of them
-        is the score of :class:`FrozenTeacher` with that block and head.
-
-    Raises:
-        ValueError: If the attention is unknown or a block has none to read.
+    ``vit`` is of MMPretrain, a TIMMBackbone or a LibraryViT, in evaluation mode, and
+    ``images`` are normalised, (B, 3, H, W). Returns (B, blocks, heads, L) float32; one
+    of them, scaled to [0, 1], is the score of :class:`FrozenTeacher`.
     """
-    if attention not in ATTENTIONS:
-        raise ValueError(f'attention must be one of {ATTENTIONS}, got {attention!r}')
     if isinstance(vit, LibraryViT):
         return torch.stack(vit.read(images, attention, range(vit.num_blocks)), dim=1)
     blocks = blocks_of(vit)
@@ -291,8 +253,7 @@ def read_maps(vit: nn.Module, images: Tensor, attention: Attention) -> Tensor:
 def centre_map(grid: tuple[int, int]) -> Tensor:
     """Return a map that is large near the centre of the image, (1, 1, 1, h * w).
 
-    Photographs show their subjects there: a head that does not recall more than this
-    map knows no more than where it is.
+    A head that does not recall more than this map knows only where subjects are.
     """
     height, width = grid
     # whole numbers, so that patches equally far away are tied

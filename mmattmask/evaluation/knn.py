@@ -20,11 +20,9 @@ TOP = 5
 
 @dataclasses.dataclass(frozen=True)
 class KNNResult:
-    """Accuracy of one k.
+    """Percent of queries whose class got the largest vote, or one of the five largest.
 
-    Attributes:
-        top1: Share of queries whose class got the largest vote, in percent.
-        top5: Share of queries whose class is among the five largest votes, in percent.
+    A class without a vote never is among the five.
     """
 
     top1: float
@@ -32,15 +30,12 @@ class KNNResult:
 
 
 def nearest_neighbours(query: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Find the most similar rows of a bank.
-
-    Works in chunks: beside inputs and outputs it needs at most ``CHUNK_QUERIES`` times
-    ``CHUNK_BANK`` similarities, whatever the sizes are.
+    """Find the most similar rows of a bank, in chunks that bound the memory.
 
     Args:
         query: Features, (Q, C), any float type, any scale.
-        bank: Features, (N, C). It may stay on the CPU while ``query`` is on another
-            device: chunks of it are moved there one by one.
+        bank: Features, (N, C). It may stay on the CPU: chunks of it are moved to the
+            device of ``query``.
         k: Neighbours per query. More than N means N.
 
     Returns:
@@ -78,16 +73,13 @@ def nearest_neighbours(query: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Ten
 def vote(
     similarity: Tensor, labels: Tensor, num_classes: int, temperature: float = 0.07
 ) -> Tensor:
-    """Let neighbours vote for their classes.
+    """Return each class's share of the neighbours' votes, (Q, num_classes).
 
     Args:
         similarity: Cosine similarity of the neighbours, (Q, k).
         labels: Their class indices, (Q, k) int64.
-        num_classes: Number of classes.
-        temperature: The smaller, the more the nearest count. Defaults to 0.07.
-
-    Returns:
-        Each class's share of the votes, (Q, num_classes), summing to 1.
+        num_classes: C.
+        temperature: The smaller, the more the nearest count.
 
     Raises:
         ValueError: If ``temperature`` is not positive.
@@ -113,13 +105,8 @@ def knn_accuracy(
         similarity: Cosine similarity of the neighbours, nearest first, (Q, max k).
         labels: Their class indices, (Q, max k) int64.
         target: The classes of the queries, (Q,) int64.
-        ks: How many neighbours vote. A k larger than the number of neighbours given
-            (that is, than the bank) lets all of them vote.
+        ks: How many neighbours vote; more than there are means all.
         temperature: See :func:`vote`.
-
-    Returns:
-        The accuracy for every k asked for. A class without a vote is never counted
-        among the five largest.
 
     Raises:
         ValueError: If there is no query, a label is negative or a k is not positive.
@@ -147,4 +134,68 @@ def knn_accuracy(
             hits += torch.stack([first.sum(), (voted & (better < TOP)).sum()])
         top1, top5 = (100 * hits / len(target)).tolist()
         results[k] = KNNResult(top1, top5)
+    return results
+
+
+def draw_shots(labels: Tensor, shots: int, generator: torch.Generator) -> Tensor:
+    """Draw images of every class without replacement: their places, ascending.
+
+    The images of fewer shots are among those of more with the same random state.
+    """
+    classes, counts = labels.unique(return_counts=True)
+    if shots < 1 or shots > int(counts.min()):
+        rare = int(classes[counts.argmin()])
+        raise ValueError(
+            f'cannot draw {shots} images per class: class {rare} has '
+            f'{int(counts.min())}'
+        )
+    shuffled = torch.randperm(len(labels), generator=generator)
+    ends = counts.cumsum(0)
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    first = (ends - counts)[:, None] + torch.arange(shots)
+    return by_class[first].flatten().sort().values
+
+
+def few_shot_accuracy(
+    query: Tensor,
+    target: Tensor,
+    bank: Tensor,
+    labels: Tensor,
+    shots: Sequence[int],
+    draws: int,
+    ks: Sequence[int],
+    temperature: float,
+    seed: int = 0,
+) -> dict[int, dict[int, list[KNNResult]]]:
+    """Classify queries by a few labelled images of each class.
+
+    Args:
+        query: Features, (Q, C), on the device to work on.
+        target: Their class indices, (Q,) int64.
+        bank: Features to draw from, (N, C).
+        labels: Their class indices, (N,) int64 on the CPU.
+        shots: How many images of each class.
+        draws: How often to draw.
+        ks: How many neighbours vote; at most all that are drawn.
+        temperature: See :func:`vote`.
+        seed: Draw ``i`` uses ``seed + i``, for every number of shots.
+
+    Returns:
+        The result of every draw, by shots and then by how many vote.
+    """
+    if draws < 1:
+        raise ValueError(f'draws must be at least 1, got {draws}')
+    target = target.to(query.device)
+    results: dict[int, dict[int, list[KNNResult]]] = {}
+    for count in shots:
+        votes = sorted({min(k, count * len(labels.unique())) for k in ks})
+        results[count] = {k: [] for k in votes}
+        for draw in range(draws):
+            generator = torch.Generator().manual_seed(seed + draw)
+            ids = draw_shots(labels, count, generator)
+            similarity, rows = nearest_neighbours(query, bank[ids], max(votes))
+            neighbours = labels[ids].to(query.device)[rows]
+            found = knn_accuracy(similarity, neighbours, target, votes, temperature)
+            for k, result in found.items():
+                results[count][k].append(result)
     return results

@@ -15,11 +15,7 @@ SWEEP = tuple(
 )
 CHUNK_ROWS = 1024
 TOP = 5
-
-
-def scaled(lr: float, batch_size: int) -> float:
-    """Return the learning rate of a batch, given the one of 256 images."""
-    return lr * batch_size / 256
+MOMENTUM = 0.9
 
 
 def cosine(epoch: int, epochs: int) -> float:
@@ -28,22 +24,12 @@ def cosine(epoch: int, epochs: int) -> float:
 
 
 class LinearSweep(nn.Module):
-    """Linear classifiers that differ by their learning rate only.
+    """Linear classifiers of D features in C classes, one per learning rate.
 
     All of them see the same features, so the stack is one matrix: a step is two matrix
-    products for all classifiers, whatever their number, and its gradient is exact in
-    closed form. Every classifier learns as ``nn.Linear`` with cross entropy and torch's
-    SGD, without weight decay. One that diverges leaves the others alone.
-
-    Args:
-        lrs: Learning rates, one per classifier.
-        dim: Width of the features, D.
-        num_classes: C.
-        momentum: Of SGD.
-        generator: Source of randomness of the first weights.
-
-    Raises:
-        ValueError: If there is no learning rate, or one is not positive.
+    products for all classifiers, and its gradient is exact in closed form. Every
+    classifier learns as ``nn.Linear`` with cross entropy and torch's SGD, without
+    weight decay. One that diverges leaves the others alone.
 
     Source: bytedance/ibot evaluation/eval_linear_multi.py.
     """
@@ -59,13 +45,11 @@ class LinearSweep(nn.Module):
         lrs: Sequence[float],
         dim: int,
         num_classes: int,
-        momentum: float = 0.9,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         if not lrs or min(lrs) <= 0:
             raise ValueError(f'learning rates must be positive, got {tuple(lrs)}')
-        self.momentum = momentum
         self.num_classes = num_classes
         count = len(lrs)
         # Differs from iBOT: all classifiers start from the same draw, so that only
@@ -90,17 +74,10 @@ class LinearSweep(nn.Module):
         factor: float = 1.0,
         batch_size: int | None = None,
     ) -> Tensor:
-        """Take one step of SGD.
+        """Take one step of SGD on this process's share of a batch, (B, D) and (B,).
 
-        Args:
-            features: This process's share of the batch, (B, D) float32.
-            labels: Class indices, (B,) int64.
-            factor: Multiplies all learning rates.
-            batch_size: Of all processes together. Defaults to B.
-
-        Returns:
-            This share's part of the mean cross entropy, (classifiers,); the parts of
-            all processes add up to it.
+        ``batch_size`` is that of all processes, by default B. Returns this share's part
+        of the mean cross entropy, (classifiers,); those of all processes add up to it.
         """
         batch_size = batch_size or len(features)
         logs = self(features).log_softmax(dim=-1)
@@ -117,27 +94,16 @@ class LinearSweep(nn.Module):
             (self.weight, self.weight_velocity, gradients[0], rates[:, None]),
             (self.bias, self.bias_velocity, gradients[1], rates),
         ):
-            velocity.mul_(self.momentum).add_(gradient)
+            velocity.mul_(MOMENTUM).add_(gradient)
             value.addcmul_(velocity, rate)
         return loss
 
     @torch.no_grad()
     def accuracy(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the accuracy of every classifier.
+        """Return top-1 and top-5 in percent, (classifiers, 2) float64 on the CPU.
 
-        Args:
-            features: (N, D) float32, any device.
-            labels: Class indices, (N,) int64.
-
-        Returns:
-            Top-1 and top-5 in percent, (classifiers, 2) float64 on the CPU; 0 for
-            classifiers that have diverged.
-
-        Raises:
-            ValueError: If there is no image.
+        Classifiers that have diverged have 0.
         """
-        if len(labels) == 0:
-            raise ValueError('the accuracy of 0 images is not defined')
         device = self.weight.device
         hits = torch.zeros(2, len(self.lrs), dtype=torch.int64, device=device)
         for start in range(0, len(labels), CHUNK_ROWS):

@@ -1,7 +1,6 @@
 """Train a sweep of linear classifiers, epoch by epoch, and go on where it stopped."""
 
 import dataclasses
-import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from torch.utils.data import DataLoader
 from mmattmask.evaluation.eval_data import LabelledImages, RandomViews
 from mmattmask.evaluation.extraction import check_readable
 from mmattmask.evaluation.features import FrozenFeatures
-from mmattmask.evaluation.linear import LinearSweep, cosine, scaled
+from mmattmask.evaluation.linear import LinearSweep, cosine
 from mmattmask.files import whole_file
 from mmattmask.progress_report import report_progress
 
@@ -33,11 +32,8 @@ Batches = Callable[[int, list[Tensor]], Iterator[tuple[Tensor, Tensor]]]
 class ProbeSettings:
     """The protocol of iBOT and DINO unless changed.
 
-    Attributes:
-        lrs: Learning rates of a batch of 256; they grow with the batch size.
-        epochs: Passes over the training images.
-        batch_size: Images per step of all processes together.
-        seed: Of first weights, order and augmentation.
+    ``lrs`` are those of a batch of 256; they grow with ``batch_size``, that of all
+    processes together. ``seed`` is of first weights, order and augmentation.
     """
 
     lrs: tuple[float, ...]
@@ -55,12 +51,9 @@ class ProbeSettings:
 
 @dataclasses.dataclass
 class ProbeHistory:
-    """What the epochs came to.
+    """What the epochs came to: top-1 and top-5 in percent, and mean training losses.
 
-    Attributes:
-        accuracy: Top-1 and top-5 on the validation images in percent,
-            (epochs, classifiers, 2).
-        loss: Mean training loss, (epochs, classifiers).
+    Accuracies are (epochs, classifiers, 2), losses (epochs, classifiers).
     """
 
     accuracy: Tensor
@@ -123,69 +116,43 @@ def fresh_features(
 
 
 class LinearProbe:
-    """A sweep of linear classifiers in training.
+    """Linear classifiers of features of width ``dim``, tested after every epoch.
 
-    After every epoch the classifiers are tested on the validation features, and
-    everything needed to go on is written; a killed and restarted probe ends like one
-    that nobody stopped.
-
-    Args:
-        settings: The protocol.
-        sweep: The classifiers, on their device; see :meth:`build`.
-        state: File to go on from, written by the first process and read by all.
+    All that is needed to go on is then written to ``state``: a killed and restarted
+    probe ends like one that nobody stopped.
     """
 
     def __init__(
-        self, settings: ProbeSettings, sweep: LinearSweep, state: Path
-    ) -> None:
-        self.settings = settings
-        self.sweep = sweep
-        self.state = state
-        self.history: list[tuple[Tensor, Tensor]] = []
-
-    @classmethod
-    def build(
-        cls,
+        self,
         settings: ProbeSettings,
         dim: int,
         num_classes: int,
         state: Path,
         device: str = 'cpu',
-    ) -> 'LinearProbe':
-        """Make new classifiers for features of ``dim`` and start or go on."""
-        lrs = [scaled(lr, settings.batch_size) for lr in settings.lrs]
+    ) -> None:
+        self.settings = settings
+        lrs = [lr * settings.batch_size / 256 for lr in settings.lrs]
         rng = torch.Generator().manual_seed(settings.seed)
-        sweep = LinearSweep(lrs, dim, num_classes, generator=rng).to(device)
-        probe = cls(settings, sweep, state)
-        probe.load()
-        return probe
+        self.sweep = LinearSweep(lrs, dim, num_classes, rng).to(device)
+        self.state = state
+        self.history: list[tuple[Tensor, Tensor]] = []
+        self._load()
 
     def run(
         self, num_images: int, batches: Batches, features: Tensor, labels: Tensor
     ) -> ProbeHistory:
-        """Train to the end.
+        """Train to the end; return the history of all epochs, of earlier runs too.
 
-        Args:
-            num_images: Training images.
-            batches: Where their features come from.
-            features: Validation features, (N, D).
-            labels: Their class indices, (N,).
-
-        Returns:
-            The history of all epochs, of earlier runs too.
-
-        Raises:
-            ValueError: If there are fewer training images than processes.
+        ``batches`` are of ``num_images`` training images, ``features`` (N, D) and
+        ``labels`` (N,) of those for validation.
         """
         start, first = time.monotonic(), len(self.history)
         for epoch in range(first, self.settings.epochs):
             loss = self._train(num_images, batches, epoch)
             self.history.append((self.sweep.accuracy(features, labels), loss.cpu()))
-            self.save()
-            done = epoch + 1 - first
+            self._save()
             to_do = self.settings.epochs - len(self.history)
-            left = (time.monotonic() - start) / done * to_do
-            self._report(left)
+            self._report((time.monotonic() - start) / (epoch + 1 - first) * to_do)
         accuracies, losses = zip(*self.history, strict=True)
         return ProbeHistory(torch.stack(accuracies), torch.stack(losses))
 
@@ -211,15 +178,14 @@ class LinearProbe:
         all_reduce(total)
         return total / seen
 
-    def save(self) -> None:
-        """Write the state so that no reader ever finds half a file."""
+    def _save(self) -> None:
         if get_rank() != 0:
             return
         content = dict(sweep=self.sweep.state_dict(), history=self.history)
         with whole_file(self.state) as temporary:
             torch.save(content, temporary)
 
-    def load(self) -> None:
+    def _load(self) -> None:
         """Go on from the first process's state, if there is one."""
         if get_rank() == 0 and self.state.exists():
             content = torch.load(self.state, map_location='cpu', weights_only=True)
@@ -244,5 +210,4 @@ class LinearProbe:
             f'top-1 {accuracy[best, 0]:.2f} (lr {self.settings.lrs[best]:g}), loss '
             f'{loss[best]:.4f}, eta {left:.0f} s',
             logger='current',
-            level=logging.INFO,
         )

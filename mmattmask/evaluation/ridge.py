@@ -11,22 +11,10 @@ PENALTIES = tuple(10.0**power for power in range(-5, 2))
 def ridge_accuracy(
     features: Tensor, labels: Tensor, query: Tensor, target: Tensor
 ) -> float:
-    """Return the test accuracy of ridge regression onto one-hot classes.
+    """Return the top-1 in percent of ridge regression onto one-hot classes.
 
     The penalty is chosen on every tenth training image; the classifier then learns from
-    all of them. The test images choose nothing.
-
-    Args:
-        features: Of the training images, (N, D), any scale.
-        labels: Their class indices, (N,) int64.
-        query: Of the test images, (M, D).
-        target: Their class indices, (M,) int64.
-
-    Returns:
-        Top-1 in percent.
-
-    Raises:
-        ValueError: If there are fewer than two training images or no test image.
+    all of them. The test images, (M, D) and (M,), choose nothing.
     """
     if len(labels) < 2 or len(target) == 0:
         raise ValueError(

@@ -26,18 +26,9 @@ def centred_ranks(maps: np.ndarray) -> np.ndarray:
 def position_share(maps: np.ndarray) -> float:
     """Return the share of the variance of the ranks that the patch's place explains.
 
-    Ranks, so that neither scale nor outliers of single images count. The mean map of N
-    images holds 1 / N of what is not place; that is taken off.
-
-    Args:
-        maps: (N, L), large = attended, N at least 2.
-
-    Returns:
-        1 = the same map for every image, about 0 = nothing in common; constant maps
-        have 1.
-
-    Raises:
-        ValueError: If there are fewer than two maps.
+    1 = the same map (N, L) for every image, about 0 = nothing in common; constant maps
+    have 1. Ranks, so that neither scale nor outliers of single images count. The mean
+    map of N images holds 1 / N of what is not place; that is taken off.
     """
     if len(maps) < 2:
         raise ValueError(f'a position share needs two maps or more, got {len(maps)}')
@@ -51,11 +42,7 @@ def position_share(maps: np.ndarray) -> float:
 
 
 def without_position(maps: np.ndarray) -> np.ndarray:
-    """Return ranks minus the mean ranks of their places, (N, L), not a score any more.
-
-    Args:
-        maps: (N, L), large = attended.
-    """
+    """Return ranks minus the mean ranks of their places, (N, L): no score any more."""
     ranks = centred_ranks(maps)
     return ranks - ranks.mean(axis=0)
 
@@ -66,14 +53,9 @@ def shuffled(maps: np.ndarray) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Spearman's correlation of maps, mean over images.
+    """Return Spearman's correlation of maps (N, L), mean over images.
 
-    Args:
-        first: (N, L).
-        second: (N, L).
-
-    Returns:
-        In [-1, 1]; a constant map has 0 with any other and 1 with a constant one.
+    A constant map has 0 with any other and 1 with a constant one.
     """
     a, b = centred_ranks(first), centred_ranks(second)
     norms = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
@@ -83,33 +65,22 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(each.mean())
 
 
-def overlap(first: np.ndarray, second: np.ndarray, ratio: float = 0.25) -> float:
-    """Return how many of the most attended patches two maps share, mean over images.
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the share of the most attended quarter that maps (N, L) have in common.
 
-    Args:
-        first: (N, L).
-        second: (N, L).
-        ratio: The share of patches that counts, which is also chance.
-
-    Returns:
-        Share in [0, 1].
+    Mean over images; chance is 1 / 4.
     """
-    k = max(1, int(first.shape[1] * ratio))
+    k = max(1, first.shape[1] // 4)
     top = [np.argsort(-maps, axis=1, kind='stable')[:, :k] for maps in (first, second)]
     pairs = zip(*top, strict=True)
     return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in pairs]))
 
 
 def area_under_curve(maps: np.ndarray, foreground: np.ndarray) -> float:
-    """Return how well a score tells foreground from background, mean over images.
+    """Return the chance that a foreground patch has the larger score, (N, L) each.
 
-    Args:
-        maps: (N, L), large = attended.
-        foreground: (N, L) bool. Images with only one of the two do not count.
-
-    Returns:
-        Chance that a foreground patch has the larger score, ties counting half: .5 is
-        nothing, 1 everything, 0 the reverse. Not a number without a countable image.
+    Mean over images, ties counting half: .5 is nothing, 1 everything, 0 the reverse.
+    Images with only one of the two do not count; without any it is not a number.
     """
     foreground = foreground.astype(bool)
     inside = foreground.sum(axis=1)
@@ -123,15 +94,10 @@ def area_under_curve(maps: np.ndarray, foreground: np.ndarray) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class ScoreContent:
-    """What is known of a score.
+    """What is known of a score; *shuffled* is beside another image's map.
 
-    Attributes:
-        num_images: Whose maps were looked at.
-        position_share: See :func:`position_share`.
-        shuffled_correlation: Rank correlation of each map with another image's.
-        shuffled_overlap: Most attended quarter that each map shares with another's.
-        auc: On annotated images: of the score, of another image's map, of both without
-            position, and of controls, by name. Empty without annotations.
+    ``auc`` is by name, on annotated images: of the score, of another image's map, of
+    both without position, and of controls.
     """
 
     num_images: int
@@ -147,12 +113,9 @@ class ScoreContent:
         foreground: np.ndarray | None = None,
         controls: Mapping[str, np.ndarray] | None = None,
     ) -> 'ScoreContent':
-        """Look at maps.
+        """Look at maps (N, L), large = attended, one per image.
 
-        Args:
-            maps: (N, L), large = attended, one per image.
-            foreground: (N, L) bool, if it is known.
-            controls: What costs nothing, (N, L) by name, for comparison.
+        ``foreground`` is (N, L) bool; ``controls`` are maps that cost nothing, by name.
         """
         other, auc = shuffled(maps), {}
         if foreground is not None:

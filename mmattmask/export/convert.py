@@ -9,10 +9,10 @@ and never transpose it.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from mmattmask.export.hugging_face import vit_config
@@ -87,15 +87,11 @@ def convert_checkpoint(
             square.
         force: Whether ``out`` may be written over.
 
-    Returns:
-        What was converted and what was left out.
-
     Raises:
         FileNotFoundError: If there is no such file.
         FileExistsError: If ``out`` is there and ``force`` is off.
         ValueError: If the file is damaged, holds code or no known ViT, or weights of
             the encoder have no place in the target.
-        ImportError: If safetensors is needed and not installed.
     """
     out = Path(out)
     _check_out(out, to, force)
@@ -115,13 +111,13 @@ def convert_checkpoint(
     weights = {name: value.clone().contiguous() for name, value in weights.items()}
     if to == 'hf':
         config = vit_config(source.weights, num_heads, grid)
-        _write_folder(out, weights, config, metadata)
+        write_text(out / 'config.json', json.dumps(config, indent=2) + '\n')
+        _save_safetensors(out / 'model.safetensors', weights, metadata)
         if num_heads is None:
             heads = config['num_attention_heads']
             notes.append(f'{heads} heads, as usual for this width, see --num-heads')
     elif out.suffix == SAFETENSORS:
-        with whole_file(out) as file:
-            _save_safetensors(file, weights, metadata)
+        _save_safetensors(out, weights, metadata)
     else:
         container = TARGETS[to].container
         content = {container: weights, 'meta': metadata} if container else weights
@@ -150,25 +146,9 @@ def _check_out(out: Path, to: str, force: bool) -> None:
 
 
 def _save_safetensors(
-    path: Path, weights: dict[str, Tensor], metadata: Mapping[str, str]
+    path: Path, weights: dict[str, Tensor], metadata: dict[str, str]
 ) -> None:
-    try:
-        from safetensors.torch import save_file
-    except ImportError as error:
-        raise ImportError(
-            'safetensors files need the package: pip install safetensors'
-        ) from error
     # readers of this format ask for the first entry
-    save_file(weights, path, metadata={'format': 'pt', **metadata})
-
-
-def _write_folder(
-    out: Path,
-    weights: dict[str, Tensor],
-    config: Mapping[str, object],
-    metadata: Mapping[str, str],
-) -> None:
-    """Write a model's folder, the weights last; what else is in it stays."""
-    write_text(out / 'config.json', json.dumps(config, indent=2) + '\n')
-    with whole_file(out / 'model.safetensors') as file:
-        _save_safetensors(file, weights, metadata)
+    metadata = {'format': 'pt', **metadata}
+    with whole_file(path) as file:
+        save_file(weights, file, metadata)

@@ -48,10 +48,8 @@ def fit_vit(
         grid: Patches (h, w) of the position embedding, where they are not a square.
 
     Returns:
-        Those that the module has a place for.
-
-    Raises:
-        ValueError: If a weight of the encoder has no place.
+        Those that the module has a place for; if one of the encoder has none, a
+        ValueError is raised.
     """
     own = {name: value.shape for name, value in module.state_dict().items()}
     # half precision can be neither multiplied without loss nor interpolated everywhere
@@ -89,18 +87,14 @@ def load_vit(
     """Fit weights of any source to a ViT and load them, or say why not.
 
     The one way of weights into frozen teachers, backbones to evaluate, and
-    ``init_cfg``. Arguments as for :func:`fit_vit` and
+    ``init_cfg``. Arguments and result as of :func:`fit_vit` and
     :func:`mmattmask.checkpoints.load_matched`.
-
-    Returns:
-        A line such as ``'matched 150/150 weights of FILE'``.
 
     Raises:
         ValueError: If anything but ``optional`` would keep its first values, a weight
             of the encoder has no place, or weights are not finite.
     """
-    fitting = fit_vit(module, state, source, grid)
-    return load_matched(module, fitting, source, optional)
+    return load_matched(module, fit_vit(module, state, source, grid), source, optional)
 
 
 def same_grid(module: nn.Module, state: Mapping[str, Tensor]) -> tuple[int, int] | None:
@@ -155,10 +149,6 @@ def fit_pos_embed(
         shape: What comes out, one of the same three forms.
         target: Grid (h, w) of ``shape``.
         grid: Grid (h, w) of ``pos_embed``. Defaults to a square.
-
-    Raises:
-        ValueError: If the grid of ``pos_embed`` is not known, or it lacks the position
-            of CLS that ``shape`` has.
     """
     if pos_embed.ndim == 4:
         height, width = pos_embed.shape[1:3]

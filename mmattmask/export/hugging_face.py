@@ -36,11 +36,7 @@ USUAL_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 
 
 def to_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename weights of a plain ViT to those of a ViTModel without pooler.
-
-    Raises:
-        ValueError: If the ViT lacks what a ViTModel must have.
-    """
+    """Rename weights of a plain ViT to those of a ViTModel without pooler."""
     missing = [name for name in NEEDED if name not in state]
     if missing:
         raise ValueError(f'a ViTModel must have {", ".join(missing)}')
@@ -61,15 +57,10 @@ def vit_config(
     num_heads: int | None = None,
     grid: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """Return the ``config.json`` of a ViTModel.
+    """Return the ``config.json`` of a ViTModel, given a plain ViT's weights.
 
-    Args:
-        state: Weights of a plain ViT under MMPretrain's names.
-        num_heads: Weights do not tell. Defaults to the usual number for the width.
-        grid: Patches (h, w) of the position embedding. Defaults to a square.
-
-    Raises:
-        ValueError: If the heads or the grid must be told, or do not fit.
+    Weights do not tell ``num_heads``, by default the usual number for the width, nor
+    ``grid``, patches (h, w) of the position embedding, by default a square.
     """
     weight = state['patch_embed.projection.weight']
     width, channels, *patch = weight.shape

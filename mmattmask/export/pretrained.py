@@ -1,4 +1,4 @@
-"""Pre-trained weights for a ViT under MMPretrain's names, by hand or by ``init_cfg``.
+"""Pre-trained weights for a ViT under MMPretrain's names, by ``init_cfg``.
 
 Stock ``init_cfg=dict(type='Pretrained', ...)`` trains from random weights, without an
 error, when the names of a checkpoint do not fit. This one converts, and refuses.
@@ -17,43 +17,6 @@ from mmattmask.export.vit_keys import read_state_dict
 from mmattmask.registry import WEIGHT_INITIALIZERS
 
 
-def load_pretrained(
-    module: nn.Module,
-    checkpoint: str | Path,
-    prefix: str | None = None,
-    grid: tuple[int, int] | None = None,
-    optional: Iterable[str] = OPTIONAL,
-) -> str:
-    """Load a checkpoint of any source into a ViT, or say why not.
-
-    Args:
-        module: A ViT with the names of MMPretrain's VisionTransformer or ViTSAM.
-        checkpoint: A file of this project, of official MAE, iBOT, AttMask or SimMIM,
-            or of timm (``.safetensors`` too).
-        prefix: What the names begin with in a file of several networks, such as
-            ``'teacher.'``. Defaults to the backbone; of an official iBOT or AttMask
-            file, the teacher's.
-        grid: Patches (h, w) of the checkpoint's position embedding, where they are not
-            a square.
-        optional: Patterns of names that the checkpoint may lack.
-
-    Returns:
-        A line such as ``'matched 150/174 weights of FILE'``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, has another architecture, or anything but
-            ``optional`` would keep its random values.
-    """
-    if not str(checkpoint):
-        raise ValueError(
-            'no checkpoint is given: add --cfg-options '
-            'model.backbone.init_cfg.checkpoint=FILE'
-        )
-    state = read_state_dict(checkpoint, prefix and prefix.removesuffix('.'))
-    return load_vit(module, state, checkpoint, grid, optional)
-
-
 @WEIGHT_INITIALIZERS.register_module(name='Pretrained')
 class PretrainedViT:
     """Start a backbone from a checkpoint of any source, in a config.
@@ -63,12 +26,20 @@ class PretrainedViT:
     the stock one on purpose: MMEngine initialises all parts of a model after any other
     initialiser, over the loaded weights.
 
-    The other options are those of :func:`load_pretrained`.
+    Args:
+        checkpoint: A file of this project, of official MAE, iBOT, AttMask or SimMIM,
+            or of timm (``.safetensors`` too).
+        prefix: What the names begin with in a file of several networks, such as
+            ``'teacher.'``. Defaults to the backbone; of an official iBOT or AttMask
+            file, the teacher's.
+        grid: Patches (h, w) of the checkpoint's position embedding, where they are not
+            a square.
+        optional: Patterns of names that the checkpoint may lack.
     """
 
     def __init__(
         self,
-        checkpoint: str,
+        checkpoint: str | Path,
         prefix: str | None = None,
         grid: tuple[int, int] | None = None,
         optional: Iterable[str] = OPTIONAL,
@@ -78,8 +49,25 @@ class PretrainedViT:
         self.grid = grid
         self.optional = tuple(optional)
 
+    def load(self, module: nn.Module) -> str:
+        """Load the weights into a ViT; return a line that says so.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is damaged, has another architecture, or anything
+                but ``optional`` would keep its random values.
+        """
+        if not str(self.checkpoint):
+            raise ValueError(
+                'no checkpoint is given: add --cfg-options '
+                'model.backbone.init_cfg.checkpoint=FILE'
+            )
+        prefix = self.prefix and self.prefix.removesuffix('.')
+        state = read_state_dict(self.checkpoint, prefix)
+        return load_vit(module, state, self.checkpoint, self.grid, self.optional)
+
     def __call__(self, module: nn.Module) -> None:
-        """Load the weights; arguments and errors as of :func:`load_pretrained`."""
+        """Load the weights, as MMEngine asks for it."""
         cfgs = getattr(module, 'init_cfg', None) or []
         # backbones initialise themselves after it unless it is one dict of this type
         if not isinstance(cfgs, Mapping) or cfgs['type'] != 'Pretrained':
@@ -88,9 +76,7 @@ class PretrainedViT:
                 'a list; in a list, or after any other type, what was loaded is '
                 'overwritten'
             )
-        matched = load_pretrained(
-            module, self.checkpoint, self.prefix, self.grid, self.optional
-        )
+        matched = self.load(module)
         print_log(matched, logger='current')
         if hasattr(module, '_params_init_info'):
             update_init_info(module, f'PretrainedViT: {matched}')

@@ -29,14 +29,8 @@ def has_beit_names(state: Mapping[str, Tensor]) -> bool:
 def to_plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give biases and layer scales of any of the three forms the plain form.
 
-    Args:
-        state: Weights under MMPretrain's names otherwise.
-
-    Returns:
-        The same with ``attn.qkv.bias``, ``attn.gamma1.weight``, ``ffn.gamma2.weight``.
-
-    Raises:
-        ValueError: If a block has a query bias and no value bias.
+    That is ``attn.qkv.bias``, ``attn.gamma1.weight`` and ``ffn.gamma2.weight``; other
+    weights must be under MMPretrain's names.
     """
     plain = {}
     for name, value in state.items():

@@ -15,7 +15,12 @@ from torch import Tensor
 
 from mmattmask.checkpoints import check_finite, read_checkpoint
 from mmattmask.export.simmim_keys import has_beit_names, to_plain
-from mmattmask.export.vit_keys import pick_network, tensors_of, to_mmpretrain_vit
+from mmattmask.export.vit_keys import (
+    PARTS,
+    pick_network,
+    tensors_of,
+    to_mmpretrain_vit,
+)
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",
@@ -29,8 +34,6 @@ SIGNS = (
     ('timm', r'blocks\.0\.attn\.qkv\.'),
 )
 BLOCK = re.compile(r'(blocks|layers)\.\d+\.')
-# What the backbone's names begin with beside other parts of a network.
-PARTS = ('backbone.', 'encoder.')
 LEFT_OUT = (
     ('decoder', r'decoder|neck\.'),
     ('fusion of blocks', r'proj_(weights|layers)'),  # MFF, for its decoder

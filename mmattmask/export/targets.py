@@ -43,25 +43,15 @@ FOR_VECTORS = rf'^cls_token$|^ln1\.|{POOLED}'  # dense tasks have no use for the
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What one project expects.
+    """What one project expects."""
 
-    Attributes:
-        what: For people.
-        change: What changes beyond names.
-        names: What it calls the parts; None is as MMPretrain.
-        container: Below which key of a ``.pth`` file the weights are; '' is none.
-        prefix: How their names begin.
-        drops: Pattern of what is not needed there.
-        refuses: Pattern of what is part of the encoder's function and has no place.
-    """
-
-    what: str
-    change: Callable[[Weights], Weights]
-    names: Names | None = None
-    container: str = ''
-    prefix: str = ''
-    drops: str = NOTHING
-    refuses: str = NOTHING
+    what: str  # for people
+    change: Callable[[Weights], Weights]  # beyond names
+    names: Names | None = None  # what it calls the parts; None is as MMPretrain
+    container: str = ''  # below which key of a .pth file the weights are
+    prefix: str = ''  # how their names begin
+    drops: str = NOTHING  # pattern of what is not needed there
+    refuses: str = NOTHING  # of what belongs to the encoder's function, without place
 
 
 TARGETS = {
@@ -108,18 +98,10 @@ MAPS = ('mmpretrain', 'mmdet')  # take the position embedding of ViTDet
 def to_target(
     source: Source, to: str, prefix: str | None = None
 ) -> tuple[dict[str, Tensor], dict[str, int], list[str]]:
-    """Rename an encoder, and change what must change, for a target.
-
-    Args:
-        source: The encoder.
-        to: A key of ``TARGETS``.
-        prefix: How names begin. Defaults to what the target expects.
+    """Rename an encoder, and change what must change, for a key of ``TARGETS``.
 
     Returns:
         The weights, how many tensors were left out by name, and notes for people.
-
-    Raises:
-        ValueError: If weights of the encoder have no place.
     """
     target = TARGETS[to]
     kept, dropped = _without(source, to)

@@ -11,16 +11,16 @@ from mmattmask.checkpoints import read_checkpoint, unwrapped
 
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
-PREFIXES = ('module.', 'backbone.', 'encoder.')
+# What the backbone's names begin with beside other parts of a network.
+PARTS = ('backbone.', 'encoder.')
 
 
 class Names(NamedTuple):
     """What a project calls the parts of a ViT.
 
-    Attributes:
-        blocks: How names in blocks begin, before the block's number.
-        starts: Pairs of how other names begin, MMPretrain's and the project's.
-        inside: The same for names in blocks, after the number.
+    ``blocks`` is how names in blocks begin, before the block's number; ``starts`` are
+    pairs of how other names begin, MMPretrain's and the project's; ``inside`` are the
+    same for names in blocks, after the number.
     """
 
     blocks: str
@@ -112,20 +112,15 @@ def tensors_of(part: Mapping[Any, Any]) -> dict[str, Tensor]:
 
 
 def to_mmpretrain_vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename a ViT's weights to MMPretrain's names.
+    """Rename a ViT's weights from timm's names, or MMPretrain's, to MMPretrain's.
 
-    Args:
-        state: Weights under timm's or MMPretrain's names, with or without ``module.``
-            and ``backbone.`` in front. With a ``backbone.``, all else (necks, heads) is
-            left out.
-
-    Returns:
-        The same tensors under MMPretrain's names.
+    ``module.`` and ``backbone.`` in front go; where there is a ``backbone.``, all else
+    (necks, heads) is left out.
     """
     state = {unwrapped(name): value for name, value in state.items()}
     if any(name.startswith('backbone.') for name in state):
         state = {k: v for k, v in state.items() if k.startswith('backbone.')}
-    for prefix in PREFIXES:
+    for prefix in PARTS:
         state = {name.removeprefix(prefix): value for name, value in state.items()}
     if not any(re.match(r'blocks\.\d', name) for name in state):
         return state

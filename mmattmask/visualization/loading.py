@@ -71,7 +71,7 @@ def load_model(
     Args:
         config: A config file, or the name of a ViT such as ``'vit-base-p16'``.
         checkpoint: Weights; None leaves them as they are initialised.
-        key: Which network of the checkpoint, see ``read_weights``. Of a whole
+        key: Which network of the checkpoint, see ``load_backbone``. Of a whole
             self-distillation the teacher is looked at, unless this is ``'student'``.
         options: Overrides of the config file.
         size: Height and width of the images in px; with a name only.

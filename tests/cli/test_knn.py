@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from PIL import Image
 from safetensors import safe_open
@@ -16,52 +15,6 @@ from mmattmask.evaluation.features import FrozenFeatures
 from tests.command_line import mmattmask, table_of
 
 from ..engine.toy_run import write_images
-
-CONFIG = """
-model = dict(
-    type='mmattmask.GuidedMAE',
-    backbone=dict(
-        type='mmattmask.GuidedMAEViT',
-        arch=dict(embed_dims=24, num_layers=4, num_heads=2, feedforward_channels=32),
-        img_size=16,
-        patch_size=8,
-    ),
-    neck=dict(type='mmattmask.GuidedMAEDecoder', decoder_embed_dim=16,
-        decoder_depth=1, decoder_num_heads=2),
-    head=dict(type='mmpretrain.MAEPretrainHead',
-        loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')),
-    mask_generator=dict(type='mmattmask.RandomMaskGenerator'),
-)
-data_preprocessor = dict(type='mmpretrain.SelfSupDataPreprocessor',
-    mean=[120, 121, 122], std=[60, 61, 62], to_rgb=True)
-train_dataloader = dict(dataset=dict(
-    type='CustomDataset', data_root='train', with_label=False))
-"""
-
-
-@pytest.fixture(autouse=True)
-def own_scope():
-    """The tool sets a default scope; the next test must not meet it."""
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        yield
-
-
-@pytest.fixture
-def files(tmp_path, monkeypatch):
-    """A config, a checkpoint of a random MAE, and two folders of images."""
-    monkeypatch.chdir(tmp_path)
-    Path('mae.py').write_text(CONFIG)
-    settings: dict = {}
-    exec(CONFIG, settings)
-    model = MODELS.build(settings['model'])
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(0.3 * torch.randn_like(parameter))
-    torch.save(dict(state_dict=model.state_dict()), 'mae.pth')
-    write_images('train', count=14)
-    write_images('val', count=20)
-    return model
-
 
 DATA = ['--train', 'train', '--val', 'val', '--num-workers', '0']
 
@@ -132,12 +85,8 @@ def test_accuracy_is_that_of_the_features(files):
 def test_few_shot_rows(files):
     text = run('--k', 1, 3, '--shots', 1, 4, '--draws', 3, '--out', 'report')
     rows = [row for row in results('report') if row['shots']]
-    assert [(row['shots'], row['k']) for row in rows] == [
-        (1, 1),
-        (1, 2),
-        (4, 1),
-        (4, 3),
-    ]
+    found = [(row['shots'], row['k']) for row in rows]
+    assert found == [(1, 1), (1, 2), (4, 1), (4, 3)]
     for row in rows:
         tops = torch.tensor([draw['top1'] for draw in row['draws']])
         assert len(tops) == 3
@@ -148,6 +97,8 @@ def test_few_shot_rows(files):
     assert cells in [row[:4] for row in table_of(text)]
     again = run('--k', 1, 3, '--shots', 1, 4, '--draws', 3, '--out', 'report')
     assert again == text
+    run('--k', 1, '--shots', 1, '--draws', 1)
+    assert results()[1]['top1_std'] is None
 
 
 def test_features_are_kept_and_not_mixed_up(files, monkeypatch):
@@ -197,9 +148,7 @@ def test_subset_uses_the_first_of_every_class(files):
     ('arguments', 'message'),
     [
         (dict(checkpoint='nowhere.pth'), 'no checkpoint nowhere.pth'),
-        (dict(checkpoint='cnn.pth'), r'cnn.pth does not fit .* matched 0/54 weights'),
         (dict(config='vit-tiny-p8'), 'does not fit'),
-        (dict(config='resnet'), "'resnet' is neither a config file nor"),
         (dict(config='empty.py'), 'empty.py has no model.backbone'),
         (dict(data=[]), 'there are no labelled images'),
         (dict(data=['--train', 'train']), 'give --train with --val'),
@@ -209,7 +158,6 @@ def test_subset_uses_the_first_of_every_class(files):
             'not the same: class_1, class_2',
         ),
         (dict(extra=['--key', 'teacher']), "nothing called 'teacher'; it has state"),
-        (dict(extra=['--shots', '8']), 'cannot draw 8 images per class'),
         (dict(extra=['--size', '16', '16', '16']), 'a size is one or two numbers'),
         (dict(extra=['--resize', '10']), 'crop 16 px out of a resized side of 10'),
     ],
@@ -217,7 +165,6 @@ def test_subset_uses_the_first_of_every_class(files):
 )
 def test_mistakes_end_in_one_clear_line(files, arguments, message):
     Path('empty.py').write_text('')
-    torch.save(dict(state_dict={'conv1.weight': torch.zeros(2)}), 'cnn.pth')
     write_images('birds', count=3)
     Path('birds/class_1').rename('birds/class_2')
     options = {name: value for name, value in arguments.items() if name != 'extra'}

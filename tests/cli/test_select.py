@@ -3,63 +3,29 @@
 import csv
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS
 from PIL import Image
 
-from mmattmask.cli.select import teacher_config
 from mmattmask.masking import min_max
 from mmattmask.models.guidance import attention_maps
 from mmattmask.scorers.self_attention import read_cls_attention
-from mmattmask.visualization.pixels import normalise
-from tests.command_line import arguments as parse
 from tests.command_line import mmattmask
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = """
-model = dict(
-    type='mmattmask.GuidedMAE',
-    backbone=dict(
-        type='mmattmask.GuidedMAEViT',
-        arch=dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=32),
-        img_size=32,
-        patch_size=8,
-        mask_ratio=0.6,
-    ),
-    neck=dict(type='mmattmask.GuidedMAEDecoder', decoder_embed_dim=16,
-        decoder_depth=1, decoder_num_heads=2),
-    head=dict(type='mmpretrain.MAEPretrainHead',
-        loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')),
-    mask_generator=dict(type='mmattmask.RandomMaskGenerator'),
-    data_preprocessor=dict(type='mmpretrain.SelfSupDataPreprocessor',
-        mean=[120, 121, 122], std=[60, 61, 62], to_rgb=True),
-)
-"""
+MODEL = ('mae.pth', '--config', 'mae.py')
 
 
 def run(*arguments):
     return mmattmask('select', *arguments, '--device', 'cpu')
 
 
-@pytest.fixture(autouse=True)
-def in_its_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
-def model_files(tmp_path):
-    """A config and the checkpoint of a random MAE."""
-    (tmp_path / 'mae.py').write_text(CONFIG)
-    settings: dict = {}
-    exec(CONFIG, settings)
-    model = MODELS.build(settings['model'])
-    model.init_weights()
-    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'mae.pth')
-    return tmp_path / 'mae.pth', '--config', tmp_path / 'mae.py'
+def model(mae_files):
+    return mae_files(img_size=32, depth=3, backbone__mask_ratio=0.6)
 
 
 @pytest.fixture
@@ -81,9 +47,9 @@ def folders(tmp_path):
 
 
 @pytest.mark.parametrize('attention', ['received', 'cls'])
-def test_generated_folder(tmp_path, model_files, folders, attention):
+def test_generated_folder(tmp_path, model, folders, attention):
     options = ('--attention', attention, '--compare', 2, 'all', '--work-dir', 'out')
-    said = run(*model_files, *folders, *options)
+    said = run(*MODEL, *folders, *options)
     assert 'over 5 images; 1 without an annotated patch' in said
     assert re.search(r'\| +block \| +0 \| +1 \| +all \|', said)
     assert 'block 2, all heads: ' in said
@@ -105,18 +71,15 @@ def test_generated_folder(tmp_path, model_files, folders, attention):
     check_recall(scorer, tmp_path / 'data', table.max())
 
 
-def test_without_annotations_for_the_models_own_attention(
-    tmp_path, model_files, folders
-):
+def test_without_annotations_for_the_models_own_attention(model, folders):
     options = ('--unsupervised', '--attention', 'cls', '--block', 1)
-    said = run(*model_files, *folders[:2], *options)
+    said = run(*MODEL, *folders[:2], *options)
     assert re.search(r'\| all \| \d\.\d\d \| -?\d\.\d\d \|', said)
     (line,) = [x for x in said.splitlines() if 'CachedAttention' in x]
-    settings: dict = {}
-    exec(CONFIG, settings)
     config = eval(line.partition('scorer=')[2])
     assert config['block'] == 1
-    model = MODELS.build(settings['model'] | dict(scorer=config))
+    settings = Config.fromfile('mae.py').model
+    model = MODELS.build(settings | dict(scorer=config))
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         read = read_cls_attention(model.backbone, images, 1)
@@ -124,7 +87,7 @@ def test_without_annotations_for_the_models_own_attention(
     head = config['head']
     expected = read.mean(dim=1) if head is None else read[:, head]
     torch.testing.assert_close(maps, min_max(expected))
-    wrong = settings['model'] | dict(scorer=dict(config, head=2))
+    wrong = settings | dict(scorer=dict(config, head=2))
     with pytest.raises(ValueError, match='head 2 does not exist in 2 heads'):
         MODELS.build(wrong)
 
@@ -161,36 +124,14 @@ def check_recall(scorer, data, expected):
     assert np.mean(recalls) == pytest.approx(expected)
 
 
-def test_few_images_are_the_same_every_time(tmp_path, model_files, folders):
-    files = [*model_files, *folders, '--max-images', 3, '--work-dir']
+def test_few_images_are_the_same_every_time(tmp_path, model, folders):
+    files = [*MODEL, *folders, '--max-images', 3, '--work-dir']
     for name in 'ab':
         run(*files, name, '--seed', 1)
     first, second = ((tmp_path / name / 'head_recall.csv').read_text() for name in 'ab')
     assert first == second
     content = json.loads((tmp_path / 'a' / 'head_recall.json').read_text())
     assert content['images']['read'] == 3
-
-
-def test_normalisation_is_that_of_the_config(tmp_path):
-    red = np.array([[[[200, 20, 2]]]], dtype=np.uint8)
-    path = tmp_path / 'vit.py'
-    backbone = "model = dict(backbone=dict(type='VisionTransformer', arch='s'))\n"
-    mean, std = [2.0, 20.0, 200.0], [4.0, 5.0, 8.0]
-    preprocessors = {
-        '': [(200 - 123.675) / 58.395, (20 - 116.28) / 57.12, (2 - 103.53) / 57.375],
-        f'data_preprocessor = dict(mean={mean}, std={std})': [0, 0, 0],
-        f'data_preprocessor = dict(mean={mean}, std={std}, to_rgb=True)': [
-            198 / 4, 0, -198 / 8,
-        ],
-        'data_preprocessor = dict(num_classes=10)': [2, 20, 200],
-    }  # fmt: skip
-    for preprocessor, expected in preprocessors.items():
-        path.write_text(backbone + preprocessor)
-        args = parse('select', 'vit.pth', '--config', path, '--index', 'x.csv')
-        config, how = teacher_config(args)
-        assert config == dict(type='VisionTransformer', arch='s')
-        pixels = normalise(red, how)
-        torch.testing.assert_close(pixels[0, :, 0, 0], torch.tensor(expected).float())
 
 
 @pytest.mark.parametrize(
@@ -213,7 +154,7 @@ def test_bad_arguments(capsys, arguments, message):
     assert re.search(message, f'{error.value}{capsys.readouterr().err}')
 
 
-def test_errors(tmp_path, model_files, folders):
+def test_errors(tmp_path, model, folders):
     masks = tmp_path / 'data' / 'masks'
     cases = {
         'block 3 does not exist in 3 blocks': ('--compare', 3, 0),
@@ -222,22 +163,22 @@ def test_errors(tmp_path, model_files, folders):
     }
     for message, arguments in cases.items():
         with pytest.raises(SystemExit, match=f'^error: {re.escape(message)}'):
-            run(*model_files, *folders, *arguments)
+            run(*MODEL, *folders, *arguments)
     (masks / '0.png').write_bytes(b'torn')
     with pytest.raises(SystemExit, match=f'{masks / "0.png"} cannot be read as an ima'):
-        run(*model_files, *folders)
+        run(*MODEL, *folders)
     for path in masks.iterdir():
         Image.new('L', (48, 40)).save(path)
     none = 'no patch is annotated as foreground in any of 6 images'
     with pytest.raises(SystemExit, match=none):
-        run(*model_files, *folders)
+        run(*MODEL, *folders)
     assert not (tmp_path / 'work_dirs').exists()
 
 
-def test_real_photographs(tmp_path, model_files, data_folder):
+def test_real_photographs(tmp_path, model, data_folder):
     index = data_folder / 'fg_masks' / 'index.csv'
     only = ('--where', 'split=select', 'set=ecssd')
-    run(*model_files, '--index', index, *only, '--work-dir', 'out')
+    run(*MODEL, '--index', index, *only, '--work-dir', 'out')
     with (tmp_path / 'out' / 'head_recall.csv').open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 9
@@ -254,7 +195,7 @@ def test_real_photographs(tmp_path, model_files, data_folder):
     )
 
 
-def test_other_annotations(tmp_path, model_files, data_folder):
+def test_other_annotations(tmp_path, model, data_folder):
     coco, ade = data_folder / 'coco_mini', data_folder / 'ade_mini'
     instances = coco / 'annotations' / 'instances_val2017.json'
     labels = ('--labels', ade / 'annotations' / 'validation', '--background-ids', 0, 1)
@@ -263,6 +204,6 @@ def test_other_annotations(tmp_path, model_files, data_folder):
         ('--images', ade / 'images' / 'validation', *labels),
     ]
     for case, number in zip(cases, (32, 2), strict=True):
-        run(*model_files, *case, '--work-dir', 'out')
+        run(*MODEL, *case, '--work-dir', 'out')
         content = json.loads((tmp_path / 'out' / 'head_recall.json').read_text())
         assert content['images']['read'] == number

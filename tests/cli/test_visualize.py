@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from PIL import Image
 
@@ -15,51 +14,24 @@ from tests.command_line import mmattmask
 
 from ..engine.toy_run import write_images
 from ..visualization.pictures import colors, flat, record_of
+from .conftest import write_config, write_weights
 
-CONFIG = """
-model = dict(
-    type='mmattmask.GuidedMAE',
-    backbone=dict(
-        type='mmattmask.GuidedMAEViT',
-        arch=dict(embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=32),
-        img_size=(32, 16),
-        patch_size=4,
-    ),
-    neck=dict(type='mmattmask.GuidedMAEDecoder', decoder_embed_dim=16,
-        decoder_depth=1, decoder_num_heads=2),
-    head=dict(type='mmattmask.GuidedMAEHead', norm_pix=True,
-        loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2')),
+MAE = dict(
+    img_size=(32, 16),
+    patch_size=4,
     scorer=dict(type='mmattmask.CachedAttention'),
     mask_generator=dict(type='mmattmask.AMTMaskGenerator'),
+    head__type='mmattmask.GuidedMAEHead',
 )
-data_preprocessor = dict(type='mmpretrain.SelfSupDataPreprocessor',
-    mean=[120, 121, 122], std=[60, 61, 62], to_rgb=True)
-train_dataloader = dict(dataset=dict(
-    type='CustomDataset', data_root='train', with_label=False))
-"""
 PAGES = ['cls_blocks', 'cls_heads', 'overview', 'policies', 'received_blocks']
 
 
-@pytest.fixture(autouse=True)
-def own_scope():
-    """The tool sets a default scope; the next test must not meet it."""
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        yield
-
-
 @pytest.fixture
-def files(tmp_path, monkeypatch):
+def files(mae_files):
     """A config of 8 x 4 patches, two checkpoints of it, and a folder of images."""
-    monkeypatch.chdir(tmp_path)
-    Path('mae.py').write_text(CONFIG)
-    settings: dict = {}
-    exec(CONFIG, settings)
-    model = MODELS.build(settings['model'])
+    model = mae_files(**MAE)
     for name in ('first.pth', 'second.pth'):
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.copy_(0.3 * torch.randn_like(parameter))
-        torch.save(dict(state_dict=model.state_dict()), name)
+        write_weights(model, name)
     write_images('images', count=3)
     return model
 
@@ -110,9 +82,7 @@ def test_same_command_same_pictures_and_the_seed_matters(files):
 
 
 def test_several_checkpoints_make_a_gif(files):
-    text = mmattmask(
-        'visualize', 'mae.py', 'first.pth', 'second.pth', 'images', '--out', 'out'
-    )
+    text = visualize('mae.py', 'first.pth', 'second.pth', 'images', '--out', 'out')
     assert '2 checkpoints in out/checkpoints.gif' in text
     with Image.open('out/checkpoints.gif') as gif:
         assert gif.n_frames == 2
@@ -122,9 +92,7 @@ def test_several_checkpoints_make_a_gif(files):
 def test_a_backbone_alone_has_no_policy_of_its_own(files):
     state = {f'backbone.{k}': v for k, v in files.backbone.state_dict().items()}
     torch.save(dict(state_dict=state), 'backbone.pth')
-    text = mmattmask(
-        'visualize', 'mae.py', 'backbone.pth', 'images', '--max-images', '1'
-    )
+    text = visualize('mae.py', 'backbone.pth', 'images', '--max-images', '1')
     assert 'weights of backbone.pth' in text
     folder = Path('work_dirs/visualize/000')
     assert sorted(path.stem for path in folder.glob('*.png')) == PAGES
@@ -139,9 +107,7 @@ def test_official_weights_by_name_with_photographs(files):
     vit = MODELS.build(config)
     torch.save(dict(teacher=vit.state_dict()), 'dino.pth')
     options = ['--size', '16', '--photographs', '--max-images', '2', '--out', 'out']
-    text = mmattmask(
-        'visualize', 'vit-tiny-p8', 'dino.pth', *options, '--mask-ratio', '0.5'
-    )
+    text = visualize('vit-tiny-p8', 'dino.pth', *options, '--mask-ratio', '0.5')
     assert 'matched 150/150 weights of dino.pth' in text
     assert len(list(Path('out').glob('*/policies.png'))) == 2
 
@@ -149,21 +115,18 @@ def test_official_weights_by_name_with_photographs(files):
 def test_strips_of_a_run(files):
     for epoch in range(3):
         add_drawing('run', [record_of(seed=epoch)], epoch, 'epoch')
-    assert '3 drawings in out/strips.gif' in mmattmask(
-        'visualize', '--strips', 'run', '--out', 'out'
+    assert '3 drawings in out/strips.gif' in visualize(
+        '--strips', 'run', '--out', 'out'
     )
     with Image.open('out/strips.gif') as gif:
         assert gif.n_frames == 3
 
 
 def test_a_model_of_grey_images(files):
-    Path('grey.py').write_text(
-        CONFIG.replace('patch_size=4,', 'patch_size=4, patch_cfg=dict(in_channels=1),')
-        .replace('decoder_depth=1', 'decoder_depth=1, in_chans=1')
-        .replace('norm_pix=True', 'norm_pix=True, in_channels=1')
-        .replace('[120, 121, 122]', '[120]')
-        .replace('[60, 61, 62]', '[60]')
+    grey = dict(
+        backbone__patch_cfg=dict(in_channels=1), neck__in_chans=1, head__in_channels=1
     )
+    write_config('grey.py', dict(mean=[120], std=[60]), **MAE, **grey)
     visualize('grey.py', 'images', '--out', 'out', '--max-images', '1')
     for name in ('image', 'reconstruction'):
         picture = read(f'out/000/panels/{name}.png')
@@ -177,9 +140,7 @@ def test_squashing_keeps_what_cropping_leaves_out(files):
     wide[:, :16] = 255
     Image.fromarray(wide).save('wide.png')
     for flags, bright in ((['--squash'], True), ([], False)):
-        mmattmask(
-            'visualize', 'mae.py', 'first.pth', 'wide.png', '--out', 'out', *flags
-        )
+        visualize('mae.py', 'first.pth', 'wide.png', '--out', 'out', *flags)
         assert (read('out/wide/panels/image.png') > 200).any() == bright
 
 

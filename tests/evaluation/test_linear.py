@@ -7,7 +7,7 @@ from torch import nn
 
 from mmattmask.evaluation import linear, linear_probe
 from mmattmask.evaluation.eval_data import labelled_images, random_view
-from mmattmask.evaluation.linear import SWEEP, LinearSweep, cosine, scaled
+from mmattmask.evaluation.linear import SWEEP, LinearSweep, cosine
 from mmattmask.evaluation.linear_probe import (
     LinearProbe,
     ProbeHistory,
@@ -33,11 +33,12 @@ def data(count=40, classes=CLASSES):
     return centres[labels] + torch.randn(count, DIM, generator=rng(3)), labels
 
 
-def test_the_sweep_of_ibot():
+def test_the_sweep_of_ibot(tmp_path):
     assert len(SWEEP) == len(set(SWEEP)) == 45
     assert list(SWEEP) == sorted(SWEEP)
     assert (SWEEP[0], SWEEP[-1]) == (1e-4, 9.0)
-    assert scaled(0.005, 2048) == pytest.approx(0.04)
+    scaled = LinearProbe(ProbeSettings(SWEEP, batch_size=2048), 2, 2, tmp_path / 'x')
+    torch.testing.assert_close(scaled.sweep.lrs, 8 * torch.tensor(SWEEP))
 
 
 def test_the_schedule_is_torchs_cosine():
@@ -75,11 +76,9 @@ def test_equals_classifiers_trained_one_by_one():
         )
 
 
-def test_first_weights_are_small_and_shared():
-    sweep = LinearSweep((0.1, 1.0), 300, 200, generator=rng())
-    first, second = sweep.weight.view(2, 200, 300)
-    assert torch.equal(first, second)
-    assert first.std() == pytest.approx(0.01, rel=0.02)
+def test_first_weights_are_small():
+    sweep = LinearSweep((0.1,), 300, 200, generator=rng())
+    assert sweep.weight.std() == pytest.approx(0.01, rel=0.02)
     assert not sweep.bias.any()
 
 
@@ -151,9 +150,6 @@ def test_bad_input():
         LinearSweep((0.1, -1), DIM, CLASSES)
     with pytest.raises(ValueError, match=r'got \(\)'):
         LinearSweep((), DIM, CLASSES)
-    sweep = LinearSweep((0.1,), DIM, CLASSES)
-    with pytest.raises(ValueError, match='0 images'):
-        sweep.accuracy(torch.zeros(0, DIM), torch.zeros(0, dtype=torch.int64))
     with pytest.raises(ValueError, match=r'epochs \(0\) and batch size \(8\)'):
         ProbeSettings((0.1,), epochs=0, batch_size=8)
 
@@ -162,10 +158,6 @@ def test_bad_input():
 
 
 SETTINGS = ProbeSettings((0.01, 0.3, 3.0), epochs=5, batch_size=16, seed=3)
-
-
-def probe(state, settings=SETTINGS):
-    return LinearProbe.build(settings, DIM, CLASSES, state)
 
 
 def run(state, stop_at=None, settings=SETTINGS):
@@ -179,29 +171,13 @@ def run(state, stop_at=None, settings=SETTINGS):
                 raise KeyboardInterrupt
             yield batch
 
-    trained = probe(state, settings)
+    trained = LinearProbe(settings, DIM, CLASSES, state)
     return trained, trained.run(len(labels), batches, features[:20], labels[:20])
 
 
-def assert_same(one, other):
-    for name, value in one.sweep.state_dict().items():
-        assert torch.equal(value, other.sweep.state_dict()[name]), name
-
-
-@pytest.mark.parametrize('stop_at', range(5))
-def test_killed_and_restarted_equals_uninterrupted(tmp_path, stop_at):
+def test_killed_and_restarted_equals_uninterrupted(tmp_path, monkeypatch):
+    """In the middle of an epoch, and of writing the state."""
     whole, expected = run(tmp_path / 'whole.pth')
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / 'killed.pth', stop_at)
-    resumed, history = run(tmp_path / 'killed.pth')
-    assert_same(whole, resumed)
-    assert torch.equal(history.accuracy, expected.accuracy)
-    assert torch.equal(history.loss, expected.loss)
-    assert history.accuracy.shape == (5, 3, 2)
-
-
-def test_a_state_is_written_in_one_go(tmp_path, monkeypatch):
-    whole, _ = run(tmp_path / 'whole.pth')
 
     def killed(content, path):
         path.write_bytes(b'half')
@@ -213,8 +189,12 @@ def test_a_state_is_written_in_one_go(tmp_path, monkeypatch):
         patch.setattr(linear_probe.torch, 'save', killed)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / 'killed.pth')
-    resumed, _ = run(tmp_path / 'killed.pth')
-    assert_same(whole, resumed)
+    resumed, history = run(tmp_path / 'killed.pth')
+    for name, value in whole.sweep.state_dict().items():
+        assert torch.equal(value, resumed.sweep.state_dict()[name]), name
+    assert torch.equal(history.accuracy, expected.accuracy)
+    assert torch.equal(history.loss, expected.loss)
+    assert history.accuracy.shape == (5, 3, 2)
 
 
 def test_loader_processes_do_not_change_the_views(tmp_path):
@@ -239,13 +219,6 @@ def test_loader_processes_do_not_change_the_views(tmp_path):
         assert torch.equal(labels, other_labels)
     assert torch.equal(drawn[0][0][1], images.labels[shares[0]])
     assert not torch.equal(drawn[0][0][0], drawn[0][2][0])
-
-
-def test_a_finished_probe_trains_no_more(tmp_path, monkeypatch):
-    _, expected = run(tmp_path / 'state.pth')
-    monkeypatch.setattr(LinearSweep, 'step', None)
-    _, history = run(tmp_path / 'state.pth')
-    assert torch.equal(history.accuracy, expected.accuracy)
 
 
 def test_the_loss_is_the_mean_over_the_epoch(tmp_path):

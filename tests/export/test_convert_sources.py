@@ -96,11 +96,17 @@ def test_wrong_and_incomplete_encoders(tmp_path):
 
 
 @pytest.mark.parametrize('to', ['mmdet', 'mmseg', 'hf'])
-def test_relative_positions_are_not_lost_in_silence(tmp_path, to):
-    path = save(simmim_vit().state_dict(), tmp_path / 'x.pth')
-    with pytest.raises(ValueError, match=r'no place for 2 weights .*rel_pos_bias'):
-        convert_checkpoint(path, to, tmp_path / ('o' if to == 'hf' else 'o.pth'))
-    assert not (tmp_path / 'o.pth').exists()
+@pytest.mark.parametrize(
+    ('source', 'lost'),
+    [(simmim_vit(), 'rel_pos_bias'), (vit(pre_norm=True), r'pre_norm\.weight')],
+    ids=['positions', 'norm'],
+)
+def test_what_has_no_place_is_not_lost_in_silence(tmp_path, to, source, lost):
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    out = tmp_path / ('o' if to == 'hf' else 'o.pth')
+    with pytest.raises(ValueError, match=f'no place for 2 weights .*{lost}'):
+        convert_checkpoint(path, to, out)
+    assert not out.exists()
 
 
 def test_what_a_vit_model_cannot_be_without(tmp_path):

@@ -9,17 +9,11 @@ from torch.testing import assert_close
 
 from mmattmask.downstream import ViTDet
 from mmattmask.export.fit_vit import fit_pos_embed, fit_vit
-from mmattmask.export.pretrained import load_pretrained
+from mmattmask.export.pretrained import PretrainedViT
+
+from .tiny_vits import prefixed, timm_names
 
 ARCH = dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16)
-TIMM = (
-    ('.ffn.layers.0.0.', '.mlp.fc1.'),
-    ('.ffn.layers.1.', '.mlp.fc2.'),
-    ('layers.', 'blocks.'),
-    ('patch_embed.projection', 'patch_embed.proj'),
-    ('.ln1.', '.norm1.'),
-    ('.ln2.', '.norm2.'),
-)
 
 
 def vit(img_size=32, **changes):
@@ -31,21 +25,6 @@ def vit(img_size=32, **changes):
         for parameter in model.parameters():
             parameter.normal_()
     return model
-
-
-def timm_names(state):
-    renamed = {}
-    for name, value in state.items():
-        if name.startswith('ln1.'):
-            name = name.replace('ln1.', 'norm.')
-        for ours, theirs in TIMM:
-            name = name.replace(ours, theirs)
-        renamed[name] = value
-    return renamed
-
-
-def prefixed(prefix, state):
-    return {prefix + name: value for name, value in state.items()}
 
 
 def extra(name):
@@ -71,7 +50,11 @@ LAYOUTS = {
         'student': prefixed('module.backbone.', {k: v + 1 for k, v in s.items()}),
         'teacher': prefixed('backbone.', timm_names(s)) | extra('head.last_layer.x'),
     },
+    'official student': lambda s: {
+        'student': prefixed('module.backbone.', timm_names(s))
+    },
     'timm': timm_names,
+    'a backbone': dict,
 }
 
 
@@ -79,7 +62,7 @@ LAYOUTS = {
 def test_weights_of_all_sources_arrive(tmp_path, layout):
     source, target = vit(), vit()
     torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'x.pth')
-    matched = load_pretrained(target, tmp_path / 'x.pth')
+    matched = PretrainedViT(tmp_path / 'x.pth').load(target)
     assert matched == f'matched 30/30 weights of {tmp_path / "x.pth"}'
     assert_close(dict(target.state_dict()), dict(source.state_dict()))
 
@@ -89,17 +72,17 @@ def test_one_network_of_several(tmp_path, layout):
     source, target = vit(), vit()
     torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'x.pth')
     other = 'teacher.' if layout == 'our iBOT' else 'student.'
-    load_pretrained(target, tmp_path / 'x.pth', prefix=other)
+    PretrainedViT(tmp_path / 'x.pth', prefix=other).load(target)
     assert_close(target.ln1.bias, source.ln1.bias + 1)
     with pytest.raises(ValueError, match="nothing called 'ema'; it has"):
-        load_pretrained(target, tmp_path / 'x.pth', prefix='ema.')
+        PretrainedViT(tmp_path / 'x.pth', prefix='ema.').load(target)
 
 
 def test_safetensors(tmp_path):
     save_file = pytest.importorskip('safetensors.torch').save_file
     source, target = vit(), vit()
     save_file(prefixed('teacher.', source.state_dict()), tmp_path / 'x.safetensors')
-    load_pretrained(target, tmp_path / 'x.safetensors', prefix='teacher.')
+    PretrainedViT(tmp_path / 'x.safetensors', prefix='teacher.').load(target)
     assert_close(target.ln1.bias, source.ln1.bias)
 
 
@@ -110,11 +93,22 @@ def simmim_names(state):
         query, _, value = state.pop(name).chunk(3)
         block = name.removesuffix('qkv.bias')
         state |= {f'{block}q_bias': query, f'{block}v_bias': value}
-    renamed = {}
-    for name, value in state.items():
-        name = name.replace('attn.gamma1.weight', 'gamma_1')
-        renamed[name.replace('ffn.gamma2.weight', 'gamma_2')] = value
-    return {'model': prefixed('encoder.', renamed) | extra('decoder.0.weight')}
+    state = scales_called('gamma_1', 'gamma_2', state)
+    return {'model': prefixed('encoder.', state) | extra('decoder.0.weight')}
+
+
+def scales_called(attention, mlp, state):
+    names = {'attn.gamma1.weight': attention, 'ffn.gamma2.weight': mlp}
+    renamed = dict(state)
+    for name in state:
+        for ours, theirs in names.items():
+            if name.endswith(ours):
+                renamed[name.replace(ours, theirs)] = renamed.pop(name)
+    return renamed
+
+
+def timm_scales(state):
+    return scales_called('ls1.gamma', 'ls2.gamma', timm_names(state))
 
 
 def without_key_bias(model):
@@ -144,7 +138,7 @@ def test_backbones_of_our_hosts_become_plain_vits(tmp_path, name):
             parameter.normal_(std=0.3)
     torch.save(prefixed('backbone.', source.state_dict()), tmp_path / 'x.pth')
     target = vit(out_type='raw')
-    load_pretrained(target, tmp_path / 'x.pth')
+    PretrainedViT(tmp_path / 'x.pth').load(target)
     source.eval()
     images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     (features,) = source.double()(images, None)
@@ -155,12 +149,13 @@ def test_backbones_of_our_hosts_become_plain_vits(tmp_path, name):
         assert_close(target.double()(images)[0], features)
 
 
+@pytest.mark.parametrize('names', [simmim_names, timm_scales])
 @pytest.mark.parametrize('has_scales', [False, True])
-def test_biases_and_layer_scales_of_simmim(tmp_path, has_scales):
+def test_biases_and_layer_scales_of_others(tmp_path, names, has_scales):
     source = without_key_bias(vit(layer_scale_init_value=0.1))
-    torch.save(simmim_names(source.state_dict()), tmp_path / 'x.pth')
+    torch.save(names(source.state_dict()), tmp_path / 'x.pth')
     target = vit(layer_scale_init_value=0.1 if has_scales else 0)
-    load_pretrained(target, tmp_path / 'x.pth')
+    PretrainedViT(tmp_path / 'x.pth').load(target)
     images = torch.randn(2, 3, 32, 32)
     assert_close(target(images), source(images))
 
@@ -177,25 +172,12 @@ def test_the_bias_of_keys_changes_nothing():
     assert_close(features, expected(images)[0])
 
 
-def test_layer_scales_of_timm():
-    source, target = vit(layer_scale_init_value=0.1), vit()
-    state = {
-        name.replace('attn.gamma1.weight', 'ls1.gamma').replace(
-            'ffn.gamma2.weight', 'ls2.gamma'
-        ): value
-        for name, value in timm_names(source.state_dict()).items()
-    }
-    target.load_state_dict(fit_vit(target, state, 'timm'))
-    images = torch.randn(2, 3, 32, 32)
-    assert_close(target(images), source(images))
-
-
 def test_vitdet_without_windows_computes_what_the_vit_computed(tmp_path):
     source = vit(out_type='featmap', final_norm=False, with_cls_token=False)
     torch.save(LAYOUTS['our MAE'](source.state_dict()), tmp_path / 'x.pth')
     arch = dict(ARCH, global_attn_indexes=[0, 1])
     target = ViTDet(arch, img_size=32, pretrain_img_size=32, patch_size=8)
-    matched = load_pretrained(target, tmp_path / 'x.pth')
+    matched = PretrainedViT(tmp_path / 'x.pth').load(target)
     assert matched.startswith('matched 27/31 weights')  # four tables of positions
     images = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     assert_close(target.double()(images), source.double()(images))
@@ -254,7 +236,7 @@ def test_other_architectures_are_refused(tmp_path, kind):
     changes, message = WRONG[kind]
     torch.save(vit(**changes).state_dict(), tmp_path / 'x.pth')
     with pytest.raises(ValueError, match=message):
-        load_pretrained(vit(), tmp_path / 'x.pth')
+        PretrainedViT(tmp_path / 'x.pth').load(vit())
 
 
 def test_shared_position_bias_goes_to_every_block():
@@ -285,28 +267,18 @@ def test_shared_position_bias_goes_to_every_block():
     assert_close(tokens[:, -patches.shape[1] :], patches)
 
 
-def test_relative_position_bias_has_no_place_in_a_plain_vit():
+def test_positions_have_no_place_where_there_are_none():
+    config = dict(type='mmattmask.SimMIMViT', arch=ARCH, img_size=32, patch_size=8)
+    with pytest.raises(ValueError, match='no place for 1 of its weights: pos_embed'):
+        fit_vit(MODELS.build(config), vit().state_dict(), 'x')
     state = vit().state_dict() | extra('rel_pos_bias.relative_position_bias_table')
     with pytest.raises(ValueError, match='no place for 1 of its weights: rel_pos_bias'):
         fit_vit(vit(), state, 'x')
 
 
-def test_positions_have_no_place_in_a_vit_without_them():
-    config = dict(type='mmattmask.SimMIMViT', arch=ARCH, img_size=32, patch_size=8)
-    with pytest.raises(ValueError, match='no place for 1 of its weights: pos_embed'):
-        fit_vit(MODELS.build(config), vit().state_dict(), 'x')
-
-
-def test_files_that_cannot_be_read(tmp_path):
+def test_no_checkpoint():
     with pytest.raises(ValueError, match='no checkpoint is given'):
-        load_pretrained(vit(), '')
-    with pytest.raises(FileNotFoundError, match='there is no checkpoint'):
-        load_pretrained(vit(), tmp_path / 'nothing.pth')
-    torch.save(vit().state_dict(), tmp_path / 'x.pth')
-    whole = (tmp_path / 'x.pth').read_bytes()
-    (tmp_path / 'x.pth').write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match='damaged'):
-        load_pretrained(vit(), tmp_path / 'x.pth')
+        PretrainedViT('').load(vit())
 
 
 @pytest.fixture

@@ -5,12 +5,19 @@ from mmengine.registry import MODELS
 from mmpretrain.models import VisionTransformer
 from safetensors.torch import load_file
 from torch import nn
-from torch.nn import functional as F
 
 ARCH = dict(embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=48)
 SIZE, PATCH = (32, 48), 8
 SIZES = dict(
     img_size=SIZE, patch_size=PATCH, embed_dim=24, depth=2, num_heads=2, mlp_ratio=2
+)
+TIMM = (
+    ('.ffn.layers.0.0.', '.mlp.fc1.'),
+    ('.ffn.layers.1.', '.mlp.fc2.'),
+    ('layers.', 'blocks.'),
+    ('patch_embed.projection', 'patch_embed.proj'),
+    ('.ln1.', '.norm1.'),
+    ('.ln2.', '.norm2.'),
 )
 CONVVIT = dict(embed_dims=(4, 8, 24), depths=(1, 2, 2), num_heads=2, strides=(4, 2, 1))
 
@@ -59,39 +66,17 @@ def load(path):
     return torch.load(path, weights_only=True)
 
 
-def hugging_face_features(folder, config) -> torch.Tensor:
-    """ViTModel.forward of transformers 4, written down from its weights."""
-    state = load_file(folder / 'model.safetensors')
+def prefixed(prefix, state):
+    return {prefix + name: value for name, value in state.items()}
 
-    def linear(x, name):
-        return F.linear(x, state[f'{name}.weight'], state[f'{name}.bias'])
 
-    def norm(x, name):
-        eps = config['layer_norm_eps']
-        return F.layer_norm(
-            x, x.shape[-1:], state[f'{name}.weight'], state[f'{name}.bias'], eps
-        )
-
-    start = 'embeddings.patch_embeddings.projection'
-    weights = state[f'{start}.weight'], state[f'{start}.bias']
-    x = F.conv2d(images(), *weights, stride=config['patch_size'])
-    x = x.flatten(2).transpose(1, 2)
-    cls = state['embeddings.cls_token'].expand(len(x), -1, -1)
-    x = torch.cat([cls, x], dim=1) + state['embeddings.position_embeddings']
-    heads = config['num_attention_heads']
-    for index in range(config['num_hidden_layers']):
-        block = f'encoder.layer.{index}'
-        y = norm(x, f'{block}.layernorm_before')
-        parts = [
-            linear(y, f'{block}.attention.attention.{part}')
-            .unflatten(2, (heads, -1))
-            .transpose(1, 2)
-            for part in ('query', 'key', 'value')
-        ]
-        y = F.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
-        x = x + linear(y, f'{block}.attention.output.dense')
-        y = F.gelu(
-            linear(norm(x, f'{block}.layernorm_after'), f'{block}.intermediate.dense')
-        )
-        x = x + linear(y, f'{block}.output.dense')
-    return norm(x, 'layernorm')
+def timm_names(state):
+    """Weights of MMPretrain's ViT as timm, MAE, DINO, iBOT and AttMask call them."""
+    renamed = {}
+    for name, value in state.items():
+        if name.startswith('ln1.'):
+            name = name.replace('ln1.', 'norm.')
+        for ours, theirs in TIMM:
+            name = name.replace(ours, theirs)
+        renamed[name] = value
+    return renamed
