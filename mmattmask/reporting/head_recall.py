@@ -86,14 +86,12 @@ class SelectionReport:
         if head is None:
             single = recall.best(self.average, all_heads=False)
             lines.append(f'best single head: {self.describe(*single)}')
-        return '\n'.join([*lines, self._references()])
+        for name, numbers in self.references().items():
+            lines.append(f'{name}: {self._percent(numbers)}')
+        return '\n'.join(lines)
 
     def describe(self, block: int, head: int | None) -> str:
-        """Return one line with all recalls of one choice.
-
-        Raises:
-            ValueError: If the block or the head does not exist.
-        """
+        """Return one line with all recalls of one choice."""
         name = 'all heads' if head is None else f'head {head}'
         numbers = {
             key: recall.at(block, head, average)
@@ -109,12 +107,7 @@ class SelectionReport:
         )
 
     def write(self, folder: Path, options: dict[str, Any]) -> None:
-        """Write ``head_recall.json``, ``.csv``, ``.md`` and ``.png``.
-
-        Args:
-            folder: Where to; made if needed.
-            options: What else the JSON file shall hold.
-        """
+        """Write ``head_recall.json``, with options, ``.csv``, ``.md`` and ``.png``."""
         folder.mkdir(parents=True, exist_ok=True)
         tables = {
             key: _frame(recall.table(average))
@@ -142,23 +135,16 @@ class SelectionReport:
             annotated='k = annotated patches',
             ratio=f'k = {self.ratio:g} of all patches',
         )
+        references = self.references().items()
         titles = []
         for key, name in names.items():
-            reached = [
-                f'{reference} {100 * numbers[f"{key}_{self.average}"]:.0f}'
-                for reference, numbers in self.references().items()
-            ]
+            column = f'{key}_{self.average}'
+            reached = [f'{what} {100 * own[column]:.0f}' for what, own in references]
             titles.append(f'{name}\nreferences: {", ".join(reached)}')
         tables = [r.table(self.average).numpy() for r in self.recalls.values()]
         heads = tables[0].shape[1] - 1
         marked = (block, heads if head is None else head)
         return draw_heat_maps(tables, titles, marked, f'{self.average} recall (%)')
-
-    def _references(self) -> str:
-        return '\n'.join(
-            f'{name}: {self._percent(numbers)}'
-            for name, numbers in self.references().items()
-        )
 
     def _each(
         self, recalls: dict[str, HeadRecall]

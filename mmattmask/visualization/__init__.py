@@ -2,12 +2,7 @@
 
 from mmattmask.visualization.gif import write_gif
 from mmattmask.visualization.pages import (
-    draw_blocks,
-    draw_contact_sheet,
-    draw_heads,
-    draw_overview,
     draw_policies,
-    draw_sheet,
     draw_strip,
 )
 from mmattmask.visualization.panels import (
@@ -35,16 +30,11 @@ __all__ = [
     'Policy',
     'apply_policy',
     'draw_attention',
-    'draw_blocks',
-    'draw_contact_sheet',
-    'draw_heads',
-    'draw_overview',
     'draw_panel',
     'draw_panels',
     'draw_partition',
     'draw_policies',
     'draw_ranking',
-    'draw_sheet',
     'draw_strip',
     'example_policies',
     'membership',

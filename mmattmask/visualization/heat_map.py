@@ -7,14 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mmattmask.visualization.palette import (
-    COLORMAP,
-    FAINT_INK,
-    INK,
-    PAPER,
-    hexadecimal,
-)
-from mmattmask.visualization.panels import to_array
+from mmattmask.visualization.panels import COLORMAP, FAINT_INK, INK, PAPER, to_array
 
 CELL = 0.5  # inches
 
@@ -23,9 +16,9 @@ def draw_heat_maps(
     tables: Sequence[np.ndarray],
     titles: Sequence[str],
     marked: tuple[int, int],
-    label: str = 'recall (%)',
+    label: str,
 ) -> np.ndarray:
-    """Draw tables of blocks x heads above each other, with their numbers.
+    """Draw tables of blocks x heads above each other, with their numbers; uint8 RGB.
 
     Args:
         tables: Shares in [0, 1], (blocks, heads + 1) each; the last column is the sum
@@ -33,44 +26,35 @@ def draw_heat_maps(
         titles: One per table.
         marked: Row and column of the cell to frame.
         label: What the colours are.
-
-    Returns:
-        uint8 RGB.
-
-    Raises:
-        ValueError: If there is no table.
     """
-    if not tables:
-        raise ValueError('a heat map needs at least one table, got 0')
     blocks, columns = tables[0].shape
     size = (max(CELL * columns + 1.6, 4.6), (CELL * blocks + 1.5) * len(tables))
     figure = Figure(figsize=size, dpi=120, layout='constrained')
-    ink, faint, paper = map(hexadecimal, (INK, FAINT_INK, PAPER))
     all_axes = figure.subplots(len(tables), squeeze=False)[:, 0]
     for axes, table, title in zip(all_axes, tables, titles, strict=True):
         table = 100 * np.asarray(table, dtype=np.float64)
         image = axes.imshow(table, cmap=COLORMAP)
         middle = 0.42 * table.min() + 0.58 * table.max()  # of inferno's lightness
         for (row, column), value in np.ndenumerate(table):
-            color = ink if value > middle else paper
+            color = INK if value > middle else PAPER
             axes.text(
                 column, row, f'{value:.0f}', ha='center', va='center', color=color
             )
-        axes.axvline(columns - 1.5, color=paper, linewidth=4)  # the sum stands apart
+        axes.axvline(columns - 1.5, color=PAPER, linewidth=4)  # the sum stands apart
         corner = (marked[1] - 0.5, marked[0] - 0.5)
-        for color, width in ((paper, 5.0), (ink, 2.2)):
+        for color, width in ((PAPER, 5.0), (INK, 2.2)):
             line: Any = dict(edgecolor=color, linewidth=width, clip_on=False, zorder=3)
             axes.add_patch(Rectangle(corner, 1, 1, fill=False, **line))
-        axes.set_title(title, fontsize=11, color=ink, loc='left')
+        axes.set_title(title, fontsize=11, color=INK, loc='left')
         axes.set_xticks(range(columns), [*map(str, range(columns - 1)), 'all'])
         axes.set_yticks(range(blocks))
-        axes.set_xlabel('head', color=faint)
-        axes.set_ylabel('block', color=faint)
-        axes.tick_params(length=0, colors=faint)
+        axes.set_xlabel('head', color=FAINT_INK)
+        axes.set_ylabel('block', color=FAINT_INK)
+        axes.tick_params(length=0, colors=FAINT_INK)
         axes.set_frame_on(False)
         bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
-        bar.set_label(label, color=faint)
+        bar.set_label(label, color=FAINT_INK)
         outline: Any = bar.outline
         outline.set_visible(False)
-        bar.ax.tick_params(length=0, colors=faint)
+        bar.ax.tick_params(length=0, colors=FAINT_INK)
     return to_array(figure)

@@ -21,14 +21,8 @@ def add_drawing(
 ) -> None:
     """Keep records of a time and draw ``mask_strips.png`` of all times up to it.
 
-    Of many times the sheet shows the first, the last and some between.
-
-    Args:
-        work_dir: Of the run; records go to its folder ``mask_strips``.
-        records: Of the same images every time.
-        time: Epochs or iterations done; drawings of later ones, of a former run, are
-            removed.
-        unit: ``'epoch'`` or ``'iteration'``.
+    Drawings of later times, of a former run, are removed. Of many times the sheet shows
+    the first, the last and some between.
     """
     folder = Path(work_dir) / FOLDER
     for path in folder.glob(DRAWINGS):
@@ -44,13 +38,7 @@ def add_drawing(
 
 
 def strip_frames(folder: str | Path) -> list[np.ndarray]:
-    """Return what ``MaskStripHook`` kept, one frame per time.
-
-    Args:
-        folder: A run's ``mask_strips`` folder, or its work dir.
-
-    Returns:
-        (H, W, 3) uint8 each, with titles and a legend.
+    """Return what ``MaskStripHook`` kept in a work dir, (H, W, 3) uint8 per time.
 
     Raises:
         FileNotFoundError: If there are no drawings.

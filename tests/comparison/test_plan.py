@@ -41,12 +41,6 @@ def test_place_of_data_is_no_setting_but_the_seed_is(toy):
     assert settings_hash(other, {}) != before
 
 
-def test_only_keeps_baseline_and_teachers():
-    path = STUDY / 'compare_cifar10.py'
-    kept = read_comparison(path, only=['gpa']).entries
-    assert list(kept) == ['random', 'gpa']
-
-
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -78,6 +72,7 @@ def test_contradictions_are_refused(toy, change, message):
 def test_the_control_is_the_baseline_unless_said(toy):
     assert read_comparison(toy).control == 'random'
     assert read_comparison(toy, dict(control='amt')).control == 'amt'
+    # which stays, as baseline and teachers do
     kept = read_comparison(STUDY / 'compare_cifar10.py', dict(control='am'), ['gpa'])
     assert list(kept.entries) == ['random', 'am', 'gpa']
 
@@ -100,10 +95,16 @@ def test_a_broken_config_names_its_run(toy, text, message):
         run_config(comparison.entries['amt'], Run('amt', 'tokens', 0), 3)
 
 
-def test_missing_configs_are_named(toy):
-    toy.write_text(f"{toy.read_text()}\nruns['amt']['config'] = 'gone.py'\n")
-    with pytest.raises(FileNotFoundError, match=r'run amt: there is no config .*gone'):
-        read_comparison(toy)
+@pytest.mark.parametrize(
+    ('change', 'what'),
+    [
+        ({'runs.amt.config': 'gone.py'}, 'run amt'),
+        ({'evaluation.finetune': 'gone.py'}, 'evaluation'),
+    ],
+)
+def test_missing_configs_are_named(toy, change, what):
+    with pytest.raises(FileNotFoundError, match=rf'{what}: there is no config .*gone'):
+        read_comparison(toy, change)
 
 
 def test_unknown_run_is_named(toy):
@@ -118,14 +119,11 @@ def test_budgets_have_one_order_and_no_doubles(toy):
 
 def test_content_of_finetuning_counts_not_its_place(toy, tmp_path):
     hashes = []
-    for folder, epochs in (('a', 3), ('b', 3), ('c', 4)):
-        (tmp_path / folder).mkdir()
-        path = tmp_path / folder / 'finetune.py'
+    cfg = run_config(read_comparison(toy).entries['amt'], Run('amt', 'tokens', 0), 3)
+    for name, epochs in (('a', 3), ('b', 3), ('c', 4)):
+        path = tmp_path / f'{name}.py'
         path.write_text(f'train_cfg = dict(max_epochs={epochs})\n')
-        evaluation = dict(finetune=str(path))
-        entry = read_comparison(toy).entries['amt']
-        cfg = run_config(entry, Run('amt', 'tokens', 0), 3)
-        hashes.append(settings_hash(cfg, evaluation))
+        hashes.append(settings_hash(cfg, dict(finetune=str(path))))
     assert hashes[0] == hashes[1] != hashes[2]
 
 

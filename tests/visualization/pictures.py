@@ -4,10 +4,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba_array
 from matplotlib.figure import Figure
 
 from mmattmask.visualization import ImageRecord, panels
-from mmattmask.visualization.palette import MASKED, THROWN, THROWN_LINE
+from mmattmask.visualization.panels import MASKED, THROWN, THROWN_LINE
 from mmattmask.visualization.policies import Membership
 
 # image size in px and grid: square, wide, tall, one row, not divisible
@@ -83,10 +84,12 @@ def colors(panel, grid):
 def flat(panel, grid):
     """Which patches are drawn as masked, and which as thrown, by their middles."""
     middles = colors(panel, grid).astype(int)
-    masked = (np.abs(middles - MASKED) <= 2).all(axis=-1)
-    # between the ground and its lines, which are smoothed
-    low, high = (np.array(color) for color in (THROWN, THROWN_LINE))
+    # the ground of thrown ones and its lines, which are smoothed
+    masked, low, high = 255 * to_rgba_array([MASKED, THROWN, THROWN_LINE])[:, :3]
+    is_masked = (np.abs(middles - masked) <= 2).all(axis=-1)
     share = (middles - low) / (high - low)
     straight = np.ptp(share, axis=-1) < 0.1
     thrown = straight & (share > -0.05).all(axis=-1) & (share < 1.05).all(axis=-1)
-    return np.where(masked, Membership.MASKED, np.where(thrown, Membership.THROWN, 0))
+    return np.where(
+        is_masked, Membership.MASKED, np.where(thrown, Membership.THROWN, 0)
+    )

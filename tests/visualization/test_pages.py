@@ -3,15 +3,12 @@
 import numpy as np
 import pytest
 
-from mmattmask.visualization import (
-    ImageRecord,
+from mmattmask.visualization import ImageRecord, draw_panels, draw_policies, draw_strip
+from mmattmask.visualization.pages import (
     draw_blocks,
     draw_contact_sheet,
     draw_heads,
-    draw_overview,
-    draw_policies,
     draw_sheet,
-    draw_strip,
 )
 
 from .pictures import figures, image_of, labels, record_of, texts
@@ -66,7 +63,7 @@ def test_policies_page_names_and_counts(monkeypatch):
 
 def test_strips_and_overviews_have_what_is_known(monkeypatch):
     with figures(monkeypatch) as drawn:
-        draw_overview(record_of())
+        draw_panels(record_of().panels(ranking=True))
         draw_strip(record_of())
         draw_strip(record_of(score=None))
         draw_strip(record_of(score=None, prediction=None))

@@ -60,11 +60,8 @@ def test_frames_of_a_run_have_titles_and_legend(tmp_path, monkeypatch):
     with figures(monkeypatch) as drawn:
         frames = strip_frames(tmp_path)
         again = strip_frames(tmp_path / 'mask_strips')
-    assert [rows(figure) for figure in drawn[:3]] == [
-        ['epoch 0'],
-        ['epoch 8'],
-        ['epoch 100'],
-    ]
+    titles = [['epoch 0'], ['epoch 8'], ['epoch 100']]
+    assert [rows(figure) for figure in drawn[:3]] == titles
     for figure, frame, other in zip(drawn, frames, again, strict=False):
         assert len(labels(figure)) == 1
         assert texts(figure)[0][0] == 'image'
