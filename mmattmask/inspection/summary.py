@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from mmpretrain.models import BaseSelfSupervisor
 
-from mmattmask.inspection.built_config import BuiltConfig, batch_sizes
-from mmattmask.inspection.findings import Finding
+from mmattmask.inspection.built_config import BuiltConfig, batch_sizes, learning_rate
+from mmattmask.inspection.findings import GOAL, Finding, wanted_workers
 from mmattmask.inspection.flops import computes_all_patches, cost, patch_budget
-from mmattmask.inspection.loading import GOAL, wanted_workers
 from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedSimMIM
 from mmattmask.models.guidance import Guidance
@@ -21,18 +20,17 @@ Rows = list[tuple[str, str]]
 
 def report(built: BuiltConfig, found: Sequence[Finding]) -> str:
     """Return sections of aligned rows, then the findings."""
-    sections: list[tuple[str, Rows]] = []
+    sections: dict[str, Rows] = {}
     if built.model is not None:
-        sections.append(('model', model_rows(built)))
+        sections['model'] = model_rows(built)
         if built.guidance is not None and not built.errors:
-            sections.append(('patches', patch_rows(built.model, built.guidance)))
-    sections.append(('training', training_rows(built)))
-    schedule = schedule_rows(built)
-    if schedule:
-        sections.append(('hooks', schedule))
-    width = max(len(label) for _, rows in sections for label, _ in rows)
+            sections['patches'] = patch_rows(built.model, built.guidance)
+    sections['training'] = training_rows(built)
+    if schedule := schedule_rows(built):
+        sections['hooks'] = schedule
+    width = max(len(label) for rows in sections.values() for label, _ in rows)
     lines = [built.name]
-    for title, rows in sections:
+    for title, rows in sections.items():
         lines += ['', title]
         lines += [f'  {label:<{width}}  {value}' for label, value in rows]
     return '\n'.join([*lines, '', *finding_lines(found)])
@@ -52,14 +50,11 @@ def describe(part: Any) -> str:
     """Return a part's class and its numbers and words, as a config writes them."""
     if part is None:
         return 'none'
-    shown = {
-        name: value
-        for name, value in vars(part).items()
-        if not name.startswith('_') and name != 'training'
-    }
-    plain = int | float | str | bool | tuple | list
+    plain = int | float | str | tuple | list
     options = ', '.join(
-        f'{name}={value!r}' for name, value in shown.items() if isinstance(value, plain)
+        f'{name}={value!r}'
+        for name, value in vars(part).items()
+        if isinstance(value, plain) and name[0] != '_' and name != 'training'
     )
     return f'{type(part).__name__}({options})'
 
@@ -79,8 +74,7 @@ def model_rows(built: BuiltConfig) -> Rows:
         keeps = warmup is None or makes_masks(built)
         text = "the pipeline's masks" if keeps else describe(warmup)
         rows.append(('until a refresh', text))
-    scorer = 'none' if built.scorer is None else describe(built.scorer)
-    return [*rows, ('scorer', scorer)]
+    return [*rows, ('scorer', describe(built.scorer))]
 
 
 def makes_masks(built: BuiltConfig) -> bool:
@@ -144,8 +138,8 @@ def training_rows(built: BuiltConfig) -> Rows:
             f'{per_gpu * gpus * accumulated}',
         ),
     ]
-    lr = (built.cfg.optim_wrapper.get('optimizer') or {}).get('lr')
-    rows += [] if lr is None else [('highest learning rate', f'{lr:g}')]
+    if (lr := learning_rate(built.cfg)) is not None:
+        rows.append(('highest learning rate', f'{lr:g}'))
     return rows + loader_rows(built)
 
 

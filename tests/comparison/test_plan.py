@@ -73,8 +73,9 @@ def test_the_control_is_the_baseline_unless_said(toy):
     assert read_comparison(toy).control == 'random'
     assert read_comparison(toy, dict(control='amt')).control == 'amt'
     # which stays, as baseline and teachers do
-    kept = read_comparison(STUDY / 'compare_cifar10.py', dict(control='am'), ['gpa'])
-    assert list(kept.entries) == ['random', 'am', 'gpa']
+    path, options = STUDY / 'compare_cifar10.py', {'runs.gpa.teacher': 'amt'}
+    kept = read_comparison(path, dict(options, control='am'), ['gpa'])
+    assert list(kept.entries) == ['random', 'am', 'amt', 'gpa']
 
 
 @pytest.mark.parametrize(
