@@ -122,16 +122,10 @@ def linear_accuracy(
 ) -> float:
     """Return the test accuracy of a linear probe after its last epoch, in percent.
 
-    The learning rate, one of 45, is chosen on every tenth training image, which the
-    probe does not learn from; the test images choose nothing. Features are standardised
-    with the training features' mean and standard deviation.
-
-    Args:
-        train: Features (N, D) and class indices (N,).
-        test: Features (M, D) and class indices (M,).
-        epochs: Passes over the training features.
-        state: File to go on from after an interruption.
-        device: Such as ``'cpu'``.
+    Both sets are features (N, D) and class indices (N,). The learning rate, one of 45,
+    is chosen on every tenth training image, which the probe does not learn from; the
+    test images choose nothing. Features are standardised with the training features'
+    mean and standard deviation. An interrupted probe goes on from its state.
     """
     features, labels = train
     mean, std = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)

@@ -134,10 +134,7 @@ class BuiltConfig:
 def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig:
     """Build what a config describes; it is left as it is.
 
-    Args:
-        cfg: The config.
-        name: Its file; ``_8xb512-`` in it says 8 GPUs.
-        gpus: GPUs of the run, instead.
+    GPUs that are not given are those of its name: ``_8xb512-`` says 8.
 
     Raises:
         UnreadableError: If it is no config of a pre-training.

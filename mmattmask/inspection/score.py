@@ -50,13 +50,8 @@ def content_of_score(
 ) -> ScoreContent:
     """Measure whole images, evenly spaced, as a refresh would.
 
-    Args:
-        cfg: The config of a guided model whose scorer measures images.
-        checkpoint: Weights of this model.
-        number: Of images.
-        index: A CSV file of annotated images (``datasets.foreground``), instead of
-            those of the config.
-        picture: A file for maps with and without what they have in common.
+    They are those of the config, or of a CSV file of annotated images
+    (``datasets.foreground``). The picture shows maps with and without what they share.
 
     Raises:
         ValueError: If the scorer does not measure images, or weights do not fit.

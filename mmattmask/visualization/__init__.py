@@ -1,6 +1,5 @@
 """Pictures of attention, partitions and reconstructions, as uint8 RGB arrays."""
 
-from mmattmask.visualization.gif import write_gif
 from mmattmask.visualization.pages import (
     draw_policies,
     draw_strip,
@@ -22,6 +21,7 @@ from mmattmask.visualization.policies import (
     membership,
 )
 from mmattmask.visualization.records import ImageRecord
+from mmattmask.visualization.strips import write_gif
 
 __all__ = [
     'ImageRecord',

@@ -9,7 +9,6 @@ import torch
 from PIL import Image, ImageOps
 
 from mmattmask.datasets.foreground import IMAGE_SUFFIXES
-from mmattmask.visualization.gif import write_gif
 from mmattmask.visualization.loading import load_model
 from mmattmask.visualization.model_output import ModelOutput, block_number, run_model
 from mmattmask.visualization.pages import (
@@ -21,6 +20,7 @@ from mmattmask.visualization.pages import (
 )
 from mmattmask.visualization.panels import Panel, draw_panel, draw_panels
 from mmattmask.visualization.policies import apply_policy, example_policies
+from mmattmask.visualization.strips import write_gif
 
 
 def find_images(names: Sequence[str], others: Sequence[Path] = ()) -> list[Path]:
@@ -79,15 +79,16 @@ def visualize(
 
     ``contact_sheet.png`` has all images; ``<image>/`` has its pages ``overview``,
     ``policies`` and, if there is such attention, ``cls_heads``, ``cls_blocks`` and
-    ``received_blocks``; ``<image>/panels/`` has single panels without lettering.
+    ``received_blocks``; ``<image>/panels/`` has single panels without lettering. Of
+    several checkpoints the last is drawn, and a GIF over all of them.
 
     Args:
         out: The folder.
         config: Config or name of a ViT.
-        checkpoints: Of several the last is drawn, and a GIF over all of them.
+        checkpoints: Files of weights.
         paths: The images.
-        model: How models are loaded: other arguments of ``load_model``.
-        options: How they are run: other arguments of ``run_model``.
+        model: Other arguments of ``load_model``.
+        options: Other arguments of ``run_model``.
         squash: Squash images; else their centre is cropped.
         mask_ratio: Of all policies side by side but AMT.
     """

@@ -123,14 +123,8 @@ def make_records(
 ) -> list[ImageRecord]:
     """Let a host predict what a policy masked, and say it all in pictures and arrays.
 
-    Args:
-        host: The algorithm, in evaluation mode; needed if there is a decision.
-        inputs: Normalised whole images, (B, C, H, W).
-        normalisation: Of the inputs.
-        score: (B, h, w), or None.
-        decision: The policy's, on its cells: a partition, a mask (B, L), or none yet.
-        score_note: Where the score is from.
-        policy_note: The policy.
+    Inputs are whole images (B, C, H, W), the score is (B, h, w), and the decision is a
+    partition or a mask (B, L) of cells. Without a decision no host is needed.
     """
     fields: dict[str, Any] = dict(image=to_rgb(inputs, normalisation))
     if score is not None:
@@ -170,8 +164,7 @@ def whole_images(
 
 
 def _numpy(maps: Tensor) -> np.ndarray:
-    array: np.ndarray = maps.float().cpu().numpy()
-    return array
+    return maps.float().cpu().numpy()
 
 
 def _read_blocks(

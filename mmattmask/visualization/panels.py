@@ -116,8 +116,7 @@ def rank_map(score: np.ndarray) -> np.ndarray:
     """
     _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
     mean_place = np.cumsum(counts) - (counts + 1) / 2
-    places: np.ndarray = mean_place[inverse].reshape(score.shape)
-    return places / max(1, score.size - 1)
+    return mean_place[inverse].reshape(score.shape) / max(1, score.size - 1)
 
 
 def draw_attention(image: np.ndarray, attention_map: np.ndarray) -> np.ndarray:

@@ -42,8 +42,7 @@ def to_rgb(
     if pixels.shape[1] < 3:
         pixels = pixels.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     shown = pixels[:, :3].permute(0, 2, 3, 1).round().clamp(0, 255)
-    array: np.ndarray = shown.byte().cpu().numpy()
-    return array
+    return shown.byte().cpu().numpy()
 
 
 def predict_pixels(

@@ -39,8 +39,7 @@ def membership(partition: PatchPartition | Tensor, grid: tuple[int, int]) -> np.
     sets = mask.bool() * int(Membership.MASKED)
     if not isinstance(partition, Tensor):
         sets = sets.masked_fill(partition.thrown, Membership.THROWN)
-    array: np.ndarray = sets.cpu().numpy().astype(np.uint8).reshape(-1, *grid)
-    return array
+    return sets.cpu().numpy().astype(np.uint8).reshape(-1, *grid)
 
 
 @dataclasses.dataclass(frozen=True)

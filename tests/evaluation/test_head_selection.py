@@ -16,9 +16,8 @@ from mmattmask.evaluation.head_selection import (
     two_crops,
 )
 from mmattmask.masking import min_max
-from mmattmask.reporting.head_recall import SelectionReport
+from mmattmask.reporting.head_recall import SelectionReport, draw_heat_maps
 from mmattmask.scorers.frozen_teacher import ATTENTIONS
-from mmattmask.visualization.heat_map import draw_heat_maps
 from mmattmask.visualization.panels import COLORMAP
 
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=32)

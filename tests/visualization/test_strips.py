@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from mmattmask.visualization import strips
+from mmattmask.visualization import strips, write_gif
 from mmattmask.visualization.records import load_records, save_records
 from mmattmask.visualization.strips import add_drawing, strip_frames
 
@@ -71,3 +71,21 @@ def test_frames_of_a_run_have_titles_and_legend(tmp_path, monkeypatch):
 def test_no_drawings(tmp_path):
     with pytest.raises(FileNotFoundError, match='no drawings in'):
         strip_frames(tmp_path)
+
+
+def test_frames_of_a_gif_have_times_and_one_size(tmp_path):
+    grey = [np.full((10 + i, 20 - i, 3), 40 * i, np.uint8) for i in range(4)]
+    path = write_gif(grey, tmp_path / 'new' / 'x.gif')
+    with Image.open(path) as gif:
+        assert gif.info['loop'] == 0
+        frames = [
+            (np.asarray(f.convert('RGB')), f.info['duration'])
+            for f in ImageSequence.Iterator(gif)
+        ]
+    assert [duration for _, duration in frames] == [800, 800, 800, 2500]
+    for number, (frame, _) in enumerate(frames):
+        assert frame.shape == (13, 20, 3)
+        own = frame[: 10 + number, : 20 - number].astype(int)
+        assert np.abs(own - 40 * number).max() <= 8
+        assert (frame[10 + number :] == 255).all()  # paper
+        assert (frame[:, 20 - number :] == 255).all()
