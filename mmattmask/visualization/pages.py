@@ -29,13 +29,13 @@ def draw_sheet(
     All drawings of the same images are of one size.
     """
     rows = [[p for record in row for p in record.panels()] for row in drawings]
-    for row, panels in enumerate(rows):
-        for column, panel in enumerate(panels):
+    for row in rows:
+        for column, panel in enumerate(row):
             # narrow panels: the longest title may be broken here
-            title = '' if row else panel.title.replace('recon', 'recon-')
-            last = row == len(rows) - 1 and panel.prediction is not None
+            title = panel.title.replace('recon', 'recon-')
+            last = row is rows[-1] and panel.prediction is not None
             note = panel.note if last else ''
-            panels[column] = dataclasses.replace(panel, title=title, note=note)
+            row[column] = dataclasses.replace(panel, title=title, note=note)
     return draw_panels(rows, '', row_titles, side=SHEET_SIDE)
 
 
@@ -76,11 +76,8 @@ def draw_blocks(
     maps = np.concatenate([attention, attention.sum(axis=1, keepdims=True)], axis=1)
     titles = [*(f'head {head}' for head in range(attention.shape[1])), 'sum']
     rows = [
-        [
-            Panel(image, one, title='' if row else title)
-            for one, title in zip(heads, titles, strict=True)
-        ]
-        for row, heads in enumerate(maps)
+        [Panel(image, one, title=t) for one, t in zip(heads, titles, strict=True)]
+        for heads in maps
     ]
     names = [f'block {block}' for block in blocks]
     return draw_panels(rows, caption, names, side=TABLE_SIDE)
@@ -132,11 +129,9 @@ def draw_contact_sheet(
         panel.title + ('\nstatistics leak' if panel.note == LEAKS else '')
         for panel in columns[0]
     ]
-    rows = [
-        [
-            dataclasses.replace(p, title='' if row else name, note='')
-            for p, name in zip(panels, names, strict=True)
-        ]
-        for row, panels in enumerate(zip(*columns, strict=True))
+    columns = [
+        [dataclasses.replace(panel, title=name, note='') for panel in column]
+        for column, name in zip(columns, names, strict=True)
     ]
+    rows = list(zip(*columns, strict=True))
     return draw_panels(rows, caption, titles, side=SHEET_SIDE)

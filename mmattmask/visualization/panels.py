@@ -157,7 +157,8 @@ def draw_panels(
     """Draw panels in rows and columns, with their texts and one legend; uint8 RGB.
 
     Args:
-        panels: All of images of one size; rows, or one list to break into rows.
+        panels: All of images of one size; rows, of which the first has the titles of
+            the columns, or one list to break into rows.
         caption: A line above all.
         row_titles: Left of each row.
         columns: Panels in a row of a list.
@@ -169,6 +170,8 @@ def draw_panels(
     rows: list[Any] = list(panels)
     if rows and isinstance(rows[0], Panel):
         rows = [rows[i : i + columns] for i in range(0, len(rows), columns)]
+    else:
+        rows[1:] = [[dataclasses.replace(p, title='') for p in row] for row in rows[1:]]
     if not rows or not rows[0] or len(row_titles) not in (0, len(rows)):
         raise ValueError(
             'a figure needs panels and no row titles or one for each row, got '

@@ -1,13 +1,9 @@
 """Images, masks and records to draw, and what is found in figures."""
 
-from contextlib import contextmanager
-
 import numpy as np
-import pytest
 from matplotlib.colors import to_rgba_array
-from matplotlib.figure import Figure
 
-from mmattmask.visualization import ImageRecord, panels
+from mmattmask.visualization import ImageRecord
 from mmattmask.visualization.panels import MASKED, THROWN, THROWN_LINE
 from mmattmask.visualization.policies import Membership
 
@@ -39,21 +35,6 @@ def record_of(size=(32, 32), grid=(8, 8), seed=0, **changes):
         prediction_note='patch statistics from the image',
     )
     return ImageRecord(**(parts | changes))
-
-
-@contextmanager
-def figures(monkeypatch: pytest.MonkeyPatch):
-    """Collect the figures that are drawn meanwhile."""
-    drawn: list[Figure] = []
-    render = panels.to_array
-
-    def spy(figure, **options):
-        drawn.append(figure)
-        return render(figure, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(panels, 'to_array', spy)
-        yield drawn
 
 
 def texts(figure):

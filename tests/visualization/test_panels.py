@@ -17,7 +17,7 @@ from mmattmask.visualization import (
     rank_map,
 )
 
-from .pictures import SHAPES, colors, figures, flat, image_of, labels, record_of, texts
+from .pictures import SHAPES, colors, flat, image_of, labels, record_of, texts
 
 
 @pytest.mark.parametrize(('size', 'grid'), SHAPES)
@@ -108,10 +108,9 @@ def test_ranking_shows_places_not_scores():
 
 
 @pytest.mark.parametrize(('size', 'grid'), SHAPES)
-def test_texts_are_whole_and_do_not_meet(size, grid, monkeypatch):
+def test_texts_are_whole_and_do_not_meet(size, grid, drawn):
     record = record_of(size, grid)
-    with figures(monkeypatch) as drawn:
-        picture = draw_panels([record.panels()], 'after 3 epochs')
+    picture = draw_panels([record.panels()], 'after 3 epochs')
     (figure,) = drawn
     assert [(title, note) for title, note, _ in texts(figure)] == [
         ('image', f'{size[0]} x {size[1]} px'),
@@ -135,23 +134,21 @@ def test_texts_are_whole_and_do_not_meet(size, grid, monkeypatch):
         assert (edge == 255).all()
 
 
-def test_a_long_caption_is_broken(monkeypatch):
+def test_a_long_caption_is_broken(drawn):
     panels = record_of().panels()
     caption = 'a caption of many words ' * 8
-    with figures(monkeypatch) as drawn:
-        short, long = draw_panels(panels, 'caption'), draw_panels(panels, caption)
+    short, long = draw_panels(panels, 'caption'), draw_panels(panels, caption)
     assert drawn[1].texts[0].get_text().split() == caption.split()
     assert long.shape[0] > short.shape[0]
     assert long.shape[1] == short.shape[1]
 
 
-def test_one_legend_names_only_what_is_there(monkeypatch):
+def test_one_legend_names_only_what_is_there(drawn):
     rows = [record_of(seed=seed).panels() for seed in range(3)]
     pair = np.array([[0, 1], [1, 1]], dtype=np.uint8)
-    with figures(monkeypatch) as drawn:
-        draw_panels(rows)
-        draw_panels(record_of(score=None, sets=pair).panels())
-        draw_panels([Panel(image_of((8, 8)))])
+    draw_panels(rows)
+    draw_panels(record_of(score=None, sets=pair).panels())
+    draw_panels([Panel(image_of((8, 8)))])
     assert [labels(figure) for figure in drawn] == [
         [['visible: pixels', 'masked', 'thrown', 'score, low to high']],
         [['visible: pixels', 'masked']],
@@ -159,13 +156,12 @@ def test_one_legend_names_only_what_is_there(monkeypatch):
     ]
 
 
-def test_rows_and_columns(monkeypatch):
+def test_rows_and_columns(drawn):
     rng = np.random.default_rng(1)
     panels = [
         Panel(image_of((16, 16)), rng.random((4, 4)), title=f'{i}') for i in 'abc'
     ]
-    with figures(monkeypatch) as drawn:
-        draw_panels(panels, columns=2, row_titles=['one', 'two'])
+    draw_panels(panels, columns=2, row_titles=['one', 'two'])
     (figure,) = drawn
     assert [a + b for a, _, b in texts(figure)] == ['aone', 'b', 'ctwo']
     (a, b, c) = (axes.get_position() for axes in figure.axes)

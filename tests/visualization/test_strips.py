@@ -8,7 +8,7 @@ from mmattmask.visualization import strips, write_gif
 from mmattmask.visualization.records import load_records, save_records
 from mmattmask.visualization.strips import add_drawing, strip_frames
 
-from .pictures import figures, labels, record_of, texts
+from .pictures import labels, record_of, texts
 
 
 def test_records_come_back_as_they_were(tmp_path):
@@ -28,11 +28,10 @@ def rows(figure):
     return [name.split('\n')[0] for *_, name in texts(figure) if name]
 
 
-def test_a_sheet_grows_and_a_later_run_takes_over(tmp_path, monkeypatch):
-    with figures(monkeypatch) as drawn:
-        for time in (0, 40, 80, 40):
-            record = record_of(policy_note='AMT' if time else 'Random, warm-up')
-            add_drawing(tmp_path, [record], time, 'epoch')
+def test_a_sheet_grows_and_a_later_run_takes_over(tmp_path, drawn):
+    for time in (0, 40, 80, 40):
+        record = record_of(policy_note='AMT' if time else 'Random, warm-up')
+        add_drawing(tmp_path, [record], time, 'epoch')
     assert [rows(figure) for figure in drawn] == [
         ['epoch 0'],
         ['epoch 0', 'epoch 40'],
@@ -45,21 +44,20 @@ def test_a_sheet_grows_and_a_later_run_takes_over(tmp_path, monkeypatch):
         assert sheet.size[1] > sheet.size[0] // 3
 
 
-def test_a_long_sheet_has_its_first_and_last_rows(tmp_path, monkeypatch):
+def test_a_long_sheet_has_its_first_and_last_rows(tmp_path, monkeypatch, drawn):
     monkeypatch.setattr(strips, 'MOST_ROWS', 3)
-    with figures(monkeypatch) as drawn:
-        for time in range(6):
-            add_drawing(tmp_path, [record_of()], time, 'iteration')
+    for time in range(6):
+        add_drawing(tmp_path, [record_of()], time, 'iteration')
     assert rows(drawn[-1]) == ['iteration 0', 'iteration 2', 'iteration 5']
     assert len(strip_frames(tmp_path)) == 6
 
 
-def test_frames_of_a_run_have_titles_and_legend(tmp_path, monkeypatch):
+def test_frames_of_a_run_have_titles_and_legend(tmp_path, drawn):
     for time in (0, 8, 100):
         add_drawing(tmp_path, [record_of(seed=time), record_of()], time, 'epoch')
-    with figures(monkeypatch) as drawn:
-        frames = strip_frames(tmp_path)
-        again = strip_frames(tmp_path / 'mask_strips')
+    drawn.clear()
+    frames = strip_frames(tmp_path)
+    again = strip_frames(tmp_path / 'mask_strips')
     titles = [['epoch 0'], ['epoch 8'], ['epoch 100']]
     assert [rows(figure) for figure in drawn[:3]] == titles
     for figure, frame, other in zip(drawn, frames, again, strict=False):
