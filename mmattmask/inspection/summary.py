@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmpretrain.models import BaseSelfSupervisor
 
 from mmattmask.inspection.built_config import BuiltConfig, batch_sizes, learning_rate
 from mmattmask.inspection.findings import GOAL, Finding, wanted_workers
@@ -13,7 +12,6 @@ from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedSimMIM
 from mmattmask.models.guidance import Guidance
 from mmattmask.scorers.cached_maps import CachedMaps
-from mmattmask.scorers.self_attention import image_size_of
 
 Rows = list[tuple[str, str]]
 
@@ -24,7 +22,7 @@ def report(built: BuiltConfig, found: Sequence[Finding]) -> str:
     if built.model is not None:
         sections['model'] = model_rows(built)
         if built.guidance is not None and not built.errors:
-            sections['patches'] = patch_rows(built.model, built.guidance)
+            sections['patches'] = patch_rows(built.guidance, built)
     sections['training'] = training_rows(built)
     if schedule := schedule_rows(built):
         sections['hooks'] = schedule
@@ -84,17 +82,14 @@ def makes_masks(built: BuiltConfig) -> bool:
     return generates and isinstance(built.model, GuidedSimMIM)
 
 
-def patch_rows(model: BaseSelfSupervisor, guidance: Guidance) -> Rows:
+def patch_rows(guidance: Guidance, built: BuiltConfig) -> Rows:
     """Say who is visible, masked and thrown, and what that costs."""
-    size = image_size_of(model.backbone)
-    height, width = guidance.policy_grid(size)
-    rows = [
-        ('image', f'{size[0]} x {size[1]} px'),
-        ('cells of the policy', f'{height} x {width} of {guidance.cell_size} px'),
-    ]
-    budget = patch_budget(guidance, size)
+    (height, width), grid = built.image_size, built.grid
+    cells = f'{grid[0]} x {grid[1]} of {guidance.cell_size} px'
+    rows = [('image', f'{height} x {width} px'), ('cells of the policy', cells)]
+    budget = patch_budget(guidance, built.image_size)
     if budget is None:
-        length = height * width
+        length = grid[0] * grid[1]
         most = guidance.mask_generator.max_masked(length)
         text = f'differs between images, at most {most} of {length}'
         return [*rows, ('masked', text)]
@@ -103,10 +98,10 @@ def patch_rows(model: BaseSelfSupervisor, guidance: Guidance) -> Rows:
         ('masked', f'{budget.num_masked:>4}'),
         ('thrown', f'{budget.num_thrown:>4}'),
     ]
-    return rows + cost_rows(model, budget)
+    return rows + cost_rows(built.model, budget)
 
 
-def cost_rows(model: BaseSelfSupervisor, budget: PatchBudget) -> Rows:
+def cost_rows(model: Any, budget: PatchBudget) -> Rows:
     """Say how many tokens are computed, and how many FLOPs."""
     if computes_all_patches(model):
         text = '1.00 of the stock host: masks do not change what is computed'
