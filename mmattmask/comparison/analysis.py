@@ -187,4 +187,4 @@ def judge(table: pd.DataFrame, control: str) -> pd.DataFrame:
         ends = found[['low', 'high', 'low90', 'high90']].itertuples(index=False)
         found['verdict'] = [verdict(*row) if look else 'undecided' for row in ends]
         parts.append(found)
-    return pd.concat(parts).loc[list(looks)] if parts else pd.DataFrame()
+    return pd.concat(parts).loc[list(looks)]
