@@ -7,7 +7,6 @@ under MMPretrain's names. Without it only pictures that need no attention are dr
 """
 
 import argparse
-import dataclasses
 import os
 from pathlib import Path
 
@@ -201,13 +200,13 @@ def draw_attention_and_ranking(model: LoadedModel) -> np.ndarray:
         image = photograph(name)
         score = attention(model, image)
         (sets,) = partitions(score, [Policy('AMT', AMTMaskGenerator())]).values()
-        titles = (
-            ('image', 'attention', 'ranking', 'AMT 45/40') if not rows else [''] * 4
-        )
-        panels = [(None, None), (score, None), (rank_map(score), None), (None, sets)]
-        rows.append(
-            [Panel(image, *p, title=t) for p, t in zip(panels, titles, strict=True)]
-        )
+        panels = [
+            Panel(image, title='image'),
+            Panel(image, score, title='attention'),
+            Panel(image, rank_map(score), title='ranking'),
+            Panel(image, sets=sets, title='AMT 45/40'),
+        ]
+        rows.append(panels)
     return draw_panels(rows, side=1.25)
 
 
@@ -235,9 +234,7 @@ def draw_scores(model: LoadedModel) -> np.ndarray:
         sets = partitions(score, policies)
         panels = [Panel(image, title='photograph'), Panel(image, score, title='score')]
         panels += [Panel(image, sets=own, title=name) for name, own in sets.items()]
-        rows.append(
-            [dataclasses.replace(p, title='') for p in panels] if rows else panels
-        )
+        rows.append(panels)
     return draw_panels(rows, side=0.95)
 
 

@@ -15,8 +15,12 @@ def _all(value: Any, holds: Callable[[Any], bool]) -> bool:
     return holds(value)
 
 
+def _is_count(value: Any) -> bool:
+    return _is_whole(value, 1)
+
+
 def _is_size(value: Any) -> bool:
-    return _all(value, lambda each: _is_whole(each, 1))
+    return _all(value, _is_count)
 
 
 def _is_share(value: Any) -> bool:
@@ -28,42 +32,28 @@ def _are_shares(value: Any) -> bool:
     return _all(value, _is_share)
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, Sequence) and len(value) == 2 and _are_shares(value)
-
-
-SIZE = 'at least 1, whole, in px'
-SHARE = 'a number in [0, 1], or several'
+SIZE = (_is_size, 'at least 1, whole, in px')
+SHARE = (_are_shares, 'a number in [0, 1], or several')
+COUNT = (_is_count, 'a whole number of at least 1')
+WHOLE = (_is_whole, 'a whole number of at least 0')
 # What a key of a config must be, whoever reads it, and in words.
 VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    'img_size': (_is_size, SIZE),
-    'patch_size': (_is_size, SIZE),
-    'input_size': (lambda value: value is None or _is_size(value), SIZE),
-    'mask_ratio': (_are_shares, SHARE),
-    'throw_ratio': (_are_shares, SHARE),
-    'num_masked': (
-        lambda value: value is None or _is_whole(value, 1),
-        'a whole number of at least 1',
-    ),
-    'seed': (
-        lambda value: value is None or _is_whole(value),
-        'a whole number of at least 0',
-    ),
-    'batch_size': (lambda value: _is_whole(value, 1), 'a whole number of at least 1'),
-    'num_workers': (
-        lambda value: value is None or _is_whole(value),
-        'a whole number of at least 0',
-    ),
+    'img_size': SIZE,
+    'patch_size': SIZE,
+    'input_size': SIZE,
+    'mask_ratio': SHARE,
+    'throw_ratio': SHARE,
+    'num_masked': COUNT,
+    'batch_size': COUNT,
+    'seed': WHOLE,
+    'num_workers': WHOLE,
 }
+MAY_BE_NONE = ('input_size', 'num_masked', 'seed', 'num_workers')
 SHARES = ('soft', 'hard')  # of SoftToHardMaskGenerator
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:
-    """Raise ValueError for values that nothing can be made of, all of them with paths.
-
-    Args:
-        cfg: A whole config.
-    """
+    """Raise ValueError for all values that nothing can be made of, with their paths."""
     wrong = list(_wrong(dict(cfg.items()), ''))
     if wrong:
         raise ValueError('; '.join(wrong))
@@ -76,7 +66,7 @@ def _wrong(value: Any, path: str) -> Iterator[str]:
             where = f'{path}.{key}' if path else str(key)
             if key in VALUES and not isinstance(inner, Mapping):
                 holds, words = VALUES[key]
-                if not holds(inner):
+                if not holds(inner) and not (inner is None and key in MAY_BE_NONE):
                     yield f'{where} must be {words}, got {inner!r}'
             else:
                 yield from _wrong(inner, where)
@@ -90,10 +80,12 @@ def _wrong_together(part: Mapping[str, Any], path: str) -> Iterator[str]:
     kind = str(part.get('type', '')).rpartition('.')[2]
     if kind == 'SoftToHardMaskGenerator':
         for key in SHARES:
-            if key in part and not _is_pair(part[key]):
+            pair = part.get(key, (0, 0))
+            two = isinstance(pair, Sequence) and len(pair) == 2
+            if not (two and _are_shares(pair)):
                 yield (
                     f'{path}.{key} must be two shares in [0, 1], at the start and at '
-                    f'the end, got {part[key]!r}'
+                    f'the end, got {pair!r}'
                 )
     if part.get('scorer') is not None and part.get('mask_generator', '') is None:
         yield (

@@ -25,17 +25,15 @@ AMP_ONLY_OPTIONS = ('loss_scale', 'dtype', 'use_fsdp')
 def set_loader_defaults(
     cfg: Config, fields: Sequence[str], forced: dict[str, Any], **defaults: Any
 ) -> None:
-    """Complete the data loaders of a config.
-
-    Configs of MMDetection and MMSegmentation keep MMEngine's own way of collating:
-    their images may differ in size.
+    """Complete the data loaders that a config has, in place.
 
     Args:
-        cfg: The config, changed in place.
-        fields: Names of the loaders; those the config lacks are passed over.
+        cfg: The config.
+        fields: Names of the loaders.
         forced: Options that win over the config's.
         **defaults: Options for a loader that does not set them.
     """
+    # images of MMDetection and MMSegmentation may differ in size
     if cfg.get('default_scope', 'mmpretrain') == 'mmpretrain':
         defaults['collate_fn'] = dict(type='default_collate')
     for field in fields:
@@ -59,11 +57,8 @@ def name_of(kind: str | type) -> str:
 def use_amp(cfg: Config) -> None:
     """Train in mixed precision, with the same clipping."""
     name = name_of(cfg.optim_wrapper.get('type', 'OptimWrapper'))
-    amp = 'AmpOptimWrapper'
-    for pair in AMP_WRAPPERS.items():
-        if name in map(name_of, pair):
-            amp = pair[1]
-    cfg.optim_wrapper.type = amp
+    siblings = {name_of(one): pair[1] for pair in AMP_WRAPPERS.items() for one in pair}
+    cfg.optim_wrapper.type = siblings.get(name, 'AmpOptimWrapper')
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
@@ -105,10 +100,9 @@ def start_cpu_processes(cfg: Config) -> None:
 
 
 def leave_processes() -> None:
-    """End what the launcher's processes share, after a run that ended well.
+    """End what processes share, after a run that ended well.
 
-    A process that ends with it may die in a thread of the collectives: a run whose
-    results are whole then has exit code -6.
+    Left alone, a process may die in a thread of the collectives, with exit code -6.
     """
     if distributed.is_initialized():
         distributed.destroy_process_group()

@@ -1,6 +1,5 @@
 """Progress of long passes: a bar on a terminal, lines with an ETA in a log file."""
 
-import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -14,13 +13,7 @@ LOG_SECONDS = 60.0
 
 
 def report_progress(items: Iterable[T], total: int, description: str) -> Iterator[T]:
-    """Yield ``items`` and say how far the pass is and how long it will still take.
-
-    Args:
-        items: What to go through.
-        total: How many items there are.
-        description: What is being done, such as ``'attention refresh'``.
-    """
+    """Yield ``items`` and say how far the pass is and how long it will still take."""
     if sys.stdout.isatty():
         yield from track(items, description=description, total=total, transient=True)
         return
@@ -31,8 +24,5 @@ def report_progress(items: Iterable[T], total: int, description: str) -> Iterato
         if now - last > LOG_SECONDS and done < total:
             last = now
             eta = (now - start) / done * (total - done)
-            print_log(
-                f'{description}: {done}/{total} batches, eta {eta:.0f} s',
-                logger='current',
-                level=logging.INFO,
-            )
+            text = f'{description}: {done}/{total} batches, eta {eta:.0f} s'
+            print_log(text, logger='current')

@@ -2,7 +2,7 @@
 
 Two families of distributions share the module names ``mmengine``, ``mmcv`` and
 ``mmpretrain``: the maintained ``onedl-*`` and the official ``mm*``. This module
-imports neither when it is imported itself.
+imports neither when it is imported itself. To repair twice changes nothing.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,10 @@ BROKEN_MMENGINE = '0.11.0rc0'
 
 
 def check_runtime() -> None:
-    """Refuse a missing or broken runtime with the command that mends it.
+    """Refuse a missing or broken runtime by ImportError, with what mends it.
 
-    Raises:
-        ImportError: If mmengine, mmcv or mmpretrain is not installed, or mmengine
-            is a release that cannot inherit configs of other packages, or transformers
-            one that mmpretrain does not know.
+    Broken are mmengine that cannot inherit configs of other packages, and transformers
+    that mmpretrain does not know.
     """
     missing = [name for name in RUNTIME_MODULES if find_spec(name) is None]
     if missing:
@@ -65,8 +63,7 @@ def register_safe_globals() -> None:
 
     Since torch 2.6 ``torch.load`` builds only what is on an allow-list, and the
     official mmengine (0.10.7 and older) has none: every resume fails on the log
-    history. The maintained runtime brings its own list, and older torch loads
-    everything; for both this does nothing. Calling it again changes nothing.
+    history. The maintained runtime brings its own; older torch loads everything.
     """
     if not hasattr(torch.serialization, 'safe_globals'):
         return
@@ -80,9 +77,8 @@ def refuse_code_in_checkpoints() -> None:
     """Let no checkpoint that MMEngine reads run code.
 
     The maintained runtime reads a file that holds more than weights a second time,
-    with everything allowed; this takes the second time away, from ``load_from``,
-    ``--resume FILE`` and ``init_cfg`` alike. The official one reads once, and torch
-    2.6 and newer allow weights only. Calling this again changes nothing.
+    with everything allowed; this takes the second time away. The official one reads
+    once, and torch 2.6 and newer allow weights only.
     """
     checkpoint: Any = import_module('mmengine.runner.checkpoint')
     if hasattr(checkpoint, '_safe_torch_load'):
@@ -97,11 +93,7 @@ def load_weights_only(
 
 
 def refuse_weights_that_do_not_fit() -> None:
-    """Let no run begin from random weights because a checkpoint has other names.
-
-    MMEngine warns and goes on. See :func:`mmattmask.checkpoints.load_whole`. Calling
-    this again changes nothing.
-    """
+    """Let no run begin from random weights where MMEngine warns and goes on."""
     checkpoint: Any = import_module('mmengine.runner.checkpoint')
     checkpoint.load_state_dict = load_whole
 
@@ -110,8 +102,7 @@ def add_checking_hooks() -> None:
     """Give every run the hooks that stop it when it goes wrong, unless it has them.
 
     That is ``FiniteLossHook``, and what parts of the model name in ``added_hooks``.
-    Lists of hooks in a config replace those of its bases, so a base cannot. Calling
-    this again changes nothing.
+    Lists of hooks in a config replace those of its bases, so a base cannot.
     """
     module = import_module('mmengine.runner')
     for runner in (module.Runner, module.FlexibleRunner):
@@ -141,10 +132,7 @@ def lacking_hooks(model: Any, hooks: Iterable[Any]) -> list[dict[str, str]]:
 
 
 def return_from_train() -> None:
-    """Let ``train()`` and ``eval()`` of MMPretrain's backbones return the backbone.
-
-    As torch's do; theirs return None. Calling this again changes nothing.
-    """
+    """Let ``train()`` and ``eval()`` of MMPretrain's backbones return the backbone."""
     base = import_module('mmpretrain.models.backbones.base_backbone').BaseBackbone
 
     def train(self: Any, mode: bool = True) -> Any:
@@ -159,8 +147,7 @@ def tolerate_scope() -> None:
     """Let a config inherit ``collate_fn=dict(type='default_collate')``.
 
     MMEngine adds ``_scope_`` to what a config inherits from another package and hands
-    it to the collate function, which does not take it. Calling this again changes
-    nothing.
+    it to the collate function, which does not take it.
     """
     functions = import_module('mmengine.registry').FUNCTIONS
     import_module('mmengine.dataset')  # registers it
@@ -168,10 +155,7 @@ def tolerate_scope() -> None:
 
 
 def default_collate(batch: Any, _scope_: str | None = None) -> Any:
-    """MMEngine's ``default_collate``, whatever scope it is handed.
-
-    A dataset may have made the batch at once (``ResidentImages``).
-    """
-    if isinstance(batch, dict):
+    """MMEngine's ``default_collate``, whatever scope it is handed."""
+    if isinstance(batch, dict):  # made at once by the dataset (``ResidentImages``)
         return batch
     return import_module('mmengine.dataset').default_collate(batch)

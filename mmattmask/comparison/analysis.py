@@ -19,10 +19,9 @@ MARGIN = 0.5  # points; a difference inside is none
 
 @dataclasses.dataclass(frozen=True)
 class Fit:
-    """Least squares of policy + seed; cells of the table may be missing.
+    """Least squares of policy + seed for P policies; cells may be missing.
 
     Attributes:
-        policies: Names, in the order of ``effects``.
         effects: (P,) in the unit of the table, up to a common constant.
         covariance: (P, P) of the effects, in units of ``variance``.
         estimable: (P, P) whether a difference of two can be told from seeds.
@@ -33,7 +32,6 @@ class Fit:
         policy_freedom: Degrees of freedom between policies.
     """
 
-    policies: list[str]
     effects: np.ndarray
     covariance: np.ndarray
     estimable: np.ndarray
@@ -45,11 +43,7 @@ class Fit:
 
 
 def fit(table: pd.DataFrame) -> Fit:
-    """Fit policy + seed.
-
-    Args:
-        table: One row per policy, one column per seed; NaN where there is no run.
-    """
+    """Fit a table of policies by seeds; NaN where there is no run."""
     rows, columns = np.nonzero(table.notna().to_numpy())
     y = table.to_numpy(dtype=float)[rows, columns]
     seeds = np.eye(table.shape[1])[columns]
@@ -67,29 +61,22 @@ def fit(table: pd.DataFrame) -> Fit:
         p = float(stats.f.sf(f, policy_freedom, freedom))
     count = len(table)
     projection = inverse @ design.T @ design
-    differences = np.eye(count)[:, None] - np.eye(count)[None]
-    padded = np.pad(differences, ((0, 0), (0, 0), (0, table.shape[1])))
-    estimable = np.asarray(np.isclose(padded @ projection, padded).all(axis=-1))
+    pairs = np.eye(count)[:, None] - np.eye(count)[None]
+    pairs = np.pad(pairs, ((0, 0), (0, 0), (0, table.shape[1])))
     return Fit(
-        list(table.index),
-        effects[:count],
-        inverse[:count, :count],
-        estimable,
-        variance,
-        freedom,
-        f,
-        p,
-        policy_freedom,
+        effects=effects[:count],
+        covariance=inverse[:count, :count],
+        estimable=np.asarray(np.isclose(pairs @ projection, pairs).all(axis=-1)),
+        variance=variance,
+        freedom=freedom,
+        f=f,
+        p=p,
+        policy_freedom=policy_freedom,
     )
 
 
 def dunnett_quantile(correlation: np.ndarray, freedom: int, alpha: float) -> float:
-    """Return what the largest of correlated absolute t values exceeds so rarely.
-
-    Args:
-        correlation: (K, K) of the differences.
-        freedom: Degrees of freedom of the residual.
-        alpha: Probability that at least one is larger.
+    """Return what the largest of correlated (K, K) |t| exceeds with probability alpha.
 
     Source: Dunnett, A multiple comparison procedure for comparing several treatments
     with a control, 1955.
@@ -125,33 +112,25 @@ def _quantile(correlation: tuple, freedom: int, alpha: float) -> float:
 def differences(table: pd.DataFrame, control: str, alpha: float) -> pd.DataFrame:
     """Return every policy's difference from a control.
 
-    Args:
-        table: See :func:`fit`.
-        control: One of its rows.
-        alpha: Error rate of all intervals together.
-
-    Returns:
-        By policy: ``difference`` and ends of its simultaneous interval ``low`` and
-        ``high``, and of its own 90 % interval ``low90`` and ``high90``. Ends are NaN
-        without degrees of freedom; all are NaN where no seeds connect the two.
+    By policy that is ``difference`` and ends of its interval ``low`` and ``high``,
+    simultaneous at an error rate of alpha, and of its own 90 % interval ``low90`` and
+    ``high90``. Ends are NaN without degrees of freedom; all are NaN where no seeds
+    connect the two.
     """
     model = fit(table)
-    place = model.policies.index(control)
-    others = [
-        number
-        for number in range(len(model.policies))
-        if number != place and model.estimable[number, place]
-    ]
-    contrasts = np.eye(len(model.policies))[others]
-    contrasts[:, place] = -1
+    place = table.index.get_loc(control)
+    others = np.flatnonzero(model.estimable[:, place])
+    others = others[others != place]
     found = pd.DataFrame(
         np.nan,
-        index=[name for name in model.policies if name != control],
+        index=table.index.drop(control),
         columns=['difference', 'low', 'high', 'low90', 'high90'],
     )
-    if not others:
+    if not len(others):
         return found
-    names = [model.policies[number] for number in others]
+    names = table.index[others]
+    contrasts = np.eye(len(table))[others]
+    contrasts[:, place] = -1
     means = contrasts @ model.effects
     found.loc[names, 'difference'] = means
     if model.freedom:
@@ -170,10 +149,8 @@ def differences(table: pd.DataFrame, control: str, alpha: float) -> pd.DataFrame
 def verdict(low: float, high: float, low90: float, high90: float) -> str:
     """Return what intervals of a difference, in points, say in one word.
 
-    Returns:
-        ``'better'`` or ``'worse'`` if the simultaneous interval leaves zero out,
-        ``'equivalent'`` if the 90 % interval is inside of ±0.5 (two one-sided tests),
-        else ``'undecided'``.
+    That is ``'better'`` or ``'worse'`` if the simultaneous interval leaves zero out,
+    ``'equivalent'`` if the 90 % interval is inside of ±0.5 (two one-sided tests).
     """
     if low > 0:
         return 'better'
@@ -185,18 +162,12 @@ def verdict(low: float, high: float, low90: float, high90: float) -> str:
 
 
 def judge(table: pd.DataFrame, control: str) -> pd.DataFrame:
-    """Judge every policy at the last look that it has completed.
+    """Judge every policy of a table, by seeds in their order, at its last whole look.
 
     A look at n seeds sees the first n columns. Between looks nothing new is judged, and
-    a policy that lacks a seed of a look waits.
-
-    Args:
-        table: See :func:`fit`; its columns are in the order of the seeds.
-        control: One of its rows.
-
-    Returns:
-        What :func:`differences` does, and ``look``, the seeds judged (0 before the
-        first look, with 95 % intervals of all seeds), and ``verdict``.
+    a policy that lacks a seed of a look waits. To what :func:`differences` returns this
+    adds ``look``, the seeds judged (0 before the first look, with 95 % intervals of all
+    seeds), and ``verdict``.
     """
     table = table.loc[:, table.loc[control].notna()]
     whole = table.notna().cumprod(axis=1).sum(axis=1)  # seeds without a gap
@@ -216,4 +187,4 @@ def judge(table: pd.DataFrame, control: str) -> pd.DataFrame:
         ends = found[['low', 'high', 'low90', 'high90']].itertuples(index=False)
         found['verdict'] = [verdict(*row) if look else 'undecided' for row in ends]
         parts.append(found)
-    return pd.concat(parts).loc[list(looks)] if parts else pd.DataFrame()
+    return pd.concat(parts).loc[list(looks)]

@@ -16,9 +16,6 @@ def tokens_per_image(entry: Entry, cfg: Config) -> float:
 
     Before the first refresh an attention-guided policy masks at random, often with
     other counts. Refreshes and frozen teachers are not counted: time counts them.
-
-    Raises:
-        ValueError: If they cannot be counted and the entry does not say them.
     """
     if entry.encoder_tokens is not None:
         return float(entry.encoder_tokens)
@@ -58,16 +55,7 @@ def _share_without_score(built: BuiltConfig) -> float:
 
 
 def epochs_of_equal(cost_of: Callable[[int], float], budget: float, guess: int) -> int:
-    """Return the epochs whose cost is nearest to a budget, at least 1.
-
-    Args:
-        cost_of: Cost of a number of epochs; grows with it.
-        budget: In the same unit.
-        guess: Epochs to begin the search with.
-
-    Raises:
-        ValueError: If a cost is not positive.
-    """
+    """Return the epochs, at least 1, whose growing cost is nearest to a budget."""
     if cost_of(guess) <= 0 or budget <= 0:
         raise ValueError(f'cost {cost_of(guess)} and budget {budget} must be positive')
     epochs = max(1, round(guess * budget / cost_of(guess)))

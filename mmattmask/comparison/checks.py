@@ -4,7 +4,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 
-from mmattmask.comparison.evaluate import Evaluation, check_data
+from mmattmask.comparison.evaluate import Evaluation
 from mmattmask.comparison.plan import Run, run_config
 from mmattmask.comparison.study import Study
 from mmattmask.datasets.foreground import read_index
@@ -13,16 +13,12 @@ from mmattmask.launching import drop_amp_without_accelerator
 
 
 def check_runs(study: Study) -> None:
-    """Build models, hooks, optimizers and lists of images; count tokens.
-
-    Raises:
-        ValueError: If something does not work; one line per finding, with the run.
-    """
+    """Build models, hooks, optimizers and lists of images; raise all that is wrong."""
     init_default_scope('mmpretrain')
     comparison, images = study.comparison, {}
     found = []
     try:
-        check_data(Evaluation(**comparison.evaluation))
+        Evaluation(**comparison.evaluation).images((32, 32))  # no transform runs
     except Exception as error:
         found.append(f'evaluation: {error}')
     try:
@@ -40,7 +36,7 @@ def check_runs(study: Study) -> None:
                 images[dataset] = _images_errors(cfg)
             found += [f'run {entry.name}: {one}' for one in errors + images[dataset]]
             for budget in entry.budgets if not errors else ():
-                epochs = study.epochs(entry, budget)  # None: time, not measured yet
+                epochs = study.epochs(entry.name, budget)  # None: not measured yet
                 run_config(entry, run, epochs or comparison.epochs)
         except ValueError as error:
             found.append(str(error))

@@ -13,6 +13,7 @@ from mmattmask.comparison.files import (
     CONFIG,
     DIAGNOSTICS,
     JOB,
+    TEACHER,
     last_checkpoint,
     write_json,
 )
@@ -22,24 +23,19 @@ IMAGES = 400  # looked at, unless the comparison says another number
 
 
 def measure_content(folder: Path, how: dict[str, Any]) -> None:
-    """Write ``diagnostics.json`` of a run whose scorer measures images.
+    """Write ``diagnostics.json`` of a finished run whose scorer measures images.
 
-    Args:
-        folder: Of a finished run; what it has already stays.
-        how: ``index``, a CSV file of annotated images (``datasets.foreground``) or
-            nothing for the training images, and ``images``, how many.
-
-    Raises:
-        FileNotFoundError: If the annotated images are not there.
+    ``how`` may have ``index``, a CSV file of annotated images, instead of the training
+    images, and ``images``, how many.
     """
     cfg = Config.fromfile(folder / CONFIG)
     checkpoint = last_checkpoint(folder)
     done = (folder / DIAGNOSTICS).exists()
     if done or checkpoint is None or not cfg.model.get('scorer'):
         return
-    job = json.loads((folder / JOB).read_text())
-    if job['teacher'] is not None:
-        cfg.merge_from_dict({job['teacher_key']: job['teacher']})
+    teacher = json.loads((folder / JOB).read_text())['teacher']
+    if teacher is not None:
+        cfg.merge_from_dict({TEACHER: teacher})
     init_default_scope('mmpretrain')
     number, index = how.get('images', IMAGES), how.get('index')
     try:
@@ -49,9 +45,7 @@ def measure_content(folder: Path, how: dict[str, Any]) -> None:
         return
     numbers = dict(position_share=content.position_share)
     if content.auc_gain is not None:
-        numbers |= dict(
-            auc=content.auc['score'],
-            auc_minus_shuffled=content.auc_gain,
-        )
+        numbers['auc'] = content.auc['score']
+        numbers['auc_minus_shuffled'] = content.auc_gain
     rounded = {name: round(value, 4) for name, value in numbers.items()}
     write_json(folder / DIAGNOSTICS, rounded)

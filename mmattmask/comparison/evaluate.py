@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmattmask.comparison.files import go_on
 from mmattmask.evaluation.eval_data import (
+    LabelledImages,
     check_same_classes,
     labelled_images,
     whole_view,
@@ -40,9 +41,9 @@ class Evaluation:
     Attributes:
         train: Config of the labelled dataset to learn from.
         test: Config of the one that is classified.
-        features: Of which tokens; see :class:`FrozenFeatures`.
+        features: Of which tokens; see :class:`FrozenFeatures`. Ridge regression has all
+            of them side by side.
         k: Neighbours that vote; 0 leaves k-NN out.
-        ridge: Classify all features side by side by ridge regression.
         linear_epochs: Of the linear probe on features made once; 0 leaves it out.
         finetune: Config of a transfer run whose ``model.backbone.init_cfg`` takes the
             checkpoint, below the comparison's folder; None leaves it out.
@@ -54,7 +55,6 @@ class Evaluation:
     test: dict[str, Any]
     features: Sequence[Kind] = ('cls', 'mean')
     k: int = 20
-    ridge: bool = True
     linear_epochs: int = 20
     finetune: str | None = None
     batch_size: int = 256
@@ -67,32 +67,28 @@ class Evaluation:
                 'least 0'
             )
 
+    def images(self, size: tuple[int, int]) -> tuple[LabelledImages, LabelledImages]:
+        """Return labelled images to learn from and to classify, in (H, W) px."""
+        train, test = (
+            labelled_images(config, whole_view(size), size)
+            for config in (self.train, self.test)
+        )
+        check_same_classes(train, test)
+        return train, test
+
 
 def evaluate(
     how: Evaluation, cfg: Config, checkpoint: Path, work_dir: Path, device: str
 ) -> dict[str, float]:
-    """Measure a checkpoint.
+    """Return top-1 accuracies of a checkpoint in percent on the test images.
 
-    Args:
-        how: What to measure.
-        cfg: The pre-training config.
-        checkpoint: Its last weights; of iBOT the teacher is evaluated.
-        work_dir: For the probe's state and the fine-tuning.
-        device: Such as ``'cpu'``.
-
-    Returns:
-        Top-1 accuracy in percent on the test images, by measure: ``knn_cls``,
-        ``linear_mean``, ``ridge``, ``finetune`` and so on.
+    Measures are ``knn_cls``, ``linear_mean``, ``ridge``, ``finetune`` and so on. Of
+    iBOT the teacher is evaluated; the work dir is for the probe and the fine-tuning.
     """
     backbone, _ = load_backbone(cfg.model.backbone.to_dict(), checkpoint)
-    size = image_size_of(backbone)
-    train, test = (
-        labelled_images(config, whole_view(size), size)
-        for config in (how.train, how.test)
-    )
-    check_same_classes(train, test)
     model = FrozenFeatures(backbone, how.features, normalisation_of(cfg)).to(device)
     loading = (how.batch_size, how.num_workers)
+    train, test = how.images(image_size_of(backbone))
     bank, labels = extract_features(model, train, 'train', *loading)
     query, target = extract_features(model, test, 'test', *loading)
     results = {}
@@ -102,37 +98,19 @@ def evaluate(
             found = knn_accuracy(similarity, labels[rows], target, (how.k,))
             results[f'knn_{kind}'] = found[how.k].top1
         if how.linear_epochs:
+            state = work_dir / f'linear-{kind}.pth'
+            learnt_from, asked = (bank[kind], labels), (query[kind], target)
             results[f'linear_{kind}'] = linear_accuracy(
-                (bank[kind], labels),
-                (query[kind], target),
-                how.linear_epochs,
-                work_dir / f'linear-{kind}.pth',
-                device,
+                learnt_from, asked, how.linear_epochs, state, device
             )
-    if how.ridge:
-        both = (
-            torch.cat([one[k] for k in how.features], dim=1) for one in (bank, query)
-        )
-        learnt_from, asked = both
-        results['ridge'] = ridge_accuracy(learnt_from, labels, asked, target)
-    if how.finetune is not None:
-        results['finetune'] = finetune(how, checkpoint, work_dir / 'finetune')
-    return results
-
-
-def check_data(how: Evaluation) -> None:
-    """Read the lists of labelled images, so that a wrong one is found before training.
-
-    Raises:
-        ValueError: If they have no labels, or not the same classes, or cannot be built.
-        FileNotFoundError: If they are not there.
-    """
-    size = (32, 32)  # any: no transform runs
-    train, test = (
-        labelled_images(config, whole_view(size), size)
-        for config in (how.train, how.test)
+    columns, queries = (
+        torch.cat([features[kind] for kind in how.features], dim=1)
+        for features in (bank, query)
     )
-    check_same_classes(train, test)
+    results['ridge'] = ridge_accuracy(columns, labels, queries, target)
+    if how.finetune is not None:
+        results['finetune'] = finetune(how.finetune, checkpoint, work_dir / 'finetune')
+    return results
 
 
 def linear_accuracy(
@@ -144,16 +122,10 @@ def linear_accuracy(
 ) -> float:
     """Return the test accuracy of a linear probe after its last epoch, in percent.
 
-    The learning rate, one of 45, is chosen on every tenth training image, which the
-    probe does not learn from; the test images choose nothing. Features are standardised
-    with the training features' mean and standard deviation.
-
-    Args:
-        train: Features (N, D) and class indices (N,).
-        test: Features (M, D) and class indices (M,).
-        epochs: Passes over the training features.
-        state: File to go on from after an interruption.
-        device: Such as ``'cpu'``.
+    Both sets are features (N, D) and class indices (N,). The learning rate, one of 45,
+    is chosen on every tenth training image, which the probe does not learn from; the
+    test images choose nothing. Features are standardised with the training features'
+    mean and standard deviation. An interrupted probe goes on from its state.
     """
     features, labels = train
     mean, std = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
@@ -170,13 +142,9 @@ def linear_accuracy(
     return float(probe.sweep.accuracy(query, test[1])[best, 0])
 
 
-def finetune(how: Evaluation, checkpoint: Path, work_dir: Path) -> float:
-    """Fine-tune by the evaluation's config; return its last top-1 in percent.
-
-    Raises:
-        ValueError: If the config measures no top-1 accuracy.
-    """
-    cfg = Config.fromfile(how.finetune)
+def finetune(config: str, checkpoint: Path, work_dir: Path) -> float:
+    """Fine-tune by a config; return its last top-1 in percent."""
+    cfg = Config.fromfile(config)
     cfg.model.backbone.init_cfg.checkpoint = str(checkpoint)
     go_on(cfg, work_dir)
     set_loader_defaults(cfg, ('train_dataloader', 'val_dataloader'), {})
@@ -185,7 +153,5 @@ def finetune(how: Evaluation, checkpoint: Path, work_dir: Path) -> float:
     runner.train()
     metrics = runner.val()
     if 'accuracy/top1' not in metrics:
-        raise ValueError(
-            f'{how.finetune} measures {sorted(metrics)}, not accuracy/top1'
-        )
+        raise ValueError(f'{config} measures {sorted(metrics)}, not accuracy/top1')
     return float(metrics['accuracy/top1'])

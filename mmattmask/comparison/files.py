@@ -11,6 +11,7 @@ from mmattmask.files import write_text
 CONFIG, JOB, ROW, LOCK = 'config.py', 'job.json', 'row.json', 'lock'
 DIAGNOSTICS = 'diagnostics.json'  # further numbers about a run, columns of the tables
 POINTER = 'last_checkpoint'  # MMEngine's
+TEACHER = 'model.scorer.checkpoint'  # where a run's config takes its teacher
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -19,10 +20,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint of a run, or None.
-
-    The folder may have been moved since it was written.
-    """
+    """Return the newest whole checkpoint of a run, even of a moved one, or None."""
     pointer = folder / POINTER
     if not pointer.exists():
         return None

@@ -10,16 +10,10 @@ CHUNK_BYTES = 1 << 20
 
 
 def data_fingerprint(*configs: Mapping[str, Any]) -> str:
-    """Hash the files that configs of datasets name; images are not read.
+    """Hash the files that configs of datasets name, to 16 hexadecimal digits.
 
     The content of annotation files counts, and where there is none the names below the
     folder and the sizes of what is there. A folder that was moved is the same.
-
-    Args:
-        *configs: Of datasets, wrappers included.
-
-    Returns:
-        16 hexadecimal digits.
     """
     digest = hashlib.blake2b(digest_size=8)
     for dataset in (one for config in configs for one in _datasets(config)):

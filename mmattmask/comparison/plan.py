@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +15,7 @@ from mmattmask.comparison.stretch import stretch
 
 Budget = Literal['images', 'tokens', 'time']
 BUDGETS: tuple[Budget, ...] = get_args(Budget)
+NEEDED = ('runs', 'baseline', 'epochs', 'seeds', 'budgets', 'evaluation')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +25,13 @@ class Entry:
     Attributes:
         name: In file names and tables.
         config: The pre-training config.
+        budgets: At which budgets it is run.
         title: How the table calls it.
         host: The algorithm, for the table.
         options: As of ``--cfg-options``.
         teacher: The entry whose run with the same seed and budget is the frozen
-            teacher; its checkpoint is put where ``teacher_key`` says.
-        teacher_key: Where in the config.
+            teacher, ``model.scorer.checkpoint``.
         encoder_tokens: Per image, for hosts whose tokens cannot be counted.
-        budgets: At which budgets it is run.
     """
 
     name: str
@@ -41,8 +41,19 @@ class Entry:
     host: str = 'MAE'
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
     teacher: str | None = None
-    teacher_key: str = 'model.scorer.checkpoint'
     encoder_tokens: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training: an entry at a budget with a seed."""
+
+    entry: str
+    budget: Budget
+    seed: int
+
+    def __str__(self) -> str:
+        return f'{self.entry}-{self.budget}-seed{self.seed}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Comparison:
         name: Of its file.
         entries: By name, in the order of the table.
         baseline: The entry that sets the budgets.
-        control: The entry that others are judged against; the baseline unless said.
+        control: The entry that others are judged against.
         epochs: Of the baseline.
         seeds: Every entry is run once with each.
         budgets: What is held equal: ``'images'`` seen, encoder ``'tokens'``, or
@@ -73,7 +84,7 @@ class Comparison:
     evaluation: dict[str, Any]
     content: dict[str, Any] | None = None
 
-    def runs(self) -> list['Run']:
+    def runs(self) -> list[Run]:
         """List all runs; those of the first seeds come first within a budget."""
         return [
             Run(entry.name, budget, seed)
@@ -82,18 +93,6 @@ class Comparison:
             for entry in self.entries.values()
             if budget in entry.budgets
         ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One training: an entry at a budget with a seed."""
-
-    entry: str
-    budget: Budget
-    seed: int
-
-    def __str__(self) -> str:
-        return f'{self.entry}-{self.budget}-seed{self.seed}'
 
 
 def read_comparison(
@@ -106,8 +105,8 @@ def read_comparison(
     """Read the file of a comparison.
 
     Args:
-        path: A config with ``runs``, ``baseline``, ``epochs``, ``seeds``, ``budgets``
-            and ``evaluation``, and perhaps ``control`` and ``content``.
+        path: A config with what :class:`Comparison` lists; ``runs`` are its entries,
+            ``control`` is the baseline unless said.
         options: As of ``--cfg-options``, for this file.
         only: Entries to keep; baseline, control and teachers stay.
         seeds: Instead of the file's.
@@ -120,31 +119,37 @@ def read_comparison(
     path = Path(path)
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(options or {})
-    for key in ('runs', 'baseline', 'epochs', 'seeds', 'budgets', 'evaluation'):
+    for key in NEEDED:
         if key not in cfg:
             raise ValueError(f'{path} has no {key}: it is no comparison')
     asked = tuple(budgets or cfg.budgets)
-    unknown = set(asked) - set(BUDGETS)
-    if unknown:
+    if unknown := set(asked) - set(BUDGETS):
         raise ValueError(f'budgets are {BUDGETS}, got {sorted(unknown)}')
     chosen = tuple(budget for budget in BUDGETS if budget in asked)
-    numbers = tuple(seeds if seeds is not None else cfg.seeds)
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ValueError(f'seeds must be one or more different numbers: {numbers}')
-    if 'time' in chosen and 'tokens' not in chosen and 'images' not in chosen:
+    if chosen == ('time',):
         raise ValueError(
             "budget 'time' is measured on the runs of 'tokens' or 'images': add one"
         )
+    numbers = tuple(cfg.seeds if seeds is None else seeds)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f'seeds must be one or more different numbers: {numbers}')
+    if cfg.epochs < 1:
+        raise ValueError(f'epochs must be at least 1, got {cfg.epochs}')
     entries = {
         name: _entry(name, dict(run), path.parent, chosen)
         for name, run in cfg.runs.items()
     }
     control = cfg.get('control', cfg.baseline)
-    _check(entries, cfg.baseline, cfg.epochs, chosen)
-    if control not in entries:
-        raise ValueError(f'control {control!r} is none of {list(entries)}')
+    for role, name in (('baseline', cfg.baseline), ('control', control)):
+        if name not in entries:
+            raise ValueError(f'{role} {name!r} is none of {list(entries)}')
+    _check_needs(entries, cfg.baseline, chosen)
     if only is not None:
-        entries = _keep(entries, [*only, control], cfg.baseline)
+        entries = _keep(entries, {*only, cfg.baseline, control})
+    evaluation = cfg.evaluation.to_dict()
+    if evaluation.get('finetune') is not None:
+        file = _config_file(path.parent, evaluation['finetune'], 'evaluation')
+        evaluation['finetune'] = str(file)
     return Comparison(
         path.stem,
         entries,
@@ -153,49 +158,35 @@ def read_comparison(
         int(cfg.epochs),
         numbers,
         chosen,
-        _evaluation(cfg.evaluation.to_dict(), path.parent),
+        evaluation,
         cfg.get('content'),
     )
 
 
-def _evaluation(evaluation: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Find the config of fine-tuning.
-
-    Raises:
-        FileNotFoundError: If it is missing.
-    """
-    if evaluation.get('finetune') is None:
-        return evaluation
-    config = folder / evaluation['finetune']
+def _config_file(folder: Path, name: str, what: str) -> Path:
+    config = folder / name
     if not config.is_file():
-        raise FileNotFoundError(f'evaluation: there is no config {config}')
-    return dict(evaluation, finetune=str(config))
+        raise FileNotFoundError(f'{what}: there is no config {config}')
+    return config
 
 
 def _entry(
     name: str, run: dict[str, Any], folder: Path, chosen: Sequence[Budget]
 ) -> Entry:
-    """Read one entry of ``runs``."""
     known = {field.name for field in dataclasses.fields(Entry)} - {'name'}
     if 'config' not in run or set(run) - known:
         raise ValueError(
             f'run {name} needs a config and may have {sorted(known)}, got {sorted(run)}'
         )
-    config = folder / run['config']
-    if not config.is_file():
-        raise FileNotFoundError(f'run {name}: there is no config {config}')
+    run['config'] = _config_file(folder, run['config'], f'run {name}')
     run['budgets'] = tuple(b for b in chosen if b in run.get('budgets', chosen))
-    return Entry(name, **{'title': name, **run, 'config': config})
+    return Entry(name, **{'title': name, **run})
 
 
-def _check(
-    entries: dict[str, Entry], baseline: str, epochs: int, budgets: Sequence[Budget]
+def _check_needs(
+    entries: dict[str, Entry], baseline: str, budgets: Sequence[Budget]
 ) -> None:
-    """Raise ValueError for what does not exist, or not where it is needed."""
-    if baseline not in entries:
-        raise ValueError(f'baseline {baseline!r} is none of {list(entries)}')
-    if epochs < 1:
-        raise ValueError(f'epochs must be at least 1, got {epochs}')
+    """Refuse teachers that are none, and teachers and baselines at too few budgets."""
     for entry in entries.values():
         teacher = entries.get(entry.teacher or '')
         if entry.teacher and (teacher is None or teacher.teacher):
@@ -212,16 +203,12 @@ def _check(
             )
 
 
-def _keep(
-    entries: dict[str, Entry], only: Sequence[str], baseline: str
-) -> dict[str, Entry]:
-    """Keep what is asked for and what that needs."""
-    unknown = set(only) - set(entries)
-    if unknown:
+def _keep(entries: dict[str, Entry], wanted: Collection[str]) -> dict[str, Entry]:
+    """Keep what is asked for and the teachers that it needs."""
+    if unknown := set(wanted) - set(entries):
         raise ValueError(f'no run is called {sorted(unknown)}, there are {[*entries]}')
-    wanted = {*only, baseline}
-    wanted |= {entries[name].teacher or name for name in wanted}
-    return {name: entry for name, entry in entries.items() if name in wanted}
+    kept = {*wanted, *(entries[name].teacher for name in wanted)}
+    return {name: entry for name, entry in entries.items() if name in kept}
 
 
 @cache
@@ -230,15 +217,9 @@ def _read(config: Path) -> Config:
 
 
 def run_config(entry: Entry, run: Run, epochs: int) -> Config:
-    """Return the config of one run, without the place of its teacher.
+    """Return the config of one run, stretched to so many epochs, without its teacher.
 
-    Args:
-        entry: The run's entry.
-        run: Says the seed.
-        epochs: Length of the run; the schedule is stretched to it.
-
-    Raises:
-        ValueError: Whatever is wrong with the config, with the run's name.
+    Whatever is wrong with it is a ValueError with the run's name.
     """
     try:
         cfg = copy.deepcopy(_read(entry.config))
@@ -256,18 +237,13 @@ def settings_hash(
 ) -> str:
     """Hash what a run's result depends on, except machine, code and places of files.
 
-    Args:
-        cfg: The run's config.
-        evaluation: Of the comparison; a config of fine-tuning counts with its content.
-        teacher: The hash of the run that is the frozen teacher.
+    A config of fine-tuning counts with its content, a frozen teacher with its own hash.
     """
     evaluation = dict(evaluation)
     if evaluation.get('finetune'):
         evaluation['finetune'] = _read(Path(evaluation['finetune'])).to_dict()
-    parts = _without_places(
-        [cfg.to_dict(), evaluation, *([teacher] if teacher else [])]
-    )
-    text = json.dumps(parts, sort_keys=True, default=str)
+    parts = [cfg.to_dict(), evaluation, *([teacher] if teacher else [])]
+    text = json.dumps(_without_places(parts), sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -6,28 +6,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from mmengine.logging import print_log
 
 from mmattmask.comparison.plan import Run
+from mmattmask.comparison.study import Study
 
 POLL_SECONDS = 0.5
 LOG = 'log.txt'
-
-
-class Work(Protocol):
-    """What a pool asks about runs."""
-
-    def is_done(self, run: Run) -> bool:
-        """Return whether nothing is left to do."""
-
-    def prepare(self, run: Run) -> Path | None:
-        """Return the folder of a run that can start, or None while others must end.
-
-        Raises:
-            ValueError: If it can never start.
-        """
 
 
 class Pool:
@@ -44,24 +30,19 @@ class Pool:
         self._working: dict[int, tuple[Run, subprocess.Popen, float, Path]] = {}
         self._seconds: list[float] = []
 
-    def work(self, runs: Sequence[Run], work: Work) -> dict[Run, str]:
-        """Run everything.
+    def work(self, runs: Sequence[Run], study: Study) -> dict[Run, str]:
+        """Run everything, in order of preference; say why, for each run that failed.
 
-        Args:
-            runs: In the order of preference.
-            work: Prepares them. An error there counts as the run's failure.
-
-        Returns:
-            Why, for each run that failed or could not start.
+        An error while a run is prepared counts as its failure.
         """
-        waiting, total = list(runs), len(runs)
-        failures: dict[Run, str] = {}
+        waiting, failures = list(runs), dict[Run, str]()
         try:
             while waiting or self._working:
-                failures |= self._collect(total, len(waiting))
-                waiting = [run for run in waiting if not work.is_done(run)]
-                started = self._start_ready(waiting, work, failures)
-                if not self._working and not started and waiting:
+                failures |= self._collect(len(runs), len(waiting))
+                waiting = [run for run in waiting if not study.is_done(run)]
+                number = len(waiting)
+                failures |= self._start_ready(waiting, study)
+                if waiting and len(waiting) == number and not self._working:
                     failures |= dict.fromkeys(waiting, 'what it needs has failed')
                     break
                 time.sleep(POLL_SECONDS)
@@ -69,28 +50,23 @@ class Pool:
             self.stop()
         return failures
 
-    def _start_ready(
-        self, waiting: list[Run], work: Work, failures: dict[Run, str]
-    ) -> bool:
-        """Fill free slots; return whether a run left the queue."""
-        left = False
-        for slot in range(len(self.devices)):
-            if slot in self._working:
+    def _start_ready(self, waiting: list[Run], study: Study) -> dict[Run, str]:
+        """Fill free slots; return why, for each run that can never start."""
+        failures = {}
+        free = [n for n in range(len(self.devices)) if n not in self._working]
+        for run in list(waiting) if free else ():
+            try:
+                folder = study.prepare(run)
+            except (ValueError, FileNotFoundError) as error:
+                waiting.remove(run)
+                failures[run] = str(error)
                 continue
-            for run in list(waiting):
-                try:
-                    folder = work.prepare(run)
-                except (ValueError, FileNotFoundError) as error:
-                    waiting.remove(run)
-                    failures[run] = str(error)
-                    left = True
-                    continue
-                if folder is not None:
-                    waiting.remove(run)
-                    self._start(slot, run, folder)
-                    left = True
-                    break
-        return left
+            if folder is not None:
+                waiting.remove(run)
+                self._start(free.pop(0), run, folder)
+            if not free:
+                break
+        return failures
 
     def _start(self, slot: int, run: Run, folder: Path) -> None:
         device = self.devices[slot]
@@ -116,18 +92,16 @@ class Pool:
             del self._working[slot]
             if process.returncode:
                 log = folder / LOG
-                failures[run] = f'exit {process.returncode}: {last_line(log)} ({log})'
-                print_log(f'{run}: {failures[run]}', logger='current')
-                continue
-            self._seconds.append(time.monotonic() - start)
-            left = waiting + len(self._working)
-            mean = sum(self._seconds) / len(self._seconds)
-            eta = mean * left / len(self.devices)
-            print_log(
-                f'{run}: done in {self._seconds[-1]:.0f} s, {total - left}/{total} '
-                f'runs, eta {eta / 60:.0f} min',
-                logger='current',
-            )
+                text = f'exit {process.returncode}: {last_line(log)} ({log})'
+                failures[run] = text
+            else:
+                self._seconds.append(time.monotonic() - start)
+                left = waiting + len(self._working)
+                mean = sum(self._seconds) / len(self._seconds)
+                eta = mean * left / len(self.devices)
+                text = f'done in {self._seconds[-1]:.0f} s, {total - left}/{total} runs'
+                text += f', eta {eta / 60:.0f} min'
+            print_log(f'{run}: {text}', logger='current')
         return failures
 
     def stop(self) -> None:

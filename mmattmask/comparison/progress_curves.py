@@ -10,21 +10,16 @@ import pandas as pd
 Reader = Callable[[Path], dict[float, float]]
 
 
-def accuracy_by_epoch(folder: Path, kind: str = 'mean') -> dict[float, float]:
-    """Read a run's k-NN accuracy while training, in percent, from KNNHook's file.
+def accuracy_by_epoch(folder: Path) -> dict[float, float]:
+    """Read a run's k-NN accuracy on mean-pooled features, in percent, of KNNHook.
 
-    Args:
-        folder: Of the run.
-        kind: ``'cls'`` or ``'mean'``.
-
-    Returns:
-        By epochs done; of several k the largest. Empty without the file.
+    By epochs done; of several k the largest. Empty without the hook's file.
     """
     path = folder / 'knn.csv'
     if not path.exists() or not path.stat().st_size:
         return {}
     frame = pd.read_csv(path)
-    names = [name for name in frame if name.startswith(f'{kind}_top1_k')]
+    names = [name for name in frame if name.startswith('mean_top1_k')]
     if not names or 'epoch' not in frame:
         return {}
     name = max(names, key=lambda text: int(text.rsplit('k', 1)[1]))
@@ -32,11 +27,9 @@ def accuracy_by_epoch(folder: Path, kind: str = 'mean') -> dict[float, float]:
 
 
 def scalar_by_epoch(folder: Path, name: str) -> dict[float, float]:
-    """Read a logged scalar, such as ``'guidance/attention_entropy'``.
+    """Read the last value of every epoch, from 1, of a scalar that a run logged.
 
-    Returns:
-        The last value of every epoch, by epoch from 1; of a resumed run what was
-        logged last. Empty if it was never logged.
+    Of a resumed run what was logged last; empty if it never was.
     """
     found = {}
     for path in sorted(folder.glob('*/vis_data/scalars.json')):
@@ -53,15 +46,9 @@ def scalar_by_epoch(folder: Path, name: str) -> dict[float, float]:
 def progress_of(
     frame: pd.DataFrame, runs: Path, read: Reader
 ) -> dict[str, pd.DataFrame]:
-    """Return what runs logged, by policy: shares of the training by seeds.
+    """Return what runs at one budget logged, by policy: shares of training by seeds.
 
-    Args:
-        frame: Rows of finished runs at one budget.
-        runs: The folder of all runs.
-        read: Reads one run.
-
-    Returns:
-        Policies whose runs logged nothing, or at different epochs, are left out.
+    Policies whose runs logged nothing, or at different epochs, are left out.
     """
     found = {}
     for policy, own in frame.groupby('policy', sort=False):

@@ -39,7 +39,7 @@ NOTE = (
 )
 # What the curves show: name of the file, what is read, how it is called.
 CURVES = (
-    ('knn', partial(accuracy_by_epoch, kind='mean'), 'k-NN while training, mean, in %'),
+    ('knn', accuracy_by_epoch, 'k-NN while training, mean, in %'),
     (
         'attention_entropy',
         partial(scalar_by_epoch, name='guidance/attention_entropy'),
@@ -57,13 +57,7 @@ STRIPS = 'mask_strips.png'
 def tables(
     frame: pd.DataFrame, baseline: str, control: str
 ) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Yield heading, note and content of every table.
-
-    Args:
-        frame: Of :func:`mmattmask.comparison.table.as_frame`.
-        baseline: The run that tokens and time are relative to.
-        control: The run that others are judged against.
-    """
+    """Yield heading, note and content of every table."""
     for budget, own in frame.groupby('budget', sort=False):
         heading = f'At equal {HELD_EQUAL[budget]}'
         yield heading, NOTE, means(own, baseline)
@@ -74,7 +68,7 @@ def tables(
 
 
 def as_markdown(frame: pd.DataFrame, baseline: str, control: str) -> str:
-    """Return all tables as Markdown; arguments as of :func:`tables`."""
+    """Return all tables as Markdown."""
     parts = []
     for heading, note, table in tables(frame, baseline, control):
         texts = ('policy', 'host', 'verdict')
@@ -87,17 +81,7 @@ def as_markdown(frame: pd.DataFrame, baseline: str, control: str) -> str:
 def draw(
     frame: pd.DataFrame, control: str, folder: Path, runs: Path | None = None
 ) -> dict[str, Path]:
-    """Draw the judged differences, and what runs logged on the way.
-
-    Args:
-        frame: Of :func:`mmattmask.comparison.table.as_frame`.
-        control: The run that others are judged against.
-        folder: For one PNG and one SVG per chart.
-        runs: The folder of all runs; None leaves out what they logged.
-
-    Returns:
-        Paths of the SVGs by caption.
-    """
+    """Draw judged differences and what runs logged; return SVGs by caption."""
     drawn = {}
     titles = titles_of(frame)
     for budget, own in frame.groupby('budget', sort=False):
@@ -106,8 +90,7 @@ def draw(
         if found and own.seed.nunique() > 1:
             name, table = next(iter(found.items()))
             label = f'{MEASURES[name]}: points above {titles[control]}'
-            names = [titles[run] for run in table.index]
-            figure = intervals(table, names, label, MARGIN)
+            figure = intervals(table.rename(titles), label, MARGIN)
             caption = (
                 f'{label}, {held}. Bars are Dunnett intervals; shaded: no difference.'
             )
@@ -122,17 +105,10 @@ def draw(
 
 
 def write_results(study: Study, failures: Mapping[str, str]) -> str:
-    """Write everything that the finished runs allow.
+    """Write everything that the finished runs allow; return the Markdown table.
 
-    Writes ``runs.csv``, ``runs.json``, ``table.md``, the charts as PNG and SVG, and
-    ``report.html``, which holds all of it.
-
-    Args:
-        study: The comparison.
-        failures: Reasons, by run.
-
-    Returns:
-        The Markdown table and where the files are.
+    That is ``runs.csv``, ``runs.json``, ``table.md``, the charts as PNG and SVG, and
+    ``report.html``, which holds all of it, and the reasons of failures by run.
     """
     rows, folder, comparison = study.rows(), study.work_dir, study.comparison
     unfinished = len(study.to_do())

@@ -17,11 +17,7 @@ def stretch(cfg: Config, epochs: int) -> None:
 
     A hook's class says in ``epoch_arguments`` which of its arguments are epochs.
     Schedulers and hooks that count iterations stay as they are. The last refresh keeps
-    at least one epoch that uses it.
-
-    Args:
-        cfg: Changed in place.
-        epochs: Its new length.
+    at least one epoch that uses it. The config is changed in place.
 
     Raises:
         ValueError: If the config is not trained by epoch, or so few epochs leave none
@@ -66,11 +62,7 @@ def stretch(cfg: Config, epochs: int) -> None:
 
 
 def _epoch_arguments(hook: ConfigDict) -> tuple[str, ...]:
-    """Return what a hook counts in epochs, by its class; defaults are written out.
-
-    Raises:
-        ValueError: If it has arguments of epochs and its class does not say them.
-    """
+    """Return what a hook counts in epochs, by its class; defaults are written out."""
     kind = HOOKS.get(hook.type) if isinstance(hook.type, str) else hook.type
     parameters = dict(signature(kind).parameters) if kind else {}
     keys = getattr(kind, 'epoch_arguments', STOCK_HOOKS.get(name_of(hook.type)))

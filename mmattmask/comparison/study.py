@@ -1,6 +1,7 @@
 """A comparison in a folder: its runs, the rows they leave, and what is still to do."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from mmattmask.comparison.fingerprint import data_fingerprint
 from mmattmask.comparison.plan import (
     Budget,
     Comparison,
-    Entry,
     Run,
     run_config,
     settings_hash,
@@ -28,57 +28,43 @@ Row = dict[str, Any]
 
 
 class Study:
-    """The state of a comparison below one folder.
-
-    Args:
-        comparison: What is compared.
-        work_dir: Holds one folder per run; made if missing.
-    """
+    """The state of a comparison below a folder, which holds one folder per run."""
 
     def __init__(self, comparison: Comparison, work_dir: str | Path) -> None:
         self.comparison = comparison
         self.work_dir = Path(work_dir)
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        self._tokens: dict[tuple[str, int], float] = {}
-        self._hashes: dict[tuple[Run, int], str] = {}
-        self._data: dict[str, str] = {}
+        # asked for again and again while runs go on
+        self.tokens = cache(self._tokens)
+        self.settings = cache(self._settings)
+        self._fingerprints: dict[str, str] = {}
         file = self.work_dir / EPOCHS
         self._epochs: dict[str, int] = (
             json.loads(file.read_text()) if file.exists() else {}
         )
 
     def rows(self) -> list[Row]:
-        """Return the rows of finished runs, in the order of the plan.
-
-        A run that would be one of another budget, epoch for epoch, is that one's row.
-        """
-        found = []
-        for run in self.comparison.runs():
-            row = self.row(run)
-            if row is not None:
-                found.append(row)
-        return found
+        """Return the rows of finished runs, in the order of the plan."""
+        rows = map(self.row, self.comparison.runs())
+        return [row for row in rows if row is not None]
 
     def row(self, run: Run) -> Row | None:
         """Return a finished run's row, or None.
 
-        Numbers in ``diagnostics.json``, if the run's folder has one, are columns too.
+        Numbers in ``diagnostics.json``, if the run's folder has one, are columns too. A
+        run that would be one of another budget, epoch for epoch, has that one's row.
         """
         path = self.folder(run) / ROW
         if path.exists():
-            row = json.loads(path.read_text())
             more = path.with_name(DIAGNOSTICS)
-            return row | (json.loads(more.read_text()) if more.exists() else {})
+            numbers = json.loads(more.read_text()) if more.exists() else {}
+            return json.loads(path.read_text()) | numbers
         twin = self._twin(run)
         row = None if twin is None else self.row(twin)
         return None if row is None else dict(row, budget=run.budget)
 
     def measure_content(self) -> None:
-        """Look at the scores of finished runs, where the comparison asks for it.
-
-        Raises:
-            FileNotFoundError: If the annotated images are not there.
-        """
+        """Look at the scores of finished runs, where the comparison asks for it."""
         if (how := self.comparison.content) is None:
             return
         for run in self.comparison.runs():
@@ -97,27 +83,26 @@ class Study:
         """Return the runs without a row."""
         return [run for run in self.comparison.runs() if not self.is_done(run)]
 
-    def epochs(self, entry: Entry, budget: Budget) -> int | None:
-        """Return the length of a run, or None while it cannot be known.
+    def epochs(self, name: str, budget: Budget) -> int | None:
+        """Return the length of an entry's runs, or None while it cannot be known.
 
         Equal time is known when every seed of the entry and of the baseline has a row
         at an earlier budget. It is kept then: seeds that come later do not change it.
         """
-        total = self.comparison.epochs
-        base = self.comparison.entries[self.comparison.baseline]
-        if entry is base or budget == 'images':
+        total, baseline = self.comparison.epochs, self.comparison.baseline
+        if name == baseline or budget == 'images':
             return total
         if budget == 'tokens':
             return epochs_of_equal(
-                lambda n: n * self.tokens(entry, n),
-                total * self.tokens(base, total),
+                lambda n: n * self.tokens(name, n),
+                total * self.tokens(baseline, total),
                 total,
             )
-        configs = [self._settings(Run(one.name, 'images', 0)) for one in (entry, base)]
-        key = ' '.join([entry.name, budget, *configs])
+        pair = [self.settings(Run(n, 'images', 0), total) for n in (name, baseline)]
+        key = ' '.join([name, budget, *pair])
         if key not in self._epochs:
-            own, others = self._timed(entry), self._timed(base)
-            if own is None or others is None:
+            own, others = self._timed(name), self._timed(baseline)
+            if not own or not others:
                 return None
             pace = seconds_per_epoch(own)
             self._epochs[key] = epochs_of_equal(
@@ -126,129 +111,60 @@ class Study:
             write_json(self.work_dir / EPOCHS, self._epochs)
         return self._epochs[key]
 
-    def _settings(self, run: Run, epochs: int | None = None) -> str:
+    def _settings(self, run: Run, epochs: int) -> str:
         """Return the hash of a run's settings."""
         entry = self.comparison.entries[run.entry]
-        epochs = epochs or self.comparison.epochs
-        if (run, epochs) not in self._hashes:
-            teacher = None
-            if entry.teacher is not None:
-                of = self.comparison.entries[entry.teacher]
-                length = self.epochs(of, run.budget)
-                teacher = self._settings(Run(of.name, run.budget, run.seed), length)
-            cfg = run_config(entry, run, epochs)
-            evaluation = self.comparison.evaluation
-            self._hashes[run, epochs] = settings_hash(cfg, evaluation, teacher)
-        return self._hashes[run, epochs]
+        teacher = None
+        if entry.teacher is not None:
+            length = self.epochs(entry.teacher, run.budget) or self.comparison.epochs
+            teacher = self.settings(Run(entry.teacher, run.budget, run.seed), length)
+        cfg = run_config(entry, run, epochs)
+        return settings_hash(cfg, self.comparison.evaluation, teacher)
 
-    def tokens(self, entry: Entry, epochs: int) -> float:
+    def _tokens(self, name: str, epochs: int) -> float:
         """Return encoder tokens per image of a run of so many epochs."""
-        key = (entry.name, epochs)
-        if key not in self._tokens:
-            cfg = run_config(entry, Run(entry.name, 'images', 0), epochs)
-            self._tokens[key] = tokens_per_image(entry, cfg)
-        return self._tokens[key]
+        entry = self.comparison.entries[name]
+        cfg = run_config(entry, Run(name, 'images', 0), epochs)
+        return tokens_per_image(entry, cfg)
 
-    def _timed(self, entry: Entry) -> list[Row] | None:
-        """Return the rows that tell an entry's pace, or None if one is missing."""
+    def _timed(self, name: str) -> list[Row]:
+        """Return the rows that tell an entry's pace; none while one is missing."""
         for budget in self.comparison.budgets:
-            if budget != 'time' and budget in entry.budgets:
+            if budget != 'time' and budget in self.comparison.entries[name].budgets:
                 seeds = self.comparison.seeds
-                rows = [self.row(Run(entry.name, budget, seed)) for seed in seeds]
+                rows = [self.row(Run(name, budget, seed)) for seed in seeds]
                 known = [row for row in rows if row is not None]
-                return known if len(known) == len(rows) else None
-        return None
+                return known if len(known) == len(rows) else []
+        return []
 
     def _twin(self, run: Run) -> Run | None:
         """Return the same run of an earlier budget: with the same epochs."""
-        entry = self.comparison.entries[run.entry]
         try:
-            epochs = self.epochs(entry, run.budget)
+            epochs = self.epochs(run.entry, run.budget)
         except ValueError:  # the run cannot start and says so then
             return None
         for budget in self.comparison.budgets:
             if budget == run.budget or epochs is None:
                 return None
-            if budget in entry.budgets and self.epochs(entry, budget) == epochs:
+            planned = budget in self.comparison.entries[run.entry].budgets
+            if planned and self.epochs(run.entry, budget) == epochs:
                 return Run(run.entry, budget, run.seed)
         return None
 
     def prepare(self, run: Run) -> Path | None:
-        """Write what a worker needs; return None while something is missing.
-
-        Raises:
-            ValueError: If the folder belongs to a run with other settings or images.
-        """
+        """Write what a worker needs; return None while something is missing."""
         entry = self.comparison.entries[run.entry]
-        epochs = self.epochs(entry, run.budget)
+        epochs = self.epochs(run.entry, run.budget)
         teacher = self._teacher(run)
         waits_for_teacher = entry.teacher is not None and teacher is None
         if epochs is None or waits_for_teacher or self._twin(run) is not None:
             return None
-        cfg = run_config(entry, run, epochs)
-        settings = self._settings(run, epochs)
-        folder = self.folder(run)
-        folder.mkdir(parents=True, exist_ok=True)
-        job = dict(
-            settings=settings,
-            data=self.data(entry),
-            teacher=teacher,
-            teacher_key=entry.teacher_key,
-            evaluation=self.comparison.evaluation,
-            row=self._row_of(entry, run, epochs, settings),
-        )
-        self.check(run, settings)
-        cfg.dump(folder / CONFIG)
-        write_json(folder / JOB, job)
-        return folder
-
-    def check(self, run: Run, settings: str) -> None:
-        """Raise ValueError if a run's folder holds one of other settings or images."""
-        path = self.folder(run) / JOB
-        if not path.exists():
-            return
-        job = json.loads(path.read_text())
-        data = self.data(self.comparison.entries[run.entry])
-        for what, before, now in (
-            ('settings', job['settings'], settings),
-            ('images', job.get('data'), data),
-        ):
-            if before != now:
-                raise ValueError(
-                    f'{path.parent} was begun with other {what}: delete it or give '
-                    'another --work-dir'
-                )
-
-    def data(self, entry: Entry) -> str:
-        """Return the fingerprint of the images that an entry sees and is tested on."""
-        if entry.name not in self._data:
-            run, how = Run(entry.name, 'images', 0), self.comparison.evaluation
-            cfg = run_config(entry, run, self.comparison.epochs)
-            places = [cfg.train_dataloader.dataset, how['train'], how['test']]
-            if how.get('finetune'):
-                places.append(Config.fromfile(how['finetune']).to_dict())
-            key = repr(places)
-            if key not in self._data:
-                self._data[key] = data_fingerprint(*places)
-            self._data[entry.name] = self._data[key]
-        return self._data[entry.name]
-
-    def check_finished(self) -> None:
-        """Raise ValueError if a finished run had other settings or images than now."""
-        for run in self.comparison.runs():
-            if (self.folder(run) / JOB).exists():
-                entry = self.comparison.entries[run.entry]
-                epochs = self.epochs(entry, run.budget)
-                if epochs is not None:
-                    self.check(run, self._settings(run, epochs))
-
-    def _row_of(self, entry: Entry, run: Run, epochs: int, settings: str) -> Row:
-        """Return what is known of a run before it starts."""
+        self.check(run, epochs)
         try:
-            tokens: float | None = round(self.tokens(entry, epochs), 2)
+            tokens = round(self.tokens(run.entry, epochs), 2)
         except ValueError:  # nobody can count them
             tokens = None
-        return dict(
+        row = dict(
             run=entry.name,
             policy=entry.title,
             host=entry.host,
@@ -256,15 +172,61 @@ class Study:
             seed=run.seed,
             epochs=epochs,
             tokens_per_image=tokens,
-            settings=settings,
+            settings=self.settings(run, epochs),
         )
+        job = dict(
+            settings=row['settings'],
+            data=self.data(run.entry),
+            teacher=teacher,
+            evaluation=self.comparison.evaluation,
+            row=row,
+        )
+        folder = self.folder(run)
+        folder.mkdir(parents=True, exist_ok=True)
+        run_config(entry, run, epochs).dump(folder / CONFIG)
+        write_json(folder / JOB, job)
+        return folder
+
+    def check(self, run: Run, epochs: int) -> None:
+        """Raise ValueError if a run's folder holds one of other settings or images."""
+        path = self.folder(run) / JOB
+        if not path.exists():
+            return
+        job = json.loads(path.read_text())
+        for what, before, now in (
+            ('settings', job['settings'], self.settings(run, epochs)),
+            ('images', job.get('data'), self.data(run.entry)),
+        ):
+            if before != now:
+                raise ValueError(
+                    f'{path.parent} was begun with other {what}: delete it or give '
+                    'another --work-dir'
+                )
+
+    def check_finished(self) -> None:
+        """Raise ValueError if a finished run had other settings or images than now."""
+        for run in self.comparison.runs():
+            if (self.folder(run) / JOB).exists():
+                epochs = self.epochs(run.entry, run.budget)
+                if epochs is not None:
+                    self.check(run, epochs)
+
+    def data(self, name: str) -> str:
+        """Return the fingerprint of the images that an entry sees and is tested on."""
+        how, entry = self.comparison.evaluation, self.comparison.entries[name]
+        cfg = run_config(entry, Run(name, 'images', 0), self.comparison.epochs)
+        places = [cfg.train_dataloader.dataset, how['train'], how['test']]
+        if how.get('finetune'):
+            places.append(Config.fromfile(how['finetune']).to_dict())
+        key = repr(places)
+        if key not in self._fingerprints:
+            self._fingerprints[key] = data_fingerprint(*places)
+        return self._fingerprints[key]
 
     def _teacher(self, run: Run) -> str | None:
         """Return the checkpoint of a run's teacher, or None."""
-        entry = self.comparison.entries[run.entry]
-        if entry.teacher is None:
-            return None
-        row = self.row(Run(entry.teacher, run.budget, run.seed))
+        name = self.comparison.entries[run.entry].teacher
+        row = None if name is None else self.row(Run(name, run.budget, run.seed))
         if row is None:
             return None
         return str((self.work_dir / 'runs' / row['checkpoint']).resolve())

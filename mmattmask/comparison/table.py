@@ -65,51 +65,37 @@ def by_seed(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 
 def means(frame: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return the table of means at one budget, as text.
-
-    Args:
-        frame: Rows of one budget.
-        baseline: The run that tokens and time are relative to.
-    """
-    titles = titles_of(frame)
-    base = frame[frame.run == baseline]
-    lines = []
-    for run, own in frame.groupby('run', sort=False):
-        first = own.iloc[0]
-        line = dict(policy=titles[run], host=first.host, seeds=len(own))
-        line |= dict(epochs=first.epochs, tokens=np.nan, time=np.nan)
-        if len(base):
-            tokens, of_base = (
-                one.epochs.iloc[0] * one.tokens_per_image.iloc[0]
-                if one.tokens_per_image.iloc[0]
-                else np.nan
-                for one in (own, base)
-            )
-            line['tokens'] = tokens / of_base
-            line['time'] = own.seconds.median() / base.seconds.median()
-        for name in diagnostics_of(frame):
-            line[name.replace('_', ' ')] = own[name].mean()
-        line |= {MEASURES[n]: own[n].mean() for n in measures_of(frame)}
-        lines.append(line)
-    accuracies = {MEASURES[name] for name in measures_of(frame)}
-    table = pd.DataFrame(lines)
-    for name in table.select_dtypes('float'):
-        digits = 1 if name in accuracies else 2
-        table[name] = [
-            '-' if np.isnan(value) else f'{value:.{digits}f}' for value in table[name]
+    """Return the means at one budget, as text; costs are relative to a baseline."""
+    runs = frame.groupby('run', sort=False)
+    first = runs.first()
+    tokens = first.epochs * first.tokens_per_image.astype(float)
+    time = runs.seconds.median()
+    table = pd.DataFrame(
+        dict(
+            policy=titles_of(frame),
+            host=first.host,
+            seeds=runs.size(),
+            epochs=first.epochs,
+            tokens=tokens / tokens.get(baseline, np.nan),
+            time=time / time.get(baseline, np.nan),
+        ),
+        index=first.index,
+    )
+    digits = dict(tokens=2, time=2)
+    for name in diagnostics_of(frame):
+        title = name.replace('_', ' ')
+        table[title], digits[title] = runs[name].mean(), 2
+    for name in measures_of(frame):
+        table[MEASURES[name]], digits[MEASURES[name]] = runs[name].mean(), 1
+    for title, number in digits.items():
+        table[title] = [
+            '-' if np.isnan(value) else f'{value:.{number}f}' for value in table[title]
         ]
-    return table
+    return table.reset_index(drop=True)
 
 
 def judged(frame: pd.DataFrame, control: str) -> dict[str, pd.DataFrame]:
-    """Return by measure what :func:`mmattmask.comparison.analysis.judge` finds.
-
-    Args:
-        frame: Rows of one budget.
-        control: The run that others are compared with.
-    """
-    if control not in set(frame.run) or frame.run.nunique() < 2:
-        return {}
+    """Return by measure what ``judge`` finds in the rows of one budget."""
     found = {}
     for name in measures_of(frame):
         table = by_seed(frame, name)
@@ -122,13 +108,7 @@ def judged(frame: pd.DataFrame, control: str) -> dict[str, pd.DataFrame]:
 def differences(
     frame: pd.DataFrame, control: str, found: dict[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """Return the table of differences at one budget, as text.
-
-    Args:
-        frame: Rows of one budget.
-        control: The run that others are compared with.
-        found: Of :func:`judged`.
-    """
+    """Return the table of differences at one budget, as text; see :func:`judged`."""
     titles = titles_of(frame)
     first = next(iter(found.values()))
     table = pd.DataFrame(index=[run for run in titles if run != control])

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -21,6 +20,7 @@ from mmattmask.comparison.files import (
     JOB,
     LOCK,
     ROW,
+    TEACHER,
     go_on,
     last_checkpoint,
     write_json,
@@ -30,11 +30,11 @@ from mmattmask.launching import drop_amp_without_accelerator, set_loader_default
 from mmattmask.reporting import machine
 
 
-def train(cfg: Config, folder: Path, teacher: str | None, key: str) -> Path:
+def train(cfg: Config, folder: Path, teacher: str | None) -> Path:
     """Train to the end, from the last checkpoint on if there is one."""
     go_on(cfg, folder)
     if teacher is not None:
-        cfg.merge_from_dict({key: teacher})
+        cfg.merge_from_dict({TEACHER: teacher})
     hooks = list(cfg.get('custom_hooks') or [])
     cfg.custom_hooks = [*hooks, dict(type='mmattmask.ClockHook')]
     set_loader_defaults(cfg, ('train_dataloader',), {})
@@ -58,7 +58,7 @@ def run(folder: Path) -> None:
         return
     job = json.loads((folder / JOB).read_text())
     cfg = Config.fromfile(folder / CONFIG)
-    checkpoint = train(copy.deepcopy(cfg), folder, job['teacher'], job['teacher_key'])
+    checkpoint = train(copy.deepcopy(cfg), folder, job['teacher'])
     how = Evaluation(**job['evaluation'])
     results = evaluate(how, cfg, checkpoint, folder, get_device())
     seconds = json.loads((folder / CLOCK).read_text())
@@ -72,15 +72,9 @@ def run(folder: Path) -> None:
     write_json(folder / ROW, row)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run ``python -m mmattmask.comparison.worker FOLDER``."""
-    (folder,) = argv if argv is not None else sys.argv[1:]
+if __name__ == '__main__':
     if not torch.cuda.is_available():
         torch.set_num_threads(int(os.environ.get('OMP_NUM_THREADS', '1')))
-    # one that was orphaned ends first
-    with FileLock(Path(folder) / LOCK):
-        run(Path(folder))
-
-
-if __name__ == '__main__':
-    main()
+    place = Path(sys.argv[1])
+    with FileLock(place / LOCK):  # one that was orphaned ends first
+        run(place)

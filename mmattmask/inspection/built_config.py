@@ -3,6 +3,7 @@
 import copy
 import inspect
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,12 +23,13 @@ from torch.utils.data import DataLoader
 from mmattmask.config_values import check_values
 from mmattmask.datasets.concat import bases
 from mmattmask.datasets.recording import exchange_stock
-from mmattmask.inspection.loading import measured_rate
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance, guidance_of
 from mmattmask.runtime import lacking_hooks
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import image_size_of
+
+NUM_TIMED, MOST_SECONDS = 32, 2.0  # images to measure the loader with
 
 
 class UnreadableError(ValueError):
@@ -41,11 +43,11 @@ class BuiltConfig:
     Attributes:
         name: File of the config.
         cfg: The config.
-        model: The algorithm on the meta device, or None.
-        pipelines: The transforms of each training set's pipeline, or None.
+        model: The algorithm on the meta device.
+        pipelines: The transforms of each training set's pipeline.
         hooks: The custom hooks that could be built.
         errors: One sentence for each part that could not be built.
-        gpus: GPUs of the run; None if neither the caller nor the file's name says it.
+        gpus: Of the run; None if neither the caller nor the file's name says it.
         device: Kind of this machine's device.
     """
 
@@ -76,24 +78,23 @@ class BuiltConfig:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width in px of the images that the model, if any, is built for."""
+        """Height and width in px of the images that the model is built for."""
         assert self.model is not None
         return image_size_of(self.model.backbone)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """The cells (h, w) that the policy, if any, decides on."""
+        """The cells (h, w) that the policy decides on."""
         assert self.guidance is not None
         return self.guidance.policy_grid(self.image_size)
 
     @property
     def total(self) -> tuple[int, str]:
         """Length of the run and its unit, ``'epoch'`` or ``'iter'``."""
-        train_cfg = self.cfg.get('train_cfg') or {}
-        epochs = train_cfg.get('max_epochs')
+        epochs = self.cfg.train_cfg.get('max_epochs')
         if epochs is not None:
             return int(epochs), 'epoch'
-        return int(train_cfg.get('max_iters', 0)), 'iter'
+        return int(self.cfg.train_cfg.get('max_iters', 0)), 'iter'
 
     @cached_property
     def images(self) -> DataLoader | None:
@@ -104,10 +105,11 @@ class BuiltConfig:
         paths = list(image_paths(self.cfg))
         if not paths or any(fetched or not path.exists() for path, fetched in paths):
             return None
-        config = copy.deepcopy(self.cfg.train_dataloader)
+        build, what = Runner.build_dataloader, 'the training images'
         with DefaultScope.overwrite_default_scope(self.cfg.default_scope):
-            what = 'the training images'
-            return _attempt(self, what, Runner.build_dataloader, config, 0)
+            return _attempt(
+                self, what, build, copy.deepcopy(self.cfg.train_dataloader), 0
+            )
 
     @cached_property
     def loader_rate(self) -> float | None:
@@ -125,17 +127,14 @@ class BuiltConfig:
         return [
             hook
             for hook in self.hooks
-            if any(cls.__name__ == name for cls in type(hook).__mro__)
+            if name in [cls.__name__ for cls in type(hook).__mro__]
         ]
 
 
 def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig:
-    """Build what a config describes.
+    """Build what a config describes; it is left as it is.
 
-    Args:
-        cfg: The config; left as it is.
-        name: Its file; ``_8xb512-`` in it says 8 GPUs.
-        gpus: GPUs of the run, instead.
+    GPUs that are not given are those of its name: ``_8xb512-`` says 8.
 
     Raises:
         UnreadableError: If it is no config of a pre-training.
@@ -197,8 +196,7 @@ class _NumbersOnCPU(TorchFunctionMode):
 def build_model(cfg: Config) -> BaseSelfSupervisor:
     """Build the algorithm on the meta device, without its target generator.
 
-    Target generators (CLIP, DALL-E) do not count for masks, and some download their
-    weights when they are built.
+    Those (CLIP, DALL-E) do not count for masks, and some download weights.
     """
     config = copy.deepcopy(cfg.model)
     config.pop('target_generator', None)
@@ -251,18 +249,14 @@ def base_datasets(config: Any) -> list[Any]:
 
 
 def image_paths(cfg: Config) -> Iterator[tuple[Path, bool]]:
-    """Yield folders and files of the training images, and whether the run fetches them.
-
-    Those are in a store, or of a dataset that is downloaded.
-    """
+    """Yield places of training images, and whether the run fetches what is there."""
     for dataset in base_datasets(cfg.train_dataloader.dataset):
         with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
             kind = registry.get(dataset.get('type', ''))
         options = inspect.signature(kind).parameters if kind is not None else {}
         downloads = 'download' in options and dataset.get('download', True)
-        prefix = dataset.get('data_prefix') or ''
+        root, prefix = (dataset.get(k) or '' for k in ('data_root', 'data_prefix'))
         names = [prefix] if isinstance(prefix, str) else list(prefix.values())
-        root = dataset.get('data_root') or ''
         names += filter(None, [dataset.get('ann_file')])
         for name in names if root else filter(None, names):
             yield Path(root, name), downloads or '://' in f'{root}{name}'
@@ -271,9 +265,7 @@ def image_paths(cfg: Config) -> Iterator[tuple[Path, bool]]:
 def batch_sizes(cfg: Config, gpus: int | None) -> tuple[int, int, int]:
     """Return images per GPU and step, GPUs, and accumulated steps.
 
-    Args:
-        cfg: The config.
-        gpus: GPUs, or None: as many as make ``auto_scale_lr.base_batch_size``.
+    Unknown GPUs are as many as make ``auto_scale_lr.base_batch_size``.
     """
     per_gpu = cfg.train_dataloader.get('batch_size', 1)
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
@@ -281,6 +273,30 @@ def batch_sizes(cfg: Config, gpus: int | None) -> tuple[int, int, int]:
         base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size') or per_gpu
         gpus = max(base // per_gpu, 1)
     return per_gpu, gpus, accumulated
+
+
+def learning_rate(cfg: Config) -> float | None:
+    """Return the optimizer's learning rate, or None."""
+    return (cfg.optim_wrapper.get('optimizer') or {}).get('lr')
+
+
+def measured_rate(dataset: Any) -> float | None:
+    """Return the images per second of one core, by the process's own time.
+
+    None where there are fewer than three images, or one cannot be loaded.
+    """
+    number, seconds = 0, 0.0
+    try:
+        dataset[0]  # whatever comes with a first time
+        start = time.process_time()
+        for number in range(1, min(len(dataset), NUM_TIMED)):
+            dataset[number]
+            seconds = time.process_time() - start
+            if seconds > MOST_SECONDS:
+                break
+    except Exception:  # of any transform; findings say which
+        return None
+    return number / max(seconds, 1e-9) if number > 1 else None
 
 
 def build_pipelines(cfg: Config) -> list[list[Any]]:

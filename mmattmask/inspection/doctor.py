@@ -6,7 +6,7 @@ Nothing is imported before it is tried, so that this runs where nothing else doe
 import io
 import platform
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from importlib import import_module, metadata
 from pathlib import Path
@@ -37,13 +37,7 @@ DISTRIBUTIONS = {
 
 
 class Ability(NamedTuple):
-    """Something that works here, or not.
-
-    Attributes:
-        name: What.
-        reason: Why not; empty if it works.
-        fix: The command that mends it.
-    """
+    """Something that works here, or why not and the command that mends it."""
 
     name: str
     reason: str = ''
@@ -58,28 +52,27 @@ def installed(distribution: str) -> str | None:
         return None
 
 
+def present(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those distributions that are installed."""
+    return {name: version for name in names if (version := installed(name))}
+
+
 def versions() -> dict[str, str]:
     """Return what is installed for each module."""
     found = {'python': platform.python_version()}
     for module, names in DISTRIBUTIONS.items():
-        present = {name: installed(name) for name in names}
         texts = [
             v if name == module else f'{v} ({name})'
-            for name, v in present.items()
-            if v is not None
+            for name, v in present(names).items()
         ]
         found[module] = ' and '.join(texts) or 'not installed'
-    found['compiled ops'] = reason_against(lambda: import_module('mmcv._ext')) or 'yes'
+    found['compiled ops'] = reason_against(imports('mmcv._ext')) or 'yes'
     return found
 
 
 def doubled() -> list[str]:
     """Return official distributions beside the maintained ones of the same module."""
-    extra = []
-    for names in DISTRIBUTIONS.values():
-        present = [name for name in names if installed(name) is not None]
-        extra += present[1:]
-    return extra
+    return [n for names in DISTRIBUTIONS.values() for n in [*present(names)][1:]]
 
 
 def reason_against(probe: Callable[[], object]) -> str:
@@ -127,8 +120,7 @@ def imports(*modules: str) -> Callable[[], object]:
 
 def pretraining_fix(reason: str) -> str:
     """Return the command for what is wrong with the runtime."""
-    extra = doubled()
-    if extra:
+    if extra := doubled():
         return f'pip uninstall --yes {" ".join(extra)} && {INSTALL} --force-reinstall'
     if 'pkg_resources' in reason:
         return "pip install 'setuptools<82'"
@@ -138,12 +130,8 @@ def pretraining_fix(reason: str) -> str:
 
 def downstream_fix(reason: str) -> str:
     """Return the command for what detection and segmentation lack."""
-    official = [
-        name
-        for module in ('mmengine', 'mmcv', 'mmpretrain')
-        for name in DISTRIBUTIONS[module][1:]
-        if installed(name) is not None
-    ]
+    modules = ('mmengine', 'mmcv', 'mmpretrain')
+    official = [n for module in modules for n in present(DISTRIBUTIONS[module][1:])]
     if official:  # their packages do not go with current versions of each other
         return (
             f'pip uninstall --yes {" ".join(official)} && '
@@ -188,5 +176,5 @@ def diagnose() -> tuple[str, int]:
         lines.append(f'  {ability.name:<{width}}  {text}')
         if ability.reason:
             lines.append(f'  {"":<{width}}  fix: {ability.fix}')
-    pretrains = not next(a.reason for a in found if a.name == 'pre-training')
-    return '\n'.join(lines), 0 if pretrains else 1
+    broken = next(a.reason for a in found if a.name == 'pre-training')
+    return '\n'.join(lines), 1 if broken else 0

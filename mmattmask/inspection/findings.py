@@ -2,8 +2,9 @@
 
 import copy
 import logging
+import os
 from collections.abc import Callable, Iterator
-from math import inf
+from math import ceil, inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
@@ -19,10 +20,10 @@ from mmattmask.inspection.built_config import (
     all_datasets,
     batch_sizes,
     image_paths,
+    learning_rate,
     on_meta,
 )
 from mmattmask.inspection.flops import num_channels_of
-from mmattmask.inspection.loading import num_cores, wanted_workers
 from mmattmask.launching import (
     AMP_ONLY_OPTIONS,
     AMP_WRAPPERS,
@@ -35,8 +36,8 @@ from mmattmask.registry import WEIGHT_INITIALIZERS
 from mmattmask.run_guard import check_hooks, check_length
 from mmattmask.scorers import FrozenTeacher
 
-# Sides in px of the image that is sent through a pipeline.
-TRIAL = (600, 800)
+TRIAL = (600, 800)  # sides in px of the image that is sent through a pipeline
+GOAL = 1000  # images per second on a GPU, to count workers for
 
 
 class Finding(NamedTuple):
@@ -91,12 +92,15 @@ def samples_without_names(built: BuiltConfig) -> Finding | None:
 
 def missing_data(built: BuiltConfig) -> Finding | None:
     """A folder or file of the training images is not there."""
-    missing = [path for path, fetched in image_paths(built.cfg) if not fetched]
-    missing = [path for path in missing if not path.exists()]
+    missing = [
+        str(path)
+        for path, fetched in image_paths(built.cfg)
+        if not fetched and not path.exists()
+    ]
     if not missing:
         return None
     return Finding(
-        f'{", ".join(map(str, missing))} with training images is not here: the run '
+        f'{", ".join(missing)} with training images is not here: the run '
         'stops at its start',
         f'train_dataloader.dataset.data_root=FOLDER; looked in {Path.cwd()}',
     )
@@ -159,27 +163,28 @@ def failing_step(built: BuiltConfig) -> Finding | None:
     try:
         batches = list(_trial_batches(built, channels))
     except Exception as error:  # of any transform
-        text = ' '.join(str(error).split())[:300]
         return Finding(
-            f'the first image does not get through the pipeline: {text}',
+            f'the first image does not get through the pipeline: {_short(error)}',
             'a transform of train_dataloader.dataset.pipeline',
         )
     for views in batches:
         try:
             with on_meta():
-                data = preprocessor(views, True)
-                model(**data, mode='loss')
+                model(**preprocessor(views, True), mode='loss')
         except Exception as error:
-            text = ' '.join(str(error).split())[:300]
-            if isinstance(error, NotImplementedError) or ' meta' in text:
+            if isinstance(error, NotImplementedError) or ' meta' in _short(error):
                 continue  # the device's own limits
             return Finding(
                 f'a step with images of {channels} channels, as the backbone takes '
-                f'them, cannot be made: {text}',
+                f'them, cannot be made: {_short(error)}',
                 'the size of the crop, model.backbone.img_size, or in_channels of '
                 'backbone and head and mean and std of data_preprocessor',
             )
     return None
+
+
+def _short(error: Exception) -> str:
+    return ' '.join(str(error).split())[:300]
 
 
 def _trial_batches(built: BuiltConfig, channels: int) -> Iterator[dict[str, Any]]:
@@ -220,7 +225,7 @@ def unscaled_lr(built: BuiltConfig) -> Finding | None:
     scaling = built.cfg.get('auto_scale_lr') or {}
     base = scaling.get('base_batch_size')
     per_gpu, gpus, _ = batch_sizes(built.cfg, built.gpus)
-    now = per_gpu * gpus
+    now, lr = per_gpu * gpus, learning_rate(built.cfg)
     if base is None:
         return Finding(
             'nothing says which batch size the learning rate belongs to, so '
@@ -228,10 +233,7 @@ def unscaled_lr(built: BuiltConfig) -> Finding | None:
             f'auto_scale_lr=dict(base_batch_size={now})',
             'note',
         )
-    if now == base or scaling.get('enable'):
-        return None
-    lr = (built.cfg.optim_wrapper.get('optimizer') or {}).get('lr')
-    if lr is None:
+    if now == base or scaling.get('enable') or lr is None:
         return None
     return Finding(
         f'lr {lr:g} is for {base} images per step, before accumulation; {gpus} GPUs '
@@ -283,6 +285,17 @@ def amp_without_accelerator(built: BuiltConfig) -> Finding | None:
         f"{plain}', optimizer=...), without {', '.join(AMP_ONLY_OPTIONS)}",
         'note',
     )
+
+
+def num_cores() -> int:
+    """Return the cores that this process may use."""
+    known = hasattr(os, 'sched_getaffinity')
+    return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+
+
+def wanted_workers(rate: float) -> int:
+    """Return the workers that load ``GOAL`` images per second."""
+    return ceil(GOAL / rate)
 
 
 def other_number_of_workers(built: BuiltConfig) -> Finding | None:

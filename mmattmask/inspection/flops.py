@@ -49,15 +49,9 @@ def patch_budget(
     image_size: tuple[int, int],
     generator: BaseMaskGenerator | None = None,
 ) -> PatchBudget | None:
-    """Return the patches that are visible, masked and thrown.
+    """Return the patches that are visible, masked and thrown; None where images differ.
 
-    Args:
-        guidance: Who decides; its cells may hold several patches.
-        image_size: Height and width in px.
-        generator: The policy. Defaults to that of scored images.
-
-    Returns:
-        The counts; None where images differ.
+    The policy is that of scored images unless said.
     """
     generator = generator or guidance.mask_generator
     if generator.variable_counts:
@@ -70,14 +64,9 @@ def patch_budget(
 
 
 def cost(model: BaseSelfSupervisor, budget: PatchBudget | None) -> Cost | None:
-    """Return tokens and FLOPs of an algorithm.
+    """Return tokens and FLOPs of an algorithm on the meta device.
 
-    Args:
-        model: The algorithm, on the meta device.
-        budget: Its patches.
-
-    Returns:
-        None for encoders that do not take a partition.
+    None for encoders that do not take a partition.
     """
     backbone = model.backbone
     with_mask_tokens = isinstance(backbone, SimMIMViT)

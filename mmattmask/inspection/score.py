@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 from mmengine.runner import load_checkpoint
 from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
@@ -31,12 +30,7 @@ BATCH = 32
 
 
 def guided_model(cfg: Config, checkpoint: str | None) -> Any:
-    """Return the model of a config in evaluation mode, with a checkpoint's weights.
-
-    Raises:
-        ValueError: If weights do not fit.
-        FileNotFoundError: If there is no such checkpoint.
-    """
+    """Return the model of a config in evaluation mode, with a checkpoint's weights."""
     config = copy.deepcopy(cfg.model)
     if cfg.get('data_preprocessor') is not None:
         config.setdefault('data_preprocessor', cfg.data_preprocessor)
@@ -54,19 +48,13 @@ def content_of_score(
     index: str | None = None,
     picture: str | None = None,
 ) -> ScoreContent:
-    """Measure whole images as a refresh would.
+    """Measure whole images, evenly spaced, as a refresh would.
 
-    Args:
-        cfg: The config of a guided model whose scorer measures images.
-        checkpoint: Weights of this model.
-        number: Images, evenly spaced.
-        index: A CSV file of annotated images (``datasets.foreground``), instead of
-            those of the config.
-        picture: A file for maps with and without what they have in common.
+    They are those of the config, or of a CSV file of annotated images
+    (``datasets.foreground``). The picture shows maps with and without what they share.
 
     Raises:
         ValueError: If the scorer does not measure images, or weights do not fit.
-        FileNotFoundError: If checkpoint or data are missing.
     """
     model = guided_model(cfg, checkpoint)
     images = read_index(index) if index else _training_images(cfg, model)
@@ -101,7 +89,7 @@ def content_of_score(
 
 
 def _training_images(cfg: Config, model: Any) -> Any:
-    dataset: BaseDataset = DATASETS.build(cfg.train_dataloader.dataset)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
     return WholeImages(bases(dataset), image_size_of(model.backbone))
 
 

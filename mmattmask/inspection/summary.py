@@ -4,35 +4,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmpretrain.models import BaseSelfSupervisor
 
-from mmattmask.inspection.built_config import BuiltConfig, batch_sizes
-from mmattmask.inspection.findings import Finding
+from mmattmask.inspection.built_config import BuiltConfig, batch_sizes, learning_rate
+from mmattmask.inspection.findings import GOAL, Finding, wanted_workers
 from mmattmask.inspection.flops import computes_all_patches, cost, patch_budget
-from mmattmask.inspection.loading import GOAL, wanted_workers
 from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedSimMIM
 from mmattmask.models.guidance import Guidance
 from mmattmask.scorers.cached_maps import CachedMaps
-from mmattmask.scorers.self_attention import image_size_of
 
 Rows = list[tuple[str, str]]
 
 
 def report(built: BuiltConfig, found: Sequence[Finding]) -> str:
     """Return sections of aligned rows, then the findings."""
-    sections: list[tuple[str, Rows]] = []
+    sections: dict[str, Rows] = {}
     if built.model is not None:
-        sections.append(('model', model_rows(built)))
+        sections['model'] = model_rows(built)
         if built.guidance is not None and not built.errors:
-            sections.append(('patches', patch_rows(built.model, built.guidance)))
-    sections.append(('training', training_rows(built)))
-    schedule = schedule_rows(built)
-    if schedule:
-        sections.append(('hooks', schedule))
-    width = max(len(label) for _, rows in sections for label, _ in rows)
+            sections['patches'] = patch_rows(built.guidance, built)
+    sections['training'] = training_rows(built)
+    if schedule := schedule_rows(built):
+        sections['hooks'] = schedule
+    width = max(len(label) for rows in sections.values() for label, _ in rows)
     lines = [built.name]
-    for title, rows in sections:
+    for title, rows in sections.items():
         lines += ['', title]
         lines += [f'  {label:<{width}}  {value}' for label, value in rows]
     return '\n'.join([*lines, '', *finding_lines(found)])
@@ -52,14 +48,11 @@ def describe(part: Any) -> str:
     """Return a part's class and its numbers and words, as a config writes them."""
     if part is None:
         return 'none'
-    shown = {
-        name: value
-        for name, value in vars(part).items()
-        if not name.startswith('_') and name != 'training'
-    }
-    plain = int | float | str | bool | tuple | list
+    plain = int | float | str | tuple | list
     options = ', '.join(
-        f'{name}={value!r}' for name, value in shown.items() if isinstance(value, plain)
+        f'{name}={value!r}'
+        for name, value in vars(part).items()
+        if isinstance(value, plain) and name[0] != '_' and name != 'training'
     )
     return f'{type(part).__name__}({options})'
 
@@ -79,8 +72,7 @@ def model_rows(built: BuiltConfig) -> Rows:
         keeps = warmup is None or makes_masks(built)
         text = "the pipeline's masks" if keeps else describe(warmup)
         rows.append(('until a refresh', text))
-    scorer = 'none' if built.scorer is None else describe(built.scorer)
-    return [*rows, ('scorer', scorer)]
+    return [*rows, ('scorer', describe(built.scorer))]
 
 
 def makes_masks(built: BuiltConfig) -> bool:
@@ -90,17 +82,14 @@ def makes_masks(built: BuiltConfig) -> bool:
     return generates and isinstance(built.model, GuidedSimMIM)
 
 
-def patch_rows(model: BaseSelfSupervisor, guidance: Guidance) -> Rows:
+def patch_rows(guidance: Guidance, built: BuiltConfig) -> Rows:
     """Say who is visible, masked and thrown, and what that costs."""
-    size = image_size_of(model.backbone)
-    height, width = guidance.policy_grid(size)
-    rows = [
-        ('image', f'{size[0]} x {size[1]} px'),
-        ('cells of the policy', f'{height} x {width} of {guidance.cell_size} px'),
-    ]
-    budget = patch_budget(guidance, size)
+    (height, width), grid = built.image_size, built.grid
+    cells = f'{grid[0]} x {grid[1]} of {guidance.cell_size} px'
+    rows = [('image', f'{height} x {width} px'), ('cells of the policy', cells)]
+    budget = patch_budget(guidance, built.image_size)
     if budget is None:
-        length = height * width
+        length = grid[0] * grid[1]
         most = guidance.mask_generator.max_masked(length)
         text = f'differs between images, at most {most} of {length}'
         return [*rows, ('masked', text)]
@@ -109,10 +98,10 @@ def patch_rows(model: BaseSelfSupervisor, guidance: Guidance) -> Rows:
         ('masked', f'{budget.num_masked:>4}'),
         ('thrown', f'{budget.num_thrown:>4}'),
     ]
-    return rows + cost_rows(model, budget)
+    return rows + cost_rows(built.model, budget)
 
 
-def cost_rows(model: BaseSelfSupervisor, budget: PatchBudget) -> Rows:
+def cost_rows(model: Any, budget: PatchBudget) -> Rows:
     """Say how many tokens are computed, and how many FLOPs."""
     if computes_all_patches(model):
         text = '1.00 of the stock host: masks do not change what is computed'
@@ -144,8 +133,8 @@ def training_rows(built: BuiltConfig) -> Rows:
             f'{per_gpu * gpus * accumulated}',
         ),
     ]
-    lr = (built.cfg.optim_wrapper.get('optimizer') or {}).get('lr')
-    rows += [] if lr is None else [('highest learning rate', f'{lr:g}')]
+    if (lr := learning_rate(built.cfg)) is not None:
+        rows.append(('highest learning rate', f'{lr:g}'))
     return rows + loader_rows(built)
 
 

@@ -1,7 +1,7 @@
 """Charts that can be told apart by everyone, in print too."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -24,21 +24,13 @@ SVG_SETTINGS = {'svg.hashsalt': 'mmattmask', 'svg.fonttype': 'path'}
 
 
 def curves(runs: Mapping[str, pd.DataFrame], x_label: str, y_label: str) -> Figure:
-    """Draw the mean of runs over their course, with bands of 95 % intervals.
-
-    The band (Student's) is as wide as the uncertainty of the mean, not as the spread of
-    the runs; one run has none.
+    """Draw the mean of runs over their course, with its 95 % interval (Student's).
 
     Args:
         runs: By name; the index is x, every column one run. NaN leaves a gap.
         x_label: What runs from left to right, with its unit.
         y_label: What runs upwards, with its unit.
-
-    Raises:
-        ValueError: If there is nothing to draw.
     """
-    if not runs:
-        raise ValueError('there must be at least one curve, got 0')
     figure, axes = _axes(x_label, (7.0, 4.0 + 0.2 * (len(runs) // 3)))
     axes.set_prop_cycle(LOOK)
     axes.set_ylabel(y_label)
@@ -60,15 +52,12 @@ def curves(runs: Mapping[str, pd.DataFrame], x_label: str, y_label: str) -> Figu
     return figure
 
 
-def intervals(
-    found: pd.DataFrame, names: Sequence[str], x_label: str, margin: float
-) -> Figure:
+def intervals(found: pd.DataFrame, x_label: str, margin: float) -> Figure:
     """Draw differences from a control with their intervals and verdicts.
 
     Args:
         found: Columns ``difference``, ``low``, ``high`` and ``verdict``; the first row
             is drawn on top.
-        names: Of the rows.
         x_label: What the difference is, with its unit.
         margin: Differences inside of ± this are shaded: they count as none.
     """
@@ -80,7 +69,7 @@ def intervals(
         color = VERDICTS[row.verdict]
         axes.plot([row.low, row.high], [place] * 2, color=color, linewidth=2.5)
         axes.plot(row.difference, place, 'o', color=color, markersize=7)
-    axes.set_yticks(places, names)
+    axes.set_yticks(places, found.index)
     axes.set_ylim(len(found) - 0.5, -0.5)
     axes.spines['left'].set_visible(False)
     axes.tick_params(axis='y', length=0)

@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
@@ -16,7 +20,9 @@ from mmattmask.evaluation.head_selection import (
     centre_map,
     head_recall,
 )
-from mmattmask.visualization.heat_map import draw_heat_maps
+from mmattmask.visualization.panels import COLORMAP, FAINT_INK, INK, PAPER, to_array
+
+CELL = 0.5  # inches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,14 +92,12 @@ class SelectionReport:
         if head is None:
             single = recall.best(self.average, all_heads=False)
             lines.append(f'best single head: {self.describe(*single)}')
-        return '\n'.join([*lines, self._references()])
+        for name, numbers in self.references().items():
+            lines.append(f'{name}: {self._percent(numbers)}')
+        return '\n'.join(lines)
 
     def describe(self, block: int, head: int | None) -> str:
-        """Return one line with all recalls of one choice.
-
-        Raises:
-            ValueError: If the block or the head does not exist.
-        """
+        """Return one line with all recalls of one choice."""
         name = 'all heads' if head is None else f'head {head}'
         numbers = {
             key: recall.at(block, head, average)
@@ -109,12 +113,7 @@ class SelectionReport:
         )
 
     def write(self, folder: Path, options: dict[str, Any]) -> None:
-        """Write ``head_recall.json``, ``.csv``, ``.md`` and ``.png``.
-
-        Args:
-            folder: Where to; made if needed.
-            options: What else the JSON file shall hold.
-        """
+        """Write ``head_recall.json``, with options, ``.csv``, ``.md`` and ``.png``."""
         folder.mkdir(parents=True, exist_ok=True)
         tables = {
             key: _frame(recall.table(average))
@@ -142,23 +141,16 @@ class SelectionReport:
             annotated='k = annotated patches',
             ratio=f'k = {self.ratio:g} of all patches',
         )
+        references = self.references().items()
         titles = []
         for key, name in names.items():
-            reached = [
-                f'{reference} {100 * numbers[f"{key}_{self.average}"]:.0f}'
-                for reference, numbers in self.references().items()
-            ]
+            column = f'{key}_{self.average}'
+            reached = [f'{what} {100 * own[column]:.0f}' for what, own in references]
             titles.append(f'{name}\nreferences: {", ".join(reached)}')
         tables = [r.table(self.average).numpy() for r in self.recalls.values()]
         heads = tables[0].shape[1] - 1
         marked = (block, heads if head is None else head)
         return draw_heat_maps(tables, titles, marked, f'{self.average} recall (%)')
-
-    def _references(self) -> str:
-        return '\n'.join(
-            f'{name}: {self._percent(numbers)}'
-            for name, numbers in self.references().items()
-        )
 
     def _each(
         self, recalls: dict[str, HeadRecall]
@@ -176,6 +168,50 @@ class SelectionReport:
             k, _, average = key.partition('_')
             parts.append(f'{names[k]} {average} {100 * value:.1f}')
         return ', '.join(parts)
+
+
+def draw_heat_maps(
+    tables: Sequence[np.ndarray],
+    titles: Sequence[str],
+    marked: tuple[int, int],
+    label: str,
+) -> np.ndarray:
+    """Draw tables of shares, (blocks, heads + 1) each, above each other; uint8 RGB.
+
+    The last column is the sum of all heads. Colours go from each table's smallest to
+    its largest value. A cell (row, column) is framed.
+    """
+    blocks, columns = tables[0].shape
+    size = (max(CELL * columns + 1.6, 4.6), (CELL * blocks + 1.5) * len(tables))
+    figure = Figure(figsize=size, dpi=120, layout='constrained')
+    all_axes = figure.subplots(len(tables), squeeze=False)[:, 0]
+    for axes, table, title in zip(all_axes, tables, titles, strict=True):
+        table = 100 * np.asarray(table, dtype=np.float64)
+        image = axes.imshow(table, cmap=COLORMAP)
+        middle = 0.42 * table.min() + 0.58 * table.max()  # of inferno's lightness
+        for (row, column), value in np.ndenumerate(table):
+            color = INK if value > middle else PAPER
+            axes.text(
+                column, row, f'{value:.0f}', ha='center', va='center', color=color
+            )
+        axes.axvline(columns - 1.5, color=PAPER, linewidth=4)  # the sum stands apart
+        corner = (marked[1] - 0.5, marked[0] - 0.5)
+        for color, width in ((PAPER, 5.0), (INK, 2.2)):
+            line: Any = dict(edgecolor=color, linewidth=width, clip_on=False, zorder=3)
+            axes.add_patch(Rectangle(corner, 1, 1, fill=False, **line))
+        axes.set_title(title, fontsize=11, color=INK, loc='left')
+        axes.set_xticks(range(columns), [*map(str, range(columns - 1)), 'all'])
+        axes.set_yticks(range(blocks))
+        axes.set_xlabel('head', color=FAINT_INK)
+        axes.set_ylabel('block', color=FAINT_INK)
+        axes.tick_params(length=0, colors=FAINT_INK)
+        axes.set_frame_on(False)
+        bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
+        bar.set_label(label, color=FAINT_INK)
+        outline: Any = bar.outline
+        outline.set_visible(False)
+        bar.ax.tick_params(length=0, colors=FAINT_INK)
+    return to_array(figure)
 
 
 def _frame(table: Tensor) -> pd.DataFrame:

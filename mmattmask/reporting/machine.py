@@ -1,6 +1,7 @@
 """What does the computing, in a few words."""
 
 import platform
+import re
 from pathlib import Path
 
 import torch
@@ -12,11 +13,7 @@ def machine() -> str:
         return f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
     name = platform.processor() or platform.machine()
     info = Path('/proc/cpuinfo')
-    if info.exists():
-        lines = info.read_text().splitlines()
-        names = [
-            line.split(':', 1)[1] for line in lines if line.startswith('model name')
-        ]
-        name = names[0].strip() if names else name
+    if info.exists() and (named := re.search('model name.*: (.+)', info.read_text())):
+        name = named[1].strip()
     threads = torch.get_num_threads()
     return f'{name}, {threads} threads, torch {torch.__version__}'

@@ -51,27 +51,16 @@ class Page:
         self._parts.append(dict(kind='text', text=text))
 
     def table(self, frame: pd.DataFrame, caption: str = '') -> None:
-        """Add a table; the first column names the rows, numbers are aligned right.
-
-        Args:
-            frame: Its index is not shown.
-            caption: Above the table.
-        """
+        """Add a table, without its index; the first column names the rows."""
         cells = frame.astype(object).where(frame.notna(), '').astype(str)
-        numeric = [
-            all(NUMBER.fullmatch(cell) for cell in cells.iloc[:, place])
-            for place in range(cells.shape[1])
-        ]
-        rows = cells.to_numpy().tolist()
-        part = dict(kind='table', caption=caption, head=list(cells), numeric=numeric)
+        head, rows = list(cells), cells.to_numpy().tolist()
+        columns = [cells.iloc[:, place] for place in range(len(head))]
+        numeric = [all(map(NUMBER.fullmatch, column)) for column in columns]
+        part = dict(kind='table', caption=caption, head=head, numeric=numeric)
         self._parts.append(dict(part, rows=rows))
 
     def figure(self, image: str | Path | Figure, caption: str) -> None:
         """Add a chart (SVG, as wide as the page) or a picture (at most so wide).
-
-        Args:
-            image: A matplotlib figure, or the path of a file that browsers show.
-            caption: Below the picture.
 
         Raises:
             FileNotFoundError: If there is no such file.

@@ -1,13 +1,7 @@
 """Pictures of attention, partitions and reconstructions, as uint8 RGB arrays."""
 
-from mmattmask.visualization.gif import write_gif
 from mmattmask.visualization.pages import (
-    draw_blocks,
-    draw_contact_sheet,
-    draw_heads,
-    draw_overview,
     draw_policies,
-    draw_sheet,
     draw_strip,
 )
 from mmattmask.visualization.panels import (
@@ -27,6 +21,7 @@ from mmattmask.visualization.policies import (
     membership,
 )
 from mmattmask.visualization.records import ImageRecord
+from mmattmask.visualization.strips import write_gif
 
 __all__ = [
     'ImageRecord',
@@ -35,16 +30,11 @@ __all__ = [
     'Policy',
     'apply_policy',
     'draw_attention',
-    'draw_blocks',
-    'draw_contact_sheet',
-    'draw_heads',
-    'draw_overview',
     'draw_panel',
     'draw_panels',
     'draw_partition',
     'draw_policies',
     'draw_ranking',
-    'draw_sheet',
     'draw_strip',
     'example_policies',
     'membership',

@@ -9,7 +9,6 @@ import torch
 from PIL import Image, ImageOps
 
 from mmattmask.datasets.foreground import IMAGE_SUFFIXES
-from mmattmask.visualization.gif import write_gif
 from mmattmask.visualization.loading import load_model
 from mmattmask.visualization.model_output import ModelOutput, block_number, run_model
 from mmattmask.visualization.pages import (
@@ -17,20 +16,15 @@ from mmattmask.visualization.pages import (
     draw_blocks,
     draw_contact_sheet,
     draw_heads,
-    draw_overview,
     draw_policies,
 )
-from mmattmask.visualization.panels import Panel, draw_panel
+from mmattmask.visualization.panels import Panel, draw_panel, draw_panels
 from mmattmask.visualization.policies import apply_policy, example_policies
+from mmattmask.visualization.strips import write_gif
 
 
 def find_images(names: Sequence[str], others: Sequence[Path] = ()) -> list[Path]:
-    """List images and those in folders, and then others.
-
-    Raises:
-        ValueError: If there is none.
-        FileNotFoundError: If a file or folder is missing.
-    """
+    """List images and those in folders, and then others; refuse to find none."""
     paths: list[Path] = []
     for path in map(Path, names):
         if not path.exists():
@@ -50,30 +44,24 @@ def read_image(
 ) -> np.ndarray:
     """Read an image upright and bring it to (H, W), (H, W, C) uint8.
 
-    Args:
-        path: The image.
-        size: Height and width in px.
-        squash: Do not keep the aspect ratio; else the centre is cropped.
-        channels: 3 for RGB, 1 for grey.
+    It is squashed, or keeps its aspect ratio and its centre is cropped. There are 3
+    channels (RGB) or 1 (grey).
 
     Raises:
         ValueError: If it cannot be read, or not with so many channels.
     """
-    if channels not in (1, 3):
+    modes = {1: 'L', 3: 'RGB'}
+    if channels not in modes:
         raise ValueError(
             f'the model takes {channels} channels, an image file has 3 or 1'
         )
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert(
-                'L' if channels == 1 else 'RGB'
-            )
+            image = ImageOps.exif_transpose(file).convert(modes[channels])
     except (OSError, SyntaxError) as error:  # SyntaxError: PIL, PNG
         raise ValueError(f'{path} cannot be read as an image: {error}') from error
-    if squash:
-        image = image.resize(size[::-1], Image.Resampling.BICUBIC)
-    else:
-        image = ImageOps.fit(image, size[::-1], Image.Resampling.BICUBIC)
+    resize = Image.Image.resize if squash else ImageOps.fit
+    image = resize(image, size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(*size, channels)
 
 
@@ -87,28 +75,22 @@ def visualize(
     squash: bool = False,
     mask_ratio: float = 0.75,
 ) -> str:
-    """Draw what a model makes of images.
+    """Draw what a model makes of images; return what to tell the user.
 
     ``contact_sheet.png`` has all images; ``<image>/`` has its pages ``overview``,
     ``policies`` and, if there is such attention, ``cls_heads``, ``cls_blocks`` and
-    ``received_blocks``; ``<image>/panels/`` has single panels without lettering.
+    ``received_blocks``; ``<image>/panels/`` has single panels without lettering. Of
+    several checkpoints the last is drawn, and a GIF over all of them.
 
     Args:
         out: The folder.
         config: Config or name of a ViT.
-        checkpoints: Of several the last is drawn, and a GIF over all of them.
+        checkpoints: Files of weights.
         paths: The images.
-        model: How models are loaded: other arguments of ``load_model``.
-        options: How they are run: other arguments of ``run_model``.
+        model: Other arguments of ``load_model``.
+        options: Other arguments of ``run_model``.
         squash: Squash images; else their centre is cropped.
         mask_ratio: Of all policies side by side but AMT.
-
-    Returns:
-        What to tell the user.
-
-    Raises:
-        ValueError: If something does not fit.
-        FileNotFoundError: If a file is missing.
     """
     names = unique_names(paths)
     frames: list[np.ndarray] = []
@@ -154,7 +136,8 @@ def draw_pages(
     image, score = record.image, record.score
     assert score is not None  # run_model gives one
     single = {panel.title: panel for panel in record.panels(ranking=True)}
-    pages = {'overview': draw_overview(record, name)}
+    overview = draw_panels(record.panels(ranking=True), name, columns=3)
+    pages = {'overview': overview}
     for kind, maps in output.attention.items():
         text = f'{name} · attention of CLS'
         if kind == 'received':

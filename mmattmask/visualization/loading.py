@@ -32,8 +32,7 @@ class LoadedModel:
     Attributes:
         vit: The module whose attention is read.
         normalisation: What its input is normalised with.
-        host: The whole algorithm, or None: then there is neither policy nor
-            reconstruction.
+        host: The algorithm; without it there is neither policy nor reconstruction.
         weights: A line about its weights.
     """
 
@@ -79,7 +78,6 @@ def load_model(
 
     Raises:
         ValueError: If arguments, config and checkpoint do not fit each other.
-        FileNotFoundError: If a file is missing.
     """
     is_file = is_config(config)
     if options and not is_file:
@@ -99,26 +97,25 @@ def load_model(
     model: dict[str, Any] = cfg.model.to_dict()
     state = {} if checkpoint is None or not is_file else read_state_dict(checkpoint)
     parts = {name.split('.')[0] for name in state}
-    host, line = None, RANDOM
+    line = RANDOM
     if not is_file or (state and ('backbone' not in parts or parts == {'backbone'})):
         backbone = {k: v for k, v in model['backbone'].items() if k != '_scope_'}
         if checkpoint is None:
             vit = _initialised(backbone)
         else:
             vit, line = load_backbone(backbone, checkpoint, key)
+        return LoadedModel(vit.to(device), normalisation_of(cfg), weights=line)
+    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    if checkpoint is None:
+        host = _initialised(model)
     else:
-        model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-        if checkpoint is None:
-            host = _initialised(model)
-        else:
-            host = MODELS.build(model)
-            line = load_matched(host, state, checkpoint, NEVER_SAVED)
-        vit = host.backbone
-        # other hosts have teachers too, but only self-distillation evaluates them
-        if isinstance(host, IBOT) and key != 'student':
-            vit, line = host.teacher['backbone'], f'{line} (teacher)'
-        host.to(device)
-    return LoadedModel(vit.to(device), normalisation_of(cfg), host, line)
+        host = MODELS.build(model)
+        line = load_matched(host, state, checkpoint, NEVER_SAVED)
+    vit = host.to(device).backbone
+    # other hosts have teachers too, but only self-distillation evaluates them
+    if isinstance(host, IBOT) and key != 'student':
+        vit, line = host.teacher['backbone'], f'{line} (teacher)'
+    return LoadedModel(vit, normalisation_of(cfg), host, line)
 
 
 def _initialised(config: dict[str, Any]) -> Any:

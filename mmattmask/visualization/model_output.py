@@ -15,6 +15,7 @@ from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking import PatchPartition, min_max
 from mmattmask.masking.view import resample
 from mmattmask.models.guidance import attention_maps, guidance_of
+from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import (
     Attention,
     BlockAttention,
@@ -39,11 +40,10 @@ class ModelOutput:
     """What a model makes of B images.
 
     Attributes:
-        records: Images, scores on the grid of the policies' cells, and of a host its
-            own partition and reconstruction.
+        records: Of a host with its own partition and reconstruction.
         blocks: Numbers of the blocks whose attention can be read.
-        attention: ``'cls'`` attention and ``'received'`` attention of each patch, as
-            far as they can be had, (B, blocks, heads, h, w).
+        attention: ``'cls'`` and ``'received'``, as far as they can be had,
+            (B, blocks, heads, h, w).
         remarks: What could not be had, and why.
     """
 
@@ -80,20 +80,19 @@ def run_model(
 
     Raises:
         ValueError: If the images do not fit the model, or it cannot give the score.
-        FileNotFoundError: If a scorer lacks its files.
     """
-    inputs = normalise(images, model.normalisation)
-    inputs = inputs.to(next(model.vit.parameters()).device)
+    device = next(model.vit.parameters()).device
+    inputs = normalise(images, model.normalisation).to(device)
     blocks, reads, remarks = _read_blocks(model.vit, inputs)
     kinds: dict[str, Attention] = dict(cls='cls', received=attention)
     maps = {k: _maps(model.vit, reads, kinds[k], inputs, remarks) for k in kinds}
-    score, note = None, ''
-    if source == 'host':
-        score, note = _score_of_host(model.host, inputs, paths)
-    if score is None:
+    guidance = None if model.host is None else guidance_of(model.host)
+    scorer = None if guidance is None else guidance.scorer
+    if source == 'host' and scorer is not None:
+        score, note = _score_of_host(model.host, scorer, inputs, paths)
+    else:
         kind = 'cls' if source == 'host' else source
         score, note = _score_of_block(maps[kind], blocks, block, kind, source)
-    guidance = None if model.host is None else guidance_of(model.host)
     side = patch_size_of(model.vit) if guidance is None else guidance.cell_size
     grid = cut(inputs.shape[-2:], side)
     if score is None:
@@ -124,15 +123,8 @@ def make_records(
 ) -> list[ImageRecord]:
     """Let a host predict what a policy masked, and say it all in pictures and arrays.
 
-    Args:
-        host: The algorithm, in evaluation mode; needed if there is a decision.
-        inputs: Normalised whole images, (B, C, H, W).
-        normalisation: What they are normalised with.
-        score: (B, h, w), or None.
-        decision: The policy's, on its grid of cells: a partition, a mask (B, L), or
-            nothing yet.
-        score_note: Where the score is from.
-        policy_note: The policy.
+    Inputs are whole images (B, C, H, W), the score is (B, h, w), and the decision is a
+    partition or a mask (B, L) of cells. Without a decision no host is needed.
     """
     fields: dict[str, Any] = dict(image=to_rgb(inputs, normalisation))
     if score is not None:
@@ -145,9 +137,8 @@ def make_records(
         fields['sets'] = membership(decision, grid)
         if pixels is not None:
             fields['prediction'] = to_rgb(pixels, normalisation, inputs)
-    notes: Any = dict(
-        score_note=score_note, policy_note=policy_note, prediction_note=note
-    )
+    notes: Any = dict(score_note=score_note, policy_note=policy_note)
+    notes['prediction_note'] = note
     return [
         ImageRecord(**{name: own[i] for name, own in fields.items()}, **notes)
         for i in range(len(inputs))
@@ -164,12 +155,8 @@ def whole_images(
 ) -> list[DataSample]:
     """Return what scorers are told of views (H, W) that show whole images."""
     height, width = size
-    whole = dict(
-        crop_box=(0.0, 0.0, float(height), float(width)),
-        ori_shape=(height, width),
-        flip=False,
-        flip_direction=None,
-    )
+    whole = dict(crop_box=(0.0, 0.0, float(height), float(width)), flip=False)
+    whole |= dict(ori_shape=(height, width), flip_direction=None)
     return [
         DataSample(metainfo=dict(whole, sample_idx=index, img_path=path))
         for index, path in zip(ids, paths, strict=True)
@@ -177,8 +164,7 @@ def whole_images(
 
 
 def _numpy(maps: Tensor) -> np.ndarray:
-    array: np.ndarray = maps.float().cpu().numpy()
-    return array
+    return maps.float().cpu().numpy()
 
 
 def _read_blocks(
@@ -234,15 +220,13 @@ def _maps(
 
 
 def _score_of_host(
-    host: Any, inputs: Tensor, paths: Sequence[str] | None
+    host: Any, scorer: Scorer, inputs: Tensor, paths: Sequence[str] | None
 ) -> tuple[Tensor | None, str]:
     """Return what the host's scorer or teacher says of whole images, (B, h, w)."""
-    guidance = None if host is None else guidance_of(host)
-    if guidance is None or guidance.scorer is None:
-        return None, ''
-    name = type(guidance.scorer).__name__
-    if guidance.scorer.cached:
+    name = type(scorer).__name__
+    if scorer.cached:
         return attention_maps(host, inputs), f'{name}, measured now'
+    guidance: Any = guidance_of(host)
     size = inputs.shape[-2:]
     samples = whole_images(range(len(inputs)), paths or [None] * len(inputs), size)
     score = guidance.score(inputs, samples)
@@ -267,11 +251,7 @@ def _score_of_block(
 
 
 def block_number(blocks: Sequence[int], block: int) -> int:
-    """Return the number of a block that may be counted from the last, -1.
-
-    Raises:
-        ValueError: If it is none of ``blocks``, whose attention can be read.
-    """
+    """Return the number of a block; negative ones count from the last of ``blocks``."""
     number = blocks[-1] + 1 + block if blocks and block < 0 else block
     if number not in blocks:
         raise ValueError(f'block {block} has no attention to read, only {blocks} have')

@@ -21,53 +21,32 @@ def draw_strip(record: ImageRecord, caption: str = '') -> np.ndarray:
     return draw_panels([record.panels()], caption)
 
 
-def draw_overview(record: ImageRecord, caption: str = '') -> np.ndarray:
-    """As :func:`draw_strip`, with the ranking."""
-    return draw_panels(record.panels(ranking=True), caption, columns=3)
-
-
 def draw_sheet(
     drawings: Sequence[Sequence[ImageRecord]], row_titles: Sequence[str]
 ) -> np.ndarray:
-    """Draw the same images over time.
+    """Draw the same images over time, a row and a title for each; uint8 RGB.
 
-    Args:
-        drawings: A row for each time; records of the same images in the same order.
-        row_titles: One per row; a second line is fine.
-
-    Returns:
-        uint8 RGB; of one size for all drawings of the same images.
-
-    Raises:
-        ValueError: If there is no drawing, or not one title for each.
+    All drawings of the same images are of one size.
     """
     rows = [[p for record in row for p in record.panels()] for row in drawings]
-    for row, panels in enumerate(rows):
-        for column, panel in enumerate(panels):
+    for row in rows:
+        for column, panel in enumerate(row):
             # narrow panels: the longest title may be broken here
-            title = '' if row else panel.title.replace('recon', 'recon-')
-            last = row == len(rows) - 1 and panel.prediction is not None
+            title = panel.title.replace('recon', 'recon-')
+            last = row is rows[-1] and panel.prediction is not None
             note = panel.note if last else ''
-            panels[column] = dataclasses.replace(panel, title=title, note=note)
+            row[column] = dataclasses.replace(panel, title=title, note=note)
     return draw_panels(rows, '', row_titles, side=SHEET_SIDE)
 
 
 def draw_content(
     images: Sequence[tuple[np.ndarray, int]], maps: np.ndarray, caption: str
 ) -> np.ndarray:
-    """Draw what all maps have in common, some of them, and these without it.
-
-    Args:
-        images: (H, W, 3) uint8 of one size, and which map is theirs.
-        maps: (N, h, w), large = attended.
-        caption: A line above all.
-
-    Returns:
-        uint8 RGB.
-    """
-    rest = without_position(maps.reshape(len(maps), -1)).reshape(maps.shape)
+    """Draw what maps (N, h, w) have in common, and images with their map without it."""
+    flat = maps.reshape(len(maps), -1)
+    rest = without_position(flat).reshape(maps.shape)
+    ranks = centred_ranks(flat).mean(axis=0)
     grey = np.full_like(images[0][0], 200)
-    ranks = centred_ranks(maps.reshape(len(maps), -1)).mean(axis=0)
     panels = [Panel(grey, ranks.reshape(maps.shape[1:]), title='mean of all')]
     panels += [Panel(image, rank_map(maps[i]), title='map') for image, i in images]
     panels += [Panel(image, rest[i], title='without place') for image, i in images]
@@ -77,15 +56,9 @@ def draw_content(
 def draw_heads(
     image: np.ndarray, attention: np.ndarray, caption: str = ''
 ) -> np.ndarray:
-    """Draw one block's attention: the mean of its heads, then every head.
+    """Draw one block's attention (heads, h, w): the mean of its heads, then each head.
 
-    Args:
-        image: (H, W, 3) uint8.
-        attention: (heads, h, w), large = attended. Each panel has its own colour scale.
-        caption: One line above all.
-
-    Returns:
-        uint8 RGB.
+    Each panel has its own colour scale.
     """
     panels = [Panel(image, attention.mean(axis=0), title='mean of heads')]
     for number, head in enumerate(attention):
@@ -96,26 +69,15 @@ def draw_heads(
 def draw_blocks(
     image: np.ndarray, attention: np.ndarray, blocks: Sequence[int], caption: str = ''
 ) -> np.ndarray:
-    """Draw the attention of all blocks (rows) and heads (columns), and their sum.
+    """Draw attention (blocks, heads, h, w): blocks in rows, heads and their sum.
 
-    Args:
-        image: (H, W, 3) uint8.
-        attention: (blocks, heads, h, w), large = attended. Each panel has its own
-            colour scale.
-        blocks: The blocks' numbers.
-        caption: One line above all.
-
-    Returns:
-        uint8 RGB.
+    Each panel has its own colour scale.
     """
     maps = np.concatenate([attention, attention.sum(axis=1, keepdims=True)], axis=1)
     titles = [*(f'head {head}' for head in range(attention.shape[1])), 'sum']
     rows = [
-        [
-            Panel(image, one, title='' if row else title)
-            for one, title in zip(heads, titles, strict=True)
-        ]
-        for row, heads in enumerate(maps)
+        [Panel(image, one, title=t) for one, t in zip(heads, titles, strict=True)]
+        for heads in maps
     ]
     names = [f'block {block}' for block in blocks]
     return draw_panels(rows, caption, names, side=TABLE_SIDE)
@@ -128,7 +90,7 @@ def draw_policies(
     caption: str = '',
     side: float = SIDE,
 ) -> np.ndarray:
-    """Draw a score, its ranking, and what policies make of it.
+    """Draw a score, its ranking, and what policies make of it; uint8 RGB.
 
     Args:
         image: (H, W, 3) uint8.
@@ -136,9 +98,6 @@ def draw_policies(
         sets: Each patch's :class:`Membership`, (h, w), under the policies' names.
         caption: One line above all.
         side: Of a panel in inches, about.
-
-    Returns:
-        uint8 RGB.
     """
     grid = f'{score.shape[0]} x {score.shape[1]}'
     panels = [
@@ -159,30 +118,20 @@ def draw_contact_sheet(
 ) -> np.ndarray:
     """Draw all images, a column for each: what the model makes of it, and policies.
 
-    Args:
-        records: What the model makes of the images.
-        sets: Memberships of all images, (B, h, w), under the policies' names.
-        names: The images', above their columns.
-        caption: One line above all.
-
-    Returns:
-        uint8 RGB.
+    ``sets`` are memberships of all images, (B, h, w), under the policies' names.
     """
-    columns = []
-    for number, record in enumerate(records):
-        panels = record.panels(ranking=True)
-        for name, own in sets.items():
-            panels.append(Panel(record.image, sets=own[number], title=name))
-        columns.append(panels)
+    columns = [
+        record.panels(ranking=True)
+        + [Panel(record.image, sets=own[i], title=name) for name, own in sets.items()]
+        for i, record in enumerate(records)
+    ]
     titles = [
         panel.title + ('\nstatistics leak' if panel.note == LEAKS else '')
         for panel in columns[0]
     ]
-    rows = [
-        [
-            dataclasses.replace(p, title='' if row else name, note='')
-            for p, name in zip(panels, names, strict=True)
-        ]
-        for row, panels in enumerate(zip(*columns, strict=True))
+    columns = [
+        [dataclasses.replace(panel, title=name, note='') for panel in column]
+        for column, name in zip(columns, names, strict=True)
     ]
+    rows = list(zip(*columns, strict=True))
     return draw_panels(rows, caption, titles, side=SHEET_SIDE)

@@ -16,18 +16,11 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from PIL import Image
 
-from mmattmask.visualization.palette import (
-    COLORMAP,
-    FAINT_INK,
-    INK,
-    MASKED,
-    PAPER,
-    THROWN,
-    THROWN_LINE,
-    hexadecimal,
-)
 from mmattmask.visualization.policies import Membership
 
+PAPER, INK, FAINT_INK = '#ffffff', '#1c1e22', '#60656e'
+MASKED, THROWN, THROWN_LINE = '#8ca4c8', '#262930', '#626772'
+COLORMAP = 'inferno'  # perceptually uniform
 OVERLAY = 0.62  # opacity of a score's colours
 DARKENED = 0.9  # brightness of the grey image below them
 DPI = 140
@@ -39,25 +32,24 @@ LETTER = 0.6 / 72  # inches a point of letters takes in width, on average
 
 UNIT_SQUARE = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)]
 SQUARE_CODES = [Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY]
-INK_CODE = hexadecimal(INK)
-FAINT: dict[str, Any] = dict(fontsize=NOTE, color=hexadecimal(FAINT_INK))
+FAINT: dict[str, Any] = dict(fontsize=NOTE, color=FAINT_INK)
 STYLES: dict[int, dict[str, Any]] = {
     Membership.VISIBLE: dict(
         label='visible: pixels',
-        facecolor=hexadecimal(PAPER),
-        edgecolor=hexadecimal(FAINT_INK),
+        facecolor=PAPER,
+        edgecolor=FAINT_INK,
         linewidth=0.6,
     ),
     Membership.MASKED: dict(
         label='masked',
-        facecolor=hexadecimal(MASKED),
+        facecolor=MASKED,
         edgecolor='#7386a4',
         linewidth=0.3,
     ),
     Membership.THROWN: dict(
         label='thrown',
-        facecolor=hexadecimal(THROWN),
-        edgecolor=hexadecimal(THROWN_LINE),
+        facecolor=THROWN,
+        edgecolor=THROWN_LINE,
         hatch='//////',
         linewidth=0.0,
     ),
@@ -70,8 +62,8 @@ class Panel:
 
     Attributes:
         image: (H, W, 3) uint8.
-        score: (h, w), large = attended, any scale; its colours, from the smallest to
-            the largest value, are laid over the grey image.
+        score: (h, w), large = attended, any scale; laid over the grey image in colours
+            from the smallest to the largest value.
         sets: Each patch's :class:`Membership`, (h, w): visible patches stay as they
             are, masked ones are flat, thrown ones dark and hatched.
         prediction: (H, W, 3) uint8, shown in place of masked patches.
@@ -117,17 +109,14 @@ class Panel:
 def rank_map(score: np.ndarray) -> np.ndarray:
     """Return each patch's place in the ranking: 1 = most attended, 0 = least.
 
+    Patches of equal score share the mean of their places, 0.5 if the score is constant.
+
     Args:
         score: (h, w), large = attended, any scale.
-
-    Returns:
-        (h, w) float64 in [0, 1]; patches of equal score share the mean of their
-        places. All are 0.5 if the score is constant.
     """
     _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
     mean_place = np.cumsum(counts) - (counts + 1) / 2
-    places: np.ndarray = mean_place[inverse].reshape(score.shape)
-    return places / max(1, score.size - 1)
+    return mean_place[inverse].reshape(score.shape) / max(1, score.size - 1)
 
 
 def draw_attention(image: np.ndarray, attention_map: np.ndarray) -> np.ndarray:
@@ -165,17 +154,15 @@ def draw_panels(
     columns: int = 4,
     side: float = SIDE,
 ) -> np.ndarray:
-    """Draw panels in rows and columns, with their texts and one legend for all.
+    """Draw panels in rows and columns, with their texts and one legend; uint8 RGB.
 
     Args:
-        panels: All of images of one size; rows, or one list to break into rows.
+        panels: All of images of one size; rows, of which the first has the titles of
+            the columns, or one list to break into rows.
         caption: A line above all.
         row_titles: Left of each row.
         columns: Panels in a row of a list.
         side: Of a panel in inches, about; images keep their proportions.
-
-    Returns:
-        uint8 RGB.
 
     Raises:
         ValueError: If there is no panel, or not one title for each row.
@@ -183,6 +170,8 @@ def draw_panels(
     rows: list[Any] = list(panels)
     if rows and isinstance(rows[0], Panel):
         rows = [rows[i : i + columns] for i in range(0, len(rows), columns)]
+    else:
+        rows[1:] = [[dataclasses.replace(p, title='') for p in row] for row in rows[1:]]
     if not rows or not rows[0] or len(row_titles) not in (0, len(rows)):
         raise ValueError(
             'a figure needs panels and no row titles or one for each row, got '
@@ -212,14 +201,14 @@ def draw_panels(
     for row, line in zip(rows, all_axes, strict=True):
         for panel, axes in zip(row, line, strict=False):
             panel.draw(axes)
-            bold: Any = dict(fontsize=TITLE, color=INK_CODE, fontweight='bold', pad=4)
+            bold: Any = dict(fontsize=TITLE, color=INK, fontweight='bold', pad=4)
             axes.set_title(panel.title, loc='left', **bold)
             at: Any = dict(xycoords='axes fraction', textcoords='offset points')
             axes.annotate(panel.note, (0, 0), (0, -4), va='top', **at, **FAINT)
         for axes in line[len(row) :]:
             axes.remove()
     for line, title in zip(all_axes, row_titles, strict=False):
-        place = dict(rotation=0, ha='right', va='center', color=INK_CODE)
+        place = dict(rotation=0, ha='right', va='center', color=INK)
         line[0].set_ylabel(title, fontsize=NOTE, **place)
     above, below = titles[0] * TITLE + NOTE, notes[-1] * NOTE + NOTE
     above, below = (points * LEADING / 72 / size[1] for points in (above, below))
@@ -234,7 +223,7 @@ def draw_panels(
             borderpad=0,
             ncols=4 if size[0] > 4 else 2,
             fontsize=NOTE,
-            labelcolor=INK_CODE,
+            labelcolor=INK,
             frameon=False,
             handler_map={tuple: HandlerTuple(ndivide=None, pad=0)},
         )

@@ -16,12 +16,7 @@ LEAKS = 'patch statistics from the image'  # they leak: the model knows less
 
 
 def normalise(images: np.ndarray, normalisation: Normalisation) -> Tensor:
-    """Turn (B, H, W, C) RGB or any other channels into an input, (B, C, H, W) float32.
-
-    Args:
-        images: Pixels of 0 to 255.
-        normalisation: The model's; one without ``rgb`` gets three channels reversed.
-    """
+    """Turn pixels of 0 to 255, (B, H, W, C), into an input, (B, C, H, W) float32."""
     pixels = torch.from_numpy(images.astype(np.float32)).permute(0, 3, 1, 2)
     mean, std = _statistics(normalisation, pixels)
     return (_reversed(pixels, normalisation) - mean) / std
@@ -30,20 +25,12 @@ def normalise(images: np.ndarray, normalisation: Normalisation) -> Tensor:
 def to_rgb(
     inputs: Tensor, normalisation: Normalisation, like: Tensor | None = None
 ) -> np.ndarray:
-    """Turn a model's inputs or predictions of any number of channels into pictures.
+    """Turn normalised (B, C, H, W) into pictures, (B, H, W, 3) uint8.
 
-    Three channels are shown as they are, one as grey, two as the grey of their mean; of
-    more the first three are red, green and blue.
-
-    Args:
-        inputs: (B, C, H, W), normalised.
-        normalisation: What they are normalised with.
-        like: Inputs whose range of values is shown, those themselves by default: 0 to
-            255 if all values lie there and not all in 0 to 1, else the smallest to the
-            largest.
-
-    Returns:
-        (B, H, W, 3) uint8.
+    One or two channels are shown as the grey of their mean; of more than three the
+    first are red, green and blue. Values are shown from 0 to 255 if all of ``like``
+    (``inputs`` unless said) lie there and not all in 0 to 1, else from its smallest to
+    its largest.
     """
     mean, std = _statistics(normalisation, inputs)
     pixels = _reversed(inputs.float() * std + mean, normalisation)
@@ -55,26 +42,17 @@ def to_rgb(
     if pixels.shape[1] < 3:
         pixels = pixels.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
     shown = pixels[:, :3].permute(0, 2, 3, 1).round().clamp(0, 255)
-    array: np.ndarray = shown.byte().cpu().numpy()
-    return array
+    return shown.byte().cpu().numpy()
 
 
 def predict_pixels(
     host: Any, inputs: Tensor, decision: PatchPartition | Tensor
 ) -> tuple[Tensor | None, str]:
-    """Let a host predict the masked patches.
-
-    Args:
-        host: The algorithm, unwrapped.
-        inputs: Normalised whole images, (B, C, H, W).
-        decision: The policy's, of its cells: a partition, or only who is masked,
-            (B, L), 1 = masked.
+    """Let an unwrapped host predict masked patches of normalised images (B, C, H, W).
 
     Returns:
-        Normalised images, (B, C, H, W), of which only masked patches mean anything, or
-        None if the host does not predict pixels; and what to know about them: that
-        the scale of every patch leaks from the image (``norm_pix``), or why there are
-        none.
+        Normalised images, of which only masked patches mean anything, or None; and what
+        to know about them: that patch statistics leak, or why there are none.
     """
     if isinstance(host, GuidedMAE) and isinstance(host.head, MAEPretrainHead):
         return _mae_pixels(host, inputs, decision)

@@ -29,22 +29,17 @@ class Membership(IntEnum):
 
 
 def membership(partition: PatchPartition | Tensor, grid: tuple[int, int]) -> np.ndarray:
-    """Return every patch's :class:`Membership`.
+    """Return every patch's :class:`Membership`, (B, h, w) uint8.
 
     Args:
-        partition: Of B images with h * w patches each, or only who is masked,
-            (B, h * w), 1 = masked.
+        partition: Of B images, or only who is masked, (B, h * w), 1 = masked.
         grid: Patches of an image, (h, w).
-
-    Returns:
-        (B, h, w) uint8.
     """
     mask = partition if isinstance(partition, Tensor) else partition.mask
     sets = mask.bool() * int(Membership.MASKED)
     if not isinstance(partition, Tensor):
         sets = sets.masked_fill(partition.thrown, Membership.THROWN)
-    array: np.ndarray = sets.cpu().numpy().astype(np.uint8).reshape(-1, *grid)
-    return array
+    return sets.cpu().numpy().astype(np.uint8).reshape(-1, *grid)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +61,8 @@ def example_policies(num_patches: int, mask_ratio: float = 0.75) -> list[Policy]
     """Return the policies of the papers, to be compared on one score.
 
     Args:
-        num_patches: Patches of an image; says how large a rectangle is at least.
-        mask_ratio: Share of masked patches of all but AMT, which masks 0.45 and throws
-            0.40.
+        num_patches: Of an image; says how large a rectangle is at least.
+        mask_ratio: Of all but AMT, which masks 0.45 and throws 0.40.
     """
     soft_to_hard = SoftToHardMaskGenerator(mask_ratio)
     smallest = max(1, min(16, num_patches // BLOCK_SHARE))
@@ -89,16 +83,13 @@ def example_policies(num_patches: int, mask_ratio: float = 0.75) -> list[Policy]
 def apply_policy(
     policy: Policy, score: Tensor, grid: tuple[int, int], seed: int = 0
 ) -> np.ndarray:
-    """Return every patch's :class:`Membership` under a policy.
+    """Return every patch's :class:`Membership` under a policy, (B, h, w) uint8.
 
     Args:
         policy: The policy.
         score: (B, h * w), large = attended.
         grid: Patches of an image, (h, w).
-        seed: Of its random numbers, the same for every policy.
-
-    Returns:
-        (B, h, w) uint8.
+        seed: Of its random numbers.
     """
     rng = torch.Generator(score.device).manual_seed(seed)
     return membership(decide(policy, score, grid, rng), grid)
@@ -114,12 +105,7 @@ def decide(
 
 
 def describe_counts(sets: np.ndarray) -> str:
-    """Say how many patches are masked and thrown, such as ``'88 masked, 78 thrown'``.
-
-    Args:
-        sets: Each patch's :class:`Membership`, (h, w).
-    """
-    counts = {member: int((sets == member).sum()) for member in Membership}
-    text = f'{counts[Membership.MASKED]} masked'
-    thrown = counts[Membership.THROWN]
+    """Say how many patches are what, such as ``'88 masked, 78 thrown'``."""
+    text = f'{(sets == Membership.MASKED).sum()} masked'
+    thrown = (sets == Membership.THROWN).sum()
     return f'{text}, {thrown} thrown' if thrown else text

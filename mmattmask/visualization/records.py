@@ -43,15 +43,13 @@ class ImageRecord:
             panels.append(Panel(image, score, title='score', note=self.score_note))
             if ranking:
                 note = f'brightest: 1st of {score.size}'
-                panels.append(
-                    Panel(image, rank_map(score), None, None, 'ranking', note)
-                )
+                panels.append(Panel(image, rank_map(score), title='ranking', note=note))
         if sets is not None:
             note = f'{self.policy_note}: {describe_counts(sets)}'
             panels.append(Panel(image, None, sets, None, 'partition', note))
             if self.prediction is not None:
-                named = dict(title='reconstruction', note=self.prediction_note)
-                panels.append(Panel(image, None, sets, self.prediction, **named))
+                texts = ('reconstruction', self.prediction_note)
+                panels.append(Panel(image, None, sets, self.prediction, *texts))
         return panels
 
 

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from mmattmask.files import whole_file
-from mmattmask.visualization.gif import write_gif
 from mmattmask.visualization.pages import draw_sheet
+from mmattmask.visualization.panels import PAPER
 from mmattmask.visualization.records import ImageRecord, load_records, save_records
 
 FOLDER = 'mask_strips'
 DRAWINGS = '[0-9]' * 8 + '.npz'
 MOST_ROWS = 12  # of a sheet; more cannot be told apart
+MILLISECONDS, OF_THE_LAST = 800, 2500  # how long frames are shown
 
 
 def add_drawing(
@@ -21,14 +23,8 @@ def add_drawing(
 ) -> None:
     """Keep records of a time and draw ``mask_strips.png`` of all times up to it.
 
-    Of many times the sheet shows the first, the last and some between.
-
-    Args:
-        work_dir: Of the run; records go to its folder ``mask_strips``.
-        records: Of the same images every time.
-        time: Epochs or iterations done; drawings of later ones, of a former run, are
-            removed.
-        unit: ``'epoch'`` or ``'iteration'``.
+    Drawings of later times, of a former run, are removed. Of many times the sheet shows
+    the first, the last and some between.
     """
     folder = Path(work_dir) / FOLDER
     for path in folder.glob(DRAWINGS):
@@ -44,13 +40,7 @@ def add_drawing(
 
 
 def strip_frames(folder: str | Path) -> list[np.ndarray]:
-    """Return what ``MaskStripHook`` kept, one frame per time.
-
-    Args:
-        folder: A run's ``mask_strips`` folder, or its work dir.
-
-    Returns:
-        (H, W, 3) uint8 each, with titles and a legend.
+    """Return what ``MaskStripHook`` kept in a work dir, (H, W, 3) uint8 per time.
 
     Raises:
         FileNotFoundError: If there are no drawings.
@@ -65,6 +55,32 @@ def strip_frames(folder: str | Path) -> list[np.ndarray]:
             'sheet_images=0'
         )
     return [_draw([path]) for path in paths]
+
+
+def write_gif(frames: Sequence[np.ndarray], path: str | Path) -> Path:
+    """Write frames as an endless GIF and return its path.
+
+    Frames of unequal size get paper at the right and below. A frame equal to the one
+    before is not stored again but shown for longer.
+
+    Args:
+        frames: (H, W, 3) uint8 each, at least one.
+        path: The file.
+    """
+    height, width = (max(frame.shape[axis] for frame in frames) for axis in (0, 1))
+    film = Image.new('RGB', (width, height * len(frames)), PAPER)
+    for number, frame in enumerate(frames):
+        film.paste(Image.fromarray(frame), (0, number * height))
+    # one palette for all: colours of its own for each frame would flicker
+    film = film.quantize(256, dither=Image.Dither.NONE)
+    tops = range(0, film.height, height)
+    images = [film.crop((0, top, width, top + height)) for top in tops]
+    times = [MILLISECONDS] * (len(images) - 1) + [OF_THE_LAST]
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options: Any = dict(save_all=True, append_images=images[1:], duration=times, loop=0)
+    images[0].save(path, optimize=False, **options)
+    return path
 
 
 def write_strip_gif(folder: str | Path, path: Path) -> str:

@@ -13,6 +13,13 @@ from tests.comparison.toy import STUDY
 COMPARISON = STUDY / 'compare_cifar10.py'
 
 
+def tokens_of(name, epochs, **options):
+    entry = read_comparison(COMPARISON).entries[name]
+    cfg = run_config(entry, Run(name, 'tokens', 0), epochs)
+    cfg.merge_from_dict(options)
+    return tokens_per_image(entry, cfg)
+
+
 @pytest.mark.parametrize(
     ('name', 'epochs', 'tokens'),
     [
@@ -27,17 +34,12 @@ COMPARISON = STUDY / 'compare_cifar10.py'
     ],
 )
 def test_tokens_per_image_are_the_means_over_the_run(name, epochs, tokens):
-    entry = read_comparison(COMPARISON).entries[name]
-    cfg = run_config(entry, Run(name, 'tokens', 0), epochs)
-    assert tokens_per_image(entry, cfg) == pytest.approx(tokens)
+    assert tokens_of(name, epochs) == pytest.approx(tokens)
 
 
-def test_hosts_that_cannot_be_counted_say_so(tmp_path):
-    entry = read_comparison(COMPARISON).entries['random']
-    cfg = run_config(entry, Run('random', 'tokens', 0), 8)
-    cfg.model.type = 'MAE'
+def test_hosts_that_cannot_be_counted_say_so():
     with pytest.raises(ValueError, match='its tokens cannot be counted: the model'):
-        tokens_per_image(entry, cfg)
+        tokens_of('random', 8, **{'model.type': 'MAE'})
 
 
 @pytest.mark.parametrize('guess', [1, 7, 100])

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmattmask.comparison.checks import check_runs
-from mmattmask.comparison.evaluate import Evaluation, finetune
+from mmattmask.comparison.evaluate import finetune
 from mmattmask.comparison.plan import read_comparison
 from mmattmask.comparison.study import Study
 from mmattmask.inspection.score import content_of_score
@@ -29,13 +29,23 @@ FINETUNE = 'finetune_vit-tiny-p4_1xb128-coslr-10e_cifar10.py'
 MEASURES = ('knn_cls', 'knn_mean', 'linear_cls', 'linear_mean', 'ridge')
 
 
+def compare(path, work_dir, *options):
+    return mmattmask('compare', path, '--work-dir', work_dir, *options)
+
+
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
     """A comparison that ran to its end, and what it printed."""
     folder = tmp_path_factory.mktemp('compare')
     path = write_comparison(folder)
-    args = [str(path), '--work-dir', str(folder / 'work'), '--devices', 'cpu', 'cpu']
-    return path, folder / 'work', mmattmask('compare', *args)
+    work_dir = folder / 'work'
+    return path, work_dir, compare(path, work_dir, '--devices', 'cpu', 'cpu')
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished work dir to change."""
+    return shutil.copytree(finished[1], tmp_path / 'work')
 
 
 def rows_of(work_dir):
@@ -103,83 +113,57 @@ def test_table_and_page_show_every_policy(finished):
 def test_second_call_runs_nothing(finished):
     path, work_dir, text = finished
     before = {f: f.stat().st_mtime_ns for f in work_dir.glob('runs/*/*.pth')}
-    again = mmattmask(
-        'compare', str(path), '--work-dir', str(work_dir), '--devices', 'cpu'
-    )
+    assert compare(path, work_dir, '--devices', 'cpu') == text
     assert before == {f: f.stat().st_mtime_ns for f in work_dir.glob('runs/*/*.pth')}
-    assert again == text
 
 
-def test_other_settings_are_refused_and_nothing_is_lost(finished, capsys):
+def test_other_settings_are_refused_and_nothing_is_lost(finished):
     path, work_dir, _ = finished
-    options = ['--cfg-options', 'evaluation.k=5']
-    with pytest.raises(SystemExit, match='begun with other settings'):
-        mmattmask('compare', str(path), '--work-dir', str(work_dir), *options)
-    with pytest.raises(SystemExit, match='begun with other settings'):
-        mmattmask(
-            'compare',
-            str(path),
-            '--work-dir',
-            str(work_dir),
-            '--cfg-options',
-            'epochs=4',
-        )
+    for change in ('evaluation.k=5', 'epochs=4'):
+        with pytest.raises(SystemExit, match='begun with other settings'):
+            compare(path, work_dir, '--cfg-options', change)
     assert len(rows_of(work_dir)) == 8
 
 
-def test_other_images_are_refused(finished, tmp_path, capsys):
+def test_other_images_are_refused(finished):
     """The same names in the same place, but another data set."""
     path, work_dir, text = finished
-    data = path.parent / 'data'
-    kept = (data / 'train.npz').read_bytes()
+    file = path.parent / 'data' / 'train.npz'
+    kept = file.read_bytes()
     try:
-        write_packed(data / 'train.npz', 48, seed=5)
+        write_packed(file, 48, seed=5)
         with pytest.raises(SystemExit, match='begun with other images'):
-            mmattmask('compare', str(path), '--work-dir', str(work_dir))
-        assert (
-            mmattmask(
-                'compare', str(path), '--work-dir', str(work_dir), '--report-only'
-            )
-            == text
-        )
+            compare(path, work_dir)
+        assert compare(path, work_dir, '--report-only') == text
     finally:
-        (data / 'train.npz').write_bytes(kept)
+        file.write_bytes(kept)
 
 
-def test_numbers_that_others_measured_are_columns(finished, tmp_path):
-    path, work_dir, _ = finished
-    copied = tmp_path / 'work'
-    shutil.copytree(work_dir, copied)
+def test_numbers_that_others_measured_are_columns(finished, copied):
     numbers = dict(position_share=0.66, auc_minus_shuffled=0.0)
     for folder in (copied / 'runs').glob('amt-*'):
         (folder / 'diagnostics.json').write_text(json.dumps(numbers))
-    text = mmattmask('compare', str(path), '--work-dir', str(copied), '--report-only')
-    assert 'AMT (position-biased)' in text
+    text = compare(finished[0], copied, '--report-only', '--control', 'amt')
+    assert 'Points above AMT (position-biased)' in text
     assert 'position share' in text
     assert rows_of(copied)[1]['position_share'] == 0.66
 
 
-def test_scores_of_finished_runs_are_looked_at(finished, tmp_path):
+def test_scores_of_finished_runs_are_looked_at(finished, copied, tmp_path):
     """Where the comparison asks: whether guided rows follow content or place."""
-    path, work_dir, _ = finished
-    copied, asking = tmp_path / 'work', tmp_path / 'toy.py'
-    shutil.copytree(work_dir, copied)
-    index = write_annotated(tmp_path)
+    index, asking = tmp_path / 'index.csv', tmp_path / 'toy.py'
     content = f'content = dict(index={str(index)!r}, images=5)\n'
-    asking.write_text(path.read_text() + content)
-    args = [str(asking), '--work-dir', str(copied)]
-    index.rename(tmp_path / 'away.csv')
+    asking.write_text(finished[0].read_text() + content)
     with pytest.raises(SystemExit, match=str(index)):
-        mmattmask('compare', *args)
-    (tmp_path / 'away.csv').rename(index)
-    text = mmattmask('compare', *args)
-    assert 'auc minus shuffled' in text
+        compare(asking, copied)
+    write_annotated(tmp_path)
+    assert 'auc minus shuffled' in compare(asking, copied)
     for row in rows_of(copied):
-        folder = copied / 'runs' / row['checkpoint']
-        cfg = Config.fromfile(folder.with_name('config.py'))
+        checkpoint = copied / 'runs' / row['checkpoint']
+        cfg = Config.fromfile(checkpoint.with_name('config.py'))
         assert ('position_share' in row) == (row['run'] == 'amt')
         if row['run'] == 'amt':
-            own = content_of_score(cfg, str(folder), 5, str(index))
+            own = content_of_score(cfg, str(checkpoint), 5, str(index))
             assert row['position_share'] == round(own.position_share, 4)
             assert row['auc_minus_shuffled'] == round(own.auc_gain, 4)
             assert own.num_images == 5
@@ -196,33 +180,21 @@ def write_annotated(folder):
         Image.fromarray(mask).save(folder / f'{name}-mask.png')
         lines.append(f'{name}.png,{name}-mask.png')
     (folder / 'index.csv').write_text('\n'.join(lines))
-    return folder / 'index.csv'
 
 
-def test_another_control_may_be_named(finished, tmp_path):
-    path, work_dir, _ = finished
-    copied = tmp_path / 'work'
-    shutil.copytree(work_dir, copied)
-    args = [str(path), '--work-dir', str(copied), '--report-only', '--control', 'amt']
-    assert 'Points above AMT' in mmattmask('compare', *args)
-
-
-def test_a_run_that_fails_is_named_and_the_others_are_kept(finished, tmp_path):
-    path, work_dir, _ = finished
+def test_a_run_that_fails_is_named_and_the_others_are_kept(finished, copied, tmp_path):
     broken = tmp_path / 'toy.py'
     broken.write_text(
-        path.read_text()
+        finished[0].read_text()
         + "\nruns['broken'] = dict(config=runs['random']['config'], options={"
         "**options, 'optim_wrapper.optimizer.lr': 1e30, 'custom_hooks': ["
         "*options['custom_hooks'], dict(type='mmattmask.FiniteLossHook')]}, "
         "budgets=('tokens',))\n"
     )
-    copied = tmp_path / 'work'
-    shutil.copytree(work_dir, copied)
-    args = ['--work-dir', str(copied), '--devices', 'cpu', '--seeds', '0']
+    args = ['--devices', 'cpu', '--seeds', '0', '--budgets', 'tokens']
     reason = r'broken-tokens-seed0: exit 1: .*[Ll]oss'
     with pytest.raises(SystemExit, match=reason) as error:
-        mmattmask('compare', str(broken), *args, '--budgets', 'tokens')
+        compare(broken, copied, *args)
     assert '| AMT ' in str(error.value)
     page = (copied / 'report.html').read_text()
     assert 'Failed runs' in page
@@ -247,9 +219,8 @@ def test_what_can_be_known_is_known_before_anything_runs(tmp_path):
     lines.append("evaluation['train']['type'] = 'NoSuchDataset'")
     lines.append("content = dict(index='gone.csv')")
     path.write_text('\n'.join(lines))
-    args = ['--work-dir', str(tmp_path / 'work'), '--devices', 'cpu']
     with pytest.raises(SystemExit) as error:
-        mmattmask('compare', str(path), *args)
+        compare(path, tmp_path / 'work', '--devices', 'cpu')
     found = str(error.value)
     for number, message in enumerate(wrong.values()):
         assert re.search(f'(?m)^run r{number}: {message}', found), found
@@ -279,14 +250,7 @@ def test_missing_images_are_named_before_anything_runs(tmp_path):
     path = write_comparison(tmp_path)
     (tmp_path / 'data' / 'test.npz').unlink()
     with pytest.raises(SystemExit, match=r'no file of packed images .*test\.npz'):
-        mmattmask(
-            'compare',
-            str(path),
-            '--work-dir',
-            str(tmp_path / 'work'),
-            '--devices',
-            'cpu',
-        )
+        compare(path, tmp_path / 'work', '--devices', 'cpu')
     assert not (tmp_path / 'work' / 'runs').exists()
 
 
@@ -306,39 +270,46 @@ train_dataloader = dict(batch_size=8, dataset=dict(data_root={data!r}, indices=N
 val_dataloader = dict(dataset=dict(data_root={data!r}))
 """
     )
-    row = rows_of(work_dir)[0]
-    how = Evaluation({}, {}, finetune=str(config))
-    assert finetune(how, work_dir / 'runs' / row['checkpoint'], tmp_path / 'ft') > 90
+    checkpoint = work_dir / 'runs' / rows_of(work_dir)[0]['checkpoint']
+    assert finetune(str(config), checkpoint, tmp_path / 'ft') > 90
     log = next((tmp_path / 'ft').glob('*/*.log')).read_text()
     assert re.search(r'matched (\d+)/', log)
+
+
+def start(path, work_dir, *options):
+    """Run the command in a process, which a test will kill."""
+    command = [sys.executable, '-m', 'mmattmask', 'compare', str(path)]
+    return subprocess.Popen(
+        [*command, '--work-dir', str(work_dir), *options],
+        start_new_session=True,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait(process, condition):
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path):
     path, work_dir, _ = finished
     again = tmp_path / 'work'
-    args = [str(path), '--work-dir', str(again), '--devices', 'cpu']
-    args += ['--budgets', 'tokens', '--seeds', '0']
-    command = [sys.executable, '-m', 'mmattmask', 'compare', *args]
-    process = subprocess.Popen(
-        command,
-        start_new_session=True,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    args = ['--devices', 'cpu', '--budgets', 'tokens', '--seeds', '0']
+    process = start(path, again, *args)
     amt = again / 'runs' / 'amt-tokens-seed0'
     pointer = amt / 'last_checkpoint'
-    deadline = time.monotonic() + 600
     # after its first refresh
-    while not (pointer.exists() and pointer.read_text().endswith('epoch_2.pth')):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait(process, lambda: pointer.exists() and '_2.pth' in pointer.read_text())
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (amt / 'row.json').exists()
-    mmattmask('compare', *args)
+    compare(path, again, *args)
     # seeds by epoch make a run from the start the same, so look how it went on
     assert re.search(r'resumed epoch: [23]', (amt / 'log.txt').read_text())
     names = ('epochs', *MEASURES)
@@ -354,26 +325,15 @@ def test_killed_and_resumed_equals_uninterrupted(finished, tmp_path):
 @pytest.mark.slow
 def test_an_orphaned_worker_is_waited_for(finished, tmp_path):
     """Only the parent is killed: its worker goes on, and nobody trains beside it."""
-    path, _, _ = finished
-    work_dir = tmp_path / 'work'
-    args = [str(path), '--work-dir', str(work_dir), '--devices', 'cpu']
-    args += ['--budgets', 'images', '--seeds', '0', '--runs', 'random']
-    command = [sys.executable, '-m', 'mmattmask', 'compare', *args]
-    process = subprocess.Popen(
-        command,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    path, work_dir = finished[0], tmp_path / 'work'
+    args = ['--devices', 'cpu', '--budgets', 'images', '--seeds', '0']
+    args += ['--runs', 'random']
+    process = start(path, work_dir, *args)
     folder = work_dir / 'runs' / 'random-images-seed0'
-    deadline = time.monotonic() + 600
-    while not (folder / 'epoch_1.pth').exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait(process, (folder / 'epoch_1.pth').exists)
     process.kill()
     process.wait()
-    mmattmask('compare', *args)
+    compare(path, work_dir, *args)
     assert len(rows_of(work_dir)) == 1
     log = (folder / 'log.txt').read_text()
     assert log.count('Saving checkpoint at 3 epochs') == 1

@@ -16,10 +16,8 @@ def clusters(num, seed, width=8, spread=0.3):
 
 
 def test_separable_features_are_separated(tmp_path):
-    found = linear_accuracy(
-        clusters(200, 0), clusters(100, 1), 5, tmp_path / 'state.pth', 'cpu'
-    )
-    assert found == 100.0
+    state = tmp_path / 'state.pth'
+    assert linear_accuracy(clusters(200, 0), clusters(100, 1), 5, state, 'cpu') == 100
 
 
 def test_labels_that_mean_nothing_give_chance(tmp_path):
@@ -43,17 +41,11 @@ def test_test_images_choose_nothing(tmp_path):
 
 def test_scale_of_features_does_not_matter(tmp_path):
     (features, labels), (query, target) = clusters(200, 0, spread=30), clusters(100, 1)
-    small, large = (
-        linear_accuracy(
-            (features * scale, labels),
-            (query * scale, target),
-            3,
-            tmp_path / f'{scale}.pth',
-            'cpu',
-        )
-        for scale in (1.0, 1024.0)
-    )
-    assert small == large
+    found = set()
+    for scale in (1.0, 1024.0):
+        pairs = (features * scale, labels), (query * scale, target)
+        found.add(linear_accuracy(*pairs, 3, tmp_path / f'{scale}.pth', 'cpu'))
+    assert len(found) == 1
 
 
 def test_options_out_of_range_are_refused():

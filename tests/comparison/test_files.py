@@ -1,15 +1,8 @@
-"""Files of a comparison: pointers, locks, and going on after a kill."""
+"""Files of a comparison: pointers, and going on after a kill."""
 
-import multiprocessing
-import time
-
-import pytest
-from filelock import FileLock, Timeout
 from mmengine.config import Config
 
-from mmattmask.comparison.files import LOCK, go_on, last_checkpoint
-
-CONTEXT = multiprocessing.get_context('spawn')
+from mmattmask.comparison.files import go_on, last_checkpoint
 
 
 def config(**checkpoint):
@@ -45,23 +38,3 @@ def test_two_checkpoints_are_kept(tmp_path):
         cfg = config(max_keep_ckpts=given)
         go_on(cfg, tmp_path)
         assert cfg.default_hooks.checkpoint.max_keep_ckpts == kept
-
-
-def hold(folder):
-    with FileLock(folder / LOCK):
-        (folder / 'held').touch()
-        time.sleep(600)
-
-
-def test_a_killed_process_holds_nothing(tmp_path):
-    process = CONTEXT.Process(target=hold, args=(tmp_path,))
-    process.start()
-    while not (tmp_path / 'held').exists():
-        assert process.is_alive()
-        time.sleep(0.01)
-    with pytest.raises(Timeout):
-        FileLock(tmp_path / LOCK).acquire(timeout=0.1)
-    process.kill()
-    process.join()
-    with FileLock(tmp_path / LOCK, timeout=10):
-        pass

@@ -39,15 +39,11 @@ def test_hosts_are_compared_at_equal_images(tmp_path):
             pixels = rng.integers(low, low + 128, (80, 70, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f'{index}.png')
     path = tmp_path / 'hosts.py'
-    path.write_text(
-        TEMPLATE.format(
-            data=str(tmp_path / 'images'), simmim=str(SIMMIM), ibot=str(IBOT)
-        )
-    )
-    text = mmattmask(
-        'compare', str(path), '--work-dir', str(tmp_path / 'work'), '--devices', 'cpu'
-    )
-    rows = json.loads((tmp_path / 'work' / 'runs.json').read_text())
+    places = dict(data=str(tmp_path / 'images'), simmim=str(SIMMIM), ibot=str(IBOT))
+    path.write_text(TEMPLATE.format(**places))
+    work_dir = tmp_path / 'work'
+    text = mmattmask('compare', path, '--work-dir', work_dir, '--devices', 'cpu')
+    rows = json.loads((work_dir / 'runs.json').read_text())
     assert [row['host'] for row in rows] == ['SimMIM', 'iBOT']
     assert [row['epochs'] for row in rows] == [2, 2]
     assert rows[1]['tokens_per_image'] is None  # masks do not change them

@@ -22,29 +22,31 @@ def test_orders_runs_by_budget_then_seed(toy):
     assert len(runs) == 8
 
 
-def test_a_runs_config_does_not_depend_on_what_was_asked_before(toy):
-    comparison = read_comparison(toy)
-    entry, run = comparison.entries['amt'], Run('amt', 'tokens', 0)
-    first = settings_hash(run_config(entry, run, 9), {})
-    for epochs in (3, 5, 30):
-        run_config(entry, run, epochs)
-    assert settings_hash(run_config(entry, run, 9), {}) == first
+def config_of(path, epochs=3, seed=0, options=None):
+    entry = read_comparison(path, options).entries['amt']
+    return run_config(entry, Run('amt', 'tokens', seed), epochs)
 
 
-def test_place_of_data_is_no_setting_but_the_seed_is(toy):
-    entry = read_comparison(toy).entries['amt']
-    cfg = run_config(entry, Run('amt', 'tokens', 0), 3)
-    before = settings_hash(cfg, {})
+def test_settings_are_what_a_result_depends_on(toy, tmp_path):
+    cfg = config_of(toy)
+    first = settings_hash(cfg, {})
+    others = {
+        settings_hash(config_of(toy, epochs=5), {}),
+        settings_hash(config_of(toy, seed=1), {}),
+        settings_hash(cfg, dict(k=5)),
+        *(settings_hash(cfg, {}, teacher) for teacher in ('a', 'b')),
+    }
+    assert len(others - {first}) == 5
+    # what was asked before does not count, nor do places
+    assert settings_hash(config_of(toy), {}) == first
     cfg.train_dataloader.dataset.data_root = 'elsewhere'
-    assert settings_hash(cfg, {}) == before
-    other = run_config(entry, Run('amt', 'tokens', 1), 3)
-    assert settings_hash(other, {}) != before
-
-
-def test_only_keeps_baseline_and_teachers():
-    path = STUDY / 'compare_cifar10.py'
-    kept = read_comparison(path, only=['gpa']).entries
-    assert list(kept) == ['random', 'gpa']
+    assert settings_hash(cfg, {}) == first
+    hashes = []
+    for name, epochs in (('a', 3), ('b', 3), ('c', 4)):
+        path = tmp_path / f'{name}.py'
+        path.write_text(f'train_cfg = dict(max_epochs={epochs})\n')
+        hashes.append(settings_hash(cfg, dict(finetune=str(path))))
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +80,10 @@ def test_contradictions_are_refused(toy, change, message):
 def test_the_control_is_the_baseline_unless_said(toy):
     assert read_comparison(toy).control == 'random'
     assert read_comparison(toy, dict(control='amt')).control == 'amt'
-    kept = read_comparison(STUDY / 'compare_cifar10.py', dict(control='am'), ['gpa'])
-    assert list(kept.entries) == ['random', 'am', 'gpa']
+    # which stays, as baseline and teachers do
+    path, options = STUDY / 'compare_cifar10.py', {'runs.gpa.teacher': 'amt'}
+    kept = read_comparison(path, dict(options, control='am'), ['gpa'])
+    assert list(kept.entries) == ['random', 'am', 'amt', 'gpa']
 
 
 @pytest.mark.parametrize(
@@ -93,43 +97,25 @@ def test_the_control_is_the_baseline_unless_said(toy):
 def test_a_broken_config_names_its_run(toy, text, message):
     path = toy.with_name('broken.py')
     path.write_text(text)
-    comparison = read_comparison(
-        toy, {'runs.amt.config': str(path), 'runs.amt.options': {}}
-    )
+    options = {'runs.amt.config': str(path), 'runs.amt.options': {}}
     with pytest.raises(ValueError, match=message):
-        run_config(comparison.entries['amt'], Run('amt', 'tokens', 0), 3)
+        config_of(toy, options=options)
 
 
-def test_missing_configs_are_named(toy):
-    toy.write_text(f"{toy.read_text()}\nruns['amt']['config'] = 'gone.py'\n")
-    with pytest.raises(FileNotFoundError, match=r'run amt: there is no config .*gone'):
-        read_comparison(toy)
+@pytest.mark.parametrize(
+    ('change', 'what'),
+    [
+        ({'runs.amt.config': 'gone.py'}, 'run amt'),
+        ({'evaluation.finetune': 'gone.py'}, 'evaluation'),
+    ],
+)
+def test_missing_configs_are_named(toy, change, what):
+    with pytest.raises(FileNotFoundError, match=rf'{what}: there is no config .*gone'):
+        read_comparison(toy, change)
 
 
-def test_unknown_run_is_named(toy):
+def test_what_is_asked_for_must_exist_and_has_one_order(toy):
     with pytest.raises(ValueError, match=r"no run is called \['amd'\]"):
         read_comparison(toy, only=['amd'])
-
-
-def test_budgets_have_one_order_and_no_doubles(toy):
     comparison = read_comparison(toy, budgets=['time', 'tokens', 'time'])
     assert comparison.budgets == ('tokens', 'time')
-
-
-def test_content_of_finetuning_counts_not_its_place(toy, tmp_path):
-    hashes = []
-    for folder, epochs in (('a', 3), ('b', 3), ('c', 4)):
-        (tmp_path / folder).mkdir()
-        path = tmp_path / folder / 'finetune.py'
-        path.write_text(f'train_cfg = dict(max_epochs={epochs})\n')
-        evaluation = dict(finetune=str(path))
-        entry = read_comparison(toy).entries['amt']
-        cfg = run_config(entry, Run('amt', 'tokens', 0), 3)
-        hashes.append(settings_hash(cfg, evaluation))
-    assert hashes[0] == hashes[1] != hashes[2]
-
-
-def test_another_teacher_is_another_run(toy):
-    cfg = run_config(read_comparison(toy).entries['amt'], Run('amt', 'tokens', 0), 3)
-    hashes = {settings_hash(cfg, {}, teacher) for teacher in (None, 'a', 'b')}
-    assert len(hashes) == 3

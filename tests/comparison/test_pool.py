@@ -1,6 +1,7 @@
 """The pool: order, dependencies, failures, and the end of its processes."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,30 +94,17 @@ def test_refused_runs_are_named(tmp_path):
 
 
 def test_processes_end_with_the_pool(tmp_path, monkeypatch):
-    work, pool = Work(tmp_path, seconds=60), Pool(['cpu'], 1)
+    work, pool, processes = Work(tmp_path, seconds=60), Pool(['cpu'], 1), []
 
-    def interrupt(seconds):
+    def interrupt(_):
+        processes.extend(process for _, process, *_ in pool._working.values())
         if (tmp_path / 'teacher' / 'started').exists():
             raise KeyboardInterrupt
         time.sleep(0.05)
 
-    monkeypatch.setattr(pool_module, 'time', FakeTime(interrupt))
-    processes = []
-    start = pool_module.subprocess.Popen
-
-    def remember(*args, **options):
-        processes.append(start(*args, **options))
-        return processes[-1]
-
-    monkeypatch.setattr(pool_module.subprocess, 'Popen', remember)
+    fake = SimpleNamespace(sleep=interrupt, monotonic=time.monotonic)
+    monkeypatch.setattr(pool_module, 'time', fake)  # subprocess sleeps, too
     with pytest.raises(KeyboardInterrupt):
         pool.work(RUNS, work)
-    assert [process.poll() is not None for process in processes] == [True]
-
-
-class FakeTime:
-    """The module time with another sleep."""
-
-    def __init__(self, sleep):
-        self.sleep = sleep
-        self.monotonic = time.monotonic
+    assert processes
+    assert all(process.poll() is not None for process in processes)

@@ -11,29 +11,37 @@ from mmattmask import engine
 from mmattmask.comparison.stretch import stretch
 
 
-def config():
+def config(epochs=40, hooks=()):
+    schedulers = [
+        dict(type='LinearLR', end=4),
+        dict(type='CosineAnnealingLR', begin=4, T_max=36, end=40),
+        dict(type='LinearLR', by_epoch=False, end=100),
+    ]
     return Config(
         dict(
-            train_cfg=dict(max_epochs=40),
-            param_scheduler=[
-                dict(type='LinearLR', end=4),
-                dict(type='CosineAnnealingLR', begin=4, T_max=36, end=40),
-                dict(type='LinearLR', by_epoch=False, end=100),
-            ],
-            custom_hooks=[
-                dict(type='mmattmask.AttentionRefreshHook', begin=10, interval=5),
-                dict(type='mmattmask.AttentionRefreshHook', begin=0, interval=None),
-                dict(type='mmattmask.GuidanceScalarsHook', interval=100),
-                dict(type='mmattmask.KNNHook', by_epoch=False, interval=500),
-                dict(type='mmattmask.TeacherTemperatureHook', warmup_epochs=10),
-            ],
+            train_cfg=dict(max_epochs=epochs),
+            param_scheduler=schedulers if epochs == 40 else [],
+            custom_hooks=[dict(hook) for hook in hooks],
         )
     )
 
 
+def hook(name, **options):
+    return dict(type=f'mmattmask.{name}', **options)
+
+
+HOOKS_OF_EPOCHS = (
+    hook('AttentionRefreshHook', begin=10, interval=5),
+    hook('AttentionRefreshHook', begin=0, interval=None),
+    hook('GuidanceScalarsHook', interval=100),
+    hook('KNNHook', by_epoch=False, interval=500),
+    hook('TeacherTemperatureHook', warmup_epochs=10),
+)
+
+
 @pytest.mark.parametrize('epochs', [20, 80, 41, 13])
 def test_everything_counted_in_epochs_is_scaled(epochs):
-    cfg = config()
+    cfg = config(hooks=HOOKS_OF_EPOCHS)
     stretch(cfg, epochs)
     warmup, cosine, iterations = cfg.param_scheduler
     assert cfg.train_cfg.max_epochs == cosine.end == epochs
@@ -48,44 +56,30 @@ def test_everything_counted_in_epochs_is_scaled(epochs):
     assert (scalars.interval, knn.interval) == (100, 500)
 
 
-def test_lengths_that_a_hook_takes_by_default_are_scaled_too():
-    cfg = Config(
-        dict(
-            train_cfg=dict(max_epochs=400),
-            custom_hooks=[
-                dict(type='mmattmask.AttentionRefreshHook'),  # 40 and 40
-                dict(type='mmattmask.FiniteLossHook'),
-            ],
-        )
-    )
-    stretch(cfg, 40)
-    refresh, finite = cfg.custom_hooks
-    assert (refresh.begin, refresh.interval) == (4, 4)
-    before = dict(finite)
-    stretch(cfg, 4)
-    assert dict(finite) == before
-
-
 def test_methods_keep_their_shares_when_a_run_is_shortened():
-    """HPM's ramp, iBOT's warm-up and frozen layer are as long as the run allows."""
-    cfg = Config(
-        dict(
-            train_cfg=dict(max_epochs=400),
-            custom_hooks=[
-                dict(type='mmattmask.LinearEMATeacherHook', momentum=0.9),  # 100
-                dict(type='mmattmask.FreezeLastLayerHook', epochs=20),
-                dict(type='mmattmask.TeacherTemperatureHook', pred_start_epoch=40),
-                dict(type='mmattmask.MaskStripHook', interval=80),
-                dict(type='EMAHook', begin_epoch=200),
-            ],
-        )
+    """Lengths that a hook takes by default, too: HPM's ramp, iBOT's warm-up."""
+    cfg = config(
+        400,
+        [
+            hook('AttentionRefreshHook'),  # 40 and 40
+            hook('LinearEMATeacherHook', momentum=0.9),  # 100
+            hook('FreezeLastLayerHook', epochs=20),
+            hook('TeacherTemperatureHook', pred_start_epoch=40),
+            hook('MaskStripHook', interval=80),
+            dict(type='EMAHook', begin_epoch=200),
+            hook('FiniteLossHook'),
+        ],
     )
     stretch(cfg, 40)
-    ramp, frozen, temperature, strips, ema = cfg.custom_hooks
+    refresh, ramp, frozen, temperature, strips, ema, finite = cfg.custom_hooks
+    assert (refresh.begin, refresh.interval) == (4, 4)
     assert ramp.ramp_epochs == 10
     assert frozen.epochs == 2
     assert (temperature.pred_start_epoch, temperature.warmup_epochs) == (4, 3)
     assert (strips.interval, ema.begin_epoch) == (8, 20)
+    before = dict(finite)
+    stretch(cfg, 4)
+    assert dict(finite) == before
 
 
 @HOOKS.register_module()
@@ -100,16 +94,10 @@ class SayingWarmHook(WarmHook):
 
 
 def test_a_hook_that_does_not_say_what_it_counts_is_refused():
-    cfg = Config(
-        dict(train_cfg=dict(max_epochs=4), custom_hooks=[dict(type='WarmHook')])
-    )
-    with pytest.raises(
-        ValueError, match=r"WarmHook has warm_epochs: .*\('warm_epochs',\)"
-    ):
-        stretch(cfg, 2)
-    cfg = Config(
-        dict(train_cfg=dict(max_epochs=4), custom_hooks=[dict(type='SayingWarmHook')])
-    )
+    message = r"WarmHook has warm_epochs: .*\('warm_epochs',\)"
+    with pytest.raises(ValueError, match=message):
+        stretch(config(4, [dict(type='WarmHook')]), 2)
+    cfg = config(4, [dict(type='SayingWarmHook')])
     stretch(cfg, 2)
     assert cfg.custom_hooks[0].warm_epochs == 5
 
@@ -124,14 +112,13 @@ def test_every_argument_of_ours_that_is_epochs_is_said():
 
 
 def test_same_length_changes_nothing():
-    cfg = config()
+    cfg = config(hooks=HOOKS_OF_EPOCHS)
     stretch(cfg, 40)
-    assert cfg.to_dict() == config().to_dict()
+    assert cfg.to_dict() == config(hooks=HOOKS_OF_EPOCHS).to_dict()
 
 
 def test_last_refresh_is_used():
-    cfg = config()
-    cfg.custom_hooks[0].begin = 39
+    cfg = config(hooks=[hook('AttentionRefreshHook', begin=39)])
     stretch(cfg, 2)
     assert cfg.custom_hooks[0].begin == 1
 
@@ -142,4 +129,4 @@ def test_too_few_epochs_are_refused():
     with pytest.raises(ValueError, match='cannot be stretched to 0'):
         stretch(config(), 0)
     with pytest.raises(ValueError, match='of None epochs'):
-        stretch(Config(dict(train_cfg=dict(max_iters=10))), 5)
+        stretch(config(None), 5)

@@ -64,32 +64,19 @@ def test_primary_is_the_mean_of_knn_and_ridge_where_both_are_there():
 def test_differences_are_by_seed_and_judged_in_words():
     """Seeds differ by 4 points, policies by 1: only seeds as blocks can tell."""
     frame = as_frame(
-        [row(r['run'], s, r['knn_mean'] + s) for s in (0, 3) for r in ROWS]
+        [row(r['run'], s + r['seed'], r['knn_mean'] + s) for s in (0, 3) for r in ROWS]
     )
-    frame['seed'] = [0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5]
-    found = judged(frame, 'base')
-    table = differences(frame, 'base', found)
-    assert table.to_dict('records') == [
-        {
-            'policy': 'AMT',
-            'verdict': 'better',
-            'look': '6',
-            'k-NN, mean': table['k-NN, mean'][0],
-        }
-    ]
-    assert table['k-NN, mean'][0].startswith('+1.0 ± 0.')
+    (line,) = differences(frame, 'base', judged(frame, 'base')).to_dict('records')
+    assert line.pop('k-NN, mean').startswith('+1.0 ± 0.')
+    assert line == dict(policy='AMT', verdict='better', look='6')
     assert 'F(1, 5)' in explanation(frame, 'base', 'knn_mean')
 
 
 def test_one_seed_says_that_there_is_no_interval():
     frame = as_frame([ROWS[0], ROWS[3]])
-    table = differences(frame, 'base', judged(frame, 'base'))
-    assert table.loc[0].to_dict() == {
-        'policy': 'AMT',
-        'verdict': 'undecided',
-        'look': '0',
-        'k-NN, mean': '+1.0',
-    }
+    (line,) = differences(frame, 'base', judged(frame, 'base')).to_dict('records')
+    assert line.pop('k-NN, mean') == '+1.0'
+    assert line == dict(policy='AMT', verdict='undecided', look='0')
     assert 'there is no interval' in explanation(frame, 'base', 'knn_mean')
 
 
@@ -105,13 +92,9 @@ def test_a_measure_that_some_rows_lack_is_compared_where_it_is():
 
 
 def test_further_numbers_are_columns_and_a_score_without_content_is_named():
-    rows = [
-        dict(
-            r, position_share=0.7, auc_minus_shuffled=0.01 if r['run'] == 'amt' else 0.2
-        )
-        for r in ROWS
-    ]
-    frame = as_frame(rows)
+    gain = dict(base=0.2, amt=0.01)
+    frame = as_frame(ROWS).assign(position_share=0.7)
+    frame['auc_minus_shuffled'] = frame.run.map(gain)
     assert titles_of(frame) == {'base': 'BASE', 'amt': 'AMT (position-biased)'}
     table = means(frame, 'base')
     assert list(table['position share']) == ['0.70', '0.70']

@@ -16,10 +16,9 @@ from mmattmask.evaluation.head_selection import (
     two_crops,
 )
 from mmattmask.masking import min_max
-from mmattmask.reporting.head_recall import SelectionReport
+from mmattmask.reporting.head_recall import SelectionReport, draw_heat_maps
 from mmattmask.scorers.frozen_teacher import ATTENTIONS
-from mmattmask.visualization.heat_map import draw_heat_maps
-from mmattmask.visualization.palette import COLORMAP
+from mmattmask.visualization.panels import COLORMAP
 
 ARCH = dict(embed_dims=24, num_layers=3, num_heads=2, feedforward_channels=32)
 
@@ -160,7 +159,7 @@ def test_report_files(tmp_path):
 def test_heat_map_is_brightest_at_the_largest_recall():
     tables = torch.full((2, 6), 0.2)
     tables[1, 4] = 0.9
-    picture = draw_heat_maps([tables.numpy()], ['one'], (1, 4))
+    picture = draw_heat_maps([tables.numpy()], ['one'], (1, 4), 'recall')
     darkest, brightest = matplotlib.colormaps[COLORMAP]([0.0, 1.0], bytes=True)[:, :3]
     cells = picture[:, : picture.shape[1] * 3 // 4]  # without the colour bar
     dark, bright = (

@@ -55,19 +55,13 @@ def test_absence_is_named_with_its_fix(monkeypatch, name, missing, fix):
     assert found.fix == fix
 
 
-def test_official_runtime_is_exchanged_for_detection(monkeypatch):
-    present = {'mmengine': '0.10.7', 'mmcv-lite': '2.2.0'}
-    monkeypatch.setattr(doctor, 'installed', present.get)
-    hide(monkeypatch, 'mmcv._ext')
-    assert ability('detection').fix.startswith(
-        'pip uninstall --yes mmengine mmcv-lite && pip install '
-    )
-
-
-def test_missing_mmdet_needs_no_compiler(monkeypatch):
+def test_detection_needs_the_maintained_runtime_but_not_always_a_compiler(monkeypatch):
+    monkeypatch.setattr(doctor, 'installed', dict(mmengine='0', mmcv='0').get)
+    hide(monkeypatch, 'mmcv._ext', 'mmdet.models')
+    fix = 'pip uninstall --yes mmengine mmcv && pip install '
+    assert ability('detection').fix.startswith(fix)
     maintain(monkeypatch)
     monkeypatch.setitem(sys.modules, 'mmcv._ext', SimpleNamespace())
-    hide(monkeypatch, 'mmdet.models')
     assert ability('detection').fix == doctor.INSTALL_DOWNSTREAM
 
 
@@ -97,9 +91,7 @@ def test_two_distributions_of_one_module_are_found(monkeypatch):
     assert doctor.versions()['mmcv'] == '2.3.6 (onedl-mmcv) and 2.2.0'
     assert doctor.versions()['torch'] == 'not installed'
     assert doctor.pretraining_fix('').startswith('pip uninstall --yes mmcv && ')
-
-
-def test_versions_are_those_of_the_modules():
+    monkeypatch.undo()
     assert doctor.versions()['torch'] == torch.__version__.split('+')[0]
 
 

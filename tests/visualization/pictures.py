@@ -1,13 +1,10 @@
 """Images, masks and records to draw, and what is found in figures."""
 
-from contextlib import contextmanager
-
 import numpy as np
-import pytest
-from matplotlib.figure import Figure
+from matplotlib.colors import to_rgba_array
 
-from mmattmask.visualization import ImageRecord, panels
-from mmattmask.visualization.palette import MASKED, THROWN, THROWN_LINE
+from mmattmask.visualization import ImageRecord
+from mmattmask.visualization.panels import MASKED, THROWN, THROWN_LINE
 from mmattmask.visualization.policies import Membership
 
 # image size in px and grid: square, wide, tall, one row, not divisible
@@ -40,21 +37,6 @@ def record_of(size=(32, 32), grid=(8, 8), seed=0, **changes):
     return ImageRecord(**(parts | changes))
 
 
-@contextmanager
-def figures(monkeypatch: pytest.MonkeyPatch):
-    """Collect the figures that are drawn meanwhile."""
-    drawn: list[Figure] = []
-    render = panels.to_array
-
-    def spy(figure, **options):
-        drawn.append(figure)
-        return render(figure, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(panels, 'to_array', spy)
-        yield drawn
-
-
 def texts(figure):
     """Titles, notes and row titles of every panel."""
     return [
@@ -83,10 +65,12 @@ def colors(panel, grid):
 def flat(panel, grid):
     """Which patches are drawn as masked, and which as thrown, by their middles."""
     middles = colors(panel, grid).astype(int)
-    masked = (np.abs(middles - MASKED) <= 2).all(axis=-1)
-    # between the ground and its lines, which are smoothed
-    low, high = (np.array(color) for color in (THROWN, THROWN_LINE))
+    # the ground of thrown ones and its lines, which are smoothed
+    masked, low, high = 255 * to_rgba_array([MASKED, THROWN, THROWN_LINE])[:, :3]
+    is_masked = (np.abs(middles - masked) <= 2).all(axis=-1)
     share = (middles - low) / (high - low)
     straight = np.ptp(share, axis=-1) < 0.1
     thrown = straight & (share > -0.05).all(axis=-1) & (share < 1.05).all(axis=-1)
-    return np.where(masked, Membership.MASKED, np.where(thrown, Membership.THROWN, 0))
+    return np.where(
+        is_masked, Membership.MASKED, np.where(thrown, Membership.THROWN, 0)
+    )

@@ -3,28 +3,24 @@
 import numpy as np
 import pytest
 
-from mmattmask.visualization import (
-    ImageRecord,
+from mmattmask.visualization import ImageRecord, draw_panels, draw_policies, draw_strip
+from mmattmask.visualization.pages import (
     draw_blocks,
     draw_contact_sheet,
     draw_heads,
-    draw_overview,
-    draw_policies,
     draw_sheet,
-    draw_strip,
 )
 
-from .pictures import figures, image_of, labels, record_of, texts
+from .pictures import image_of, labels, record_of, texts
 
 
 def maps_of(figure):
     return [axes.images[-1].get_array() for axes in figure.axes]
 
 
-def test_heads_page_has_mean_and_every_head(monkeypatch):
+def test_heads_page_has_mean_and_every_head(drawn):
     attention = np.random.default_rng(1).random((5, 4, 2))
-    with figures(monkeypatch) as drawn:
-        draw_heads(image_of((32, 16)), attention, 'caption')
+    draw_heads(image_of((32, 16)), attention, 'caption')
     (figure,) = drawn
     titles = [title for title, *_ in texts(figure)]
     assert titles == ['mean of heads', *(f'head {i}' for i in range(5))]
@@ -34,10 +30,9 @@ def test_heads_page_has_mean_and_every_head(monkeypatch):
     assert figure.texts[0].get_text() == 'caption'
 
 
-def test_blocks_page_is_a_table_with_a_sum(monkeypatch):
+def test_blocks_page_is_a_table_with_a_sum(drawn):
     attention = np.random.default_rng(2).normal(size=(2, 3, 4, 4))
-    with figures(monkeypatch) as drawn:
-        draw_blocks(image_of((32, 32)), attention, [1, 5])
+    draw_blocks(image_of((32, 32)), attention, [1, 5])
     (figure,) = drawn
     found = np.stack(maps_of(figure)).reshape(2, 4, 4, 4)
     assert np.allclose(found[:, :3], attention)
@@ -49,12 +44,11 @@ def test_blocks_page_is_a_table_with_a_sum(monkeypatch):
     assert labels(figure) == [['score, low to high']]
 
 
-def test_policies_page_names_and_counts(monkeypatch):
+def test_policies_page_names_and_counts(drawn):
     record = record_of(grid=(2, 3), sets=np.array([[0, 1, 2], [1, 1, 1]], np.uint8))
     others = np.array([[0, 1, 0], [0, 0, 0]], np.uint8)
     sets = {'AMT': record.sets, 'random': others}
-    with figures(monkeypatch) as drawn:
-        draw_policies(record.image, record.score, sets)
+    draw_policies(record.image, record.score, sets)
     (figure,) = drawn
     assert [pair[:2] for pair in texts(figure)] == [
         ('score', '2 x 3'),
@@ -64,13 +58,12 @@ def test_policies_page_names_and_counts(monkeypatch):
     ]
 
 
-def test_strips_and_overviews_have_what_is_known(monkeypatch):
-    with figures(monkeypatch) as drawn:
-        draw_overview(record_of())
-        draw_strip(record_of())
-        draw_strip(record_of(score=None))
-        draw_strip(record_of(score=None, prediction=None))
-        draw_strip(ImageRecord(image_of((8, 8))))
+def test_strips_and_overviews_have_what_is_known(drawn):
+    draw_panels(record_of().panels(ranking=True))
+    draw_strip(record_of())
+    draw_strip(record_of(score=None))
+    draw_strip(record_of(score=None, prediction=None))
+    draw_strip(ImageRecord(image_of((8, 8))))
     titles = [[title for title, *_ in texts(figure)] for figure in drawn]
     everything = ['image', 'score', 'ranking', 'partition', 'reconstruction']
     assert titles == [
@@ -82,11 +75,10 @@ def test_strips_and_overviews_have_what_is_known(monkeypatch):
     ]
 
 
-def test_contact_sheet_has_a_column_for_each_image(monkeypatch):
+def test_contact_sheet_has_a_column_for_each_image(drawn):
     records = [record_of(seed=seed) for seed in range(3)]
     sets = {'random': np.stack([record.sets for record in records[::-1]])}
-    with figures(monkeypatch) as drawn:
-        draw_contact_sheet(records, sets, ['a', 'b', 'c'], 'caption')
+    draw_contact_sheet(records, sets, ['a', 'b', 'c'], 'caption')
     (figure,) = drawn
     found = texts(figure)
     assert [title for title, *_ in found[:3]] == ['a', 'b', 'c']
@@ -100,14 +92,11 @@ def test_contact_sheet_has_a_column_for_each_image(monkeypatch):
 
 
 @pytest.mark.parametrize('size', [(32, 32), (16, 64)])
-def test_sheet_has_a_row_for_each_time_and_one_legend(size, monkeypatch):
+def test_sheet_has_a_row_for_each_time_and_one_legend(size, drawn):
     grid = (size[0] // 4, size[1] // 4)
     drawings = [[record_of(size, grid, 2 * t + i) for i in (0, 1)] for t in range(3)]
-    with figures(monkeypatch) as drawn:
-        first = draw_sheet(
-            drawings, ['epoch 0\nRandom', 'epoch 8\nAMT', 'epoch 9\nAMT']
-        )
-        second = draw_sheet(drawings[::-1], ['a', 'epoch 8\nRandom', 'b'])
+    first = draw_sheet(drawings, ['epoch 0\nRandom', 'epoch 8\nAMT', 'epoch 9\nAMT'])
+    second = draw_sheet(drawings[::-1], ['a', 'epoch 8\nRandom', 'b'])
     assert first.shape == second.shape
     figure = drawn[0]
     assert len(labels(figure)) == 1
