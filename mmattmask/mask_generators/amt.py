@@ -19,22 +19,21 @@ First = Literal['masked', 'visible']
 class AMTMaskGenerator(BaseMaskGenerator):
     """Mask the patches drawn first by attention and throw others away.
 
-    The patches are ranked by drawing them without replacement, attended ones more
-    likely first. The first are masked; ``throw`` says which of the rest disappear.
+    Patches are drawn without replacement, attended ones more likely first. The first
+    are masked; ``throw`` says which of the rest disappear.
 
     Args:
-        mask_ratio: Share of masked patches. Defaults to 0.45.
+        mask_ratio: Share of masked patches.
         throw_ratio: Share of thrown patches; 0 is attention-driven masking alone
-            ("AM"). Defaults to 0.40.
+            ("AM").
         throw: ``'middle'`` throws the patches drawn after the masked ones and keeps
             the last visible; ``'low'`` throws the last and keeps the middle visible.
-            Defaults to ``'middle'``.
+        ranking: ``'sampled'`` as in the paper; ``'top'`` or ``'bottom'`` rank by the
+            score itself, without sampling.
+        rounding: ``'down'`` as AMT on MAE; ``'up'`` as SimMIM and AMT on SimMIM.
         first: What becomes of the patches drawn first. ``'visible'`` is the mirror:
             visible and masked change places; with ``throw_ratio=0`` it is MILAN's and
-            AdaMAE's policy. Defaults to ``'masked'``.
-        ranking: ``'sampled'`` as in the paper; ``'top'`` or ``'bottom'`` rank by the
-            score itself, without sampling. Defaults to ``'sampled'``.
-        rounding: ``'down'`` as AMT on MAE; ``'up'`` as SimMIM and AMT on SimMIM.
+            AdaMAE's policy.
 
     Raises:
         ValueError: If the ratios are outside [0, 1] or sum to more than 1, or an

@@ -18,10 +18,10 @@ class ColorNoiseMaskGenerator(BaseMaskGenerator):
     """Show the patches of the highest noise, which is not white, and mask the others.
 
     The score does not count. Neighbours are alike more often than by chance in red
-    noise, less often in blue. The noise is drawn anew for each image.
+    noise, less often in blue.
 
     Args:
-        mask_ratio: Share of masked patches. Defaults to 0.75.
+        mask_ratio: Share of masked patches.
         color: ``'red'``, ``'blue'``, ``'green'`` (the paper's best) or ``'purple'``.
         sigma: Standard deviations of the narrow and the wide Gaussian, in patches.
 
@@ -66,11 +66,7 @@ class ColorNoiseMaskGenerator(BaseMaskGenerator):
         progress: float,
         grid: tuple[int, int] | None,
     ) -> Tensor:
-        """Order the patches by noise, highest first.
-
-        Raises:
-            ValueError: If there is no grid or it does not fit the score.
-        """
+        """Order the patches by noise, highest first."""
         grid = check_grid(grid, score)
         noise = color_noise(len(score), grid, self.color, self.sigma, rng, score.device)
         return noise.argsort(dim=1, descending=True)

@@ -13,13 +13,12 @@ from mmattmask.registry import TASK_UTILS
 class RandomMaskGenerator(BaseMaskGenerator):
     """Choose all three sets at random, whatever the score says.
 
-    Without throwing this is MAE: the same counts and, from the same random state, the
-    same patches in the same token order as ``MAEViT.random_masking``.
+    Without throwing this is MAE: from the same random state, the same patches in the
+    same token order as ``MAEViT.random_masking``.
 
     Args:
-        mask_ratio: Share of masked patches. Defaults to 0.75.
+        mask_ratio: Share of masked patches.
         throw_ratio: Share of thrown patches ("random throwing", AMT Table 4).
-            Defaults to 0.
         rounding: ``'down'`` as AMT on MAE; ``'up'`` as SimMIM and AMT on SimMIM.
             Defaults to None: as MAE without throwing, as AMT on MAE with it.
 

@@ -21,11 +21,10 @@ class UniformMaskGenerator(BaseMaskGenerator):
     Args:
         mask_ratio: 0.75, the only possible one; as other policies have it.
         show: Which one: ``'random'``, whatever the score says; ``'most'`` or
-            ``'least'``, the one of the highest or lowest score (ties at random), which
-            is ours.
+            ``'least'``, the one of the highest or lowest score, which is ours.
         balanced: Draw the four places almost equally often in each image, as released:
-            without replacement from ``4 * ceil(cells / 2)`` of them. Defaults to False:
-            every cell for itself, as in the paper.
+            without replacement from ``4 * ceil(cells / 2)`` of them. Else every cell
+            for itself, as in the paper.
 
     Raises:
         ValueError: If the ratio is not 0.75, ``show`` is unknown, or ``balanced`` is
@@ -50,11 +49,7 @@ class UniformMaskGenerator(BaseMaskGenerator):
         self.balanced = balanced
 
     def budget(self, num_patches: int) -> PatchBudget:
-        """Return a quarter of visible patches.
-
-        Raises:
-            ValueError: If 2 x 2 cells do not fill an image.
-        """
+        """Return a quarter of visible patches."""
         if num_patches % PER_CELL:
             raise ValueError(f'{num_patches} patches are no number of 2 x 2 cells')
         num_visible = num_patches // PER_CELL
@@ -67,12 +62,7 @@ class UniformMaskGenerator(BaseMaskGenerator):
         progress: float = 0.0,
         grid: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Return who is masked, (B, L) float32; arguments as for a call.
-
-        Raises:
-            ValueError: If there is no grid, it does not fit the score, or 2 x 2 cells
-                do not divide it.
-        """
+        """Return who is masked, (B, L) float32; arguments as for a call."""
         height, width = check_grid(grid, score)
         if height % SIDE or width % SIDE:
             raise ValueError(f'2 x 2 cells do not divide a grid of {height} x {width}')

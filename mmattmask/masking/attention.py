@@ -23,10 +23,7 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 
 
 def low_precision(x: Tensor) -> AbstractContextManager[object]:
-    """Return a context for scores, of which the order counts: bfloat16 on new GPUs.
-
-    Autocast that is on stays as it is; other devices compute as they are told.
-    """
+    """Return a context for scores, of which the order counts: bfloat16 on new GPUs."""
     # Differs from the papers' codes, which measure in the precision of the run.
     is_new = (
         x.is_cuda
@@ -45,24 +42,20 @@ def cls_attention(
     scale: float | None = None,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """Compute the CLS token's attention to the patches of one layer.
+    """Compute the CLS token's attention to the patches of one layer, in O(N).
 
-    Only the CLS row is computed, so the cost is O(N) and the attention matrix
-    never exists; fused attention in the model itself stays untouched.
+    The columns of prefix tokens take part in the softmax and are then dropped, so a row
+    sums to less than 1.
 
     Args:
-        query: Queries of all tokens or of the CLS token alone, (B, H, N or 1, D);
-            the CLS token comes first.
-        key: Keys of all tokens, (B, H, N, D), prefix tokens first.
-        num_prefix_tokens: CLS and other tokens that are not patches. Their columns
-            take part in the softmax and are then dropped, so a row sums to less
-            than 1.
+        query: (B, H, N or 1, D), the CLS token first.
+        key: (B, H, N, D), prefix tokens first.
+        num_prefix_tokens: CLS and other tokens that are not patches.
         scale: Factor on the logits. Defaults to ``D ** -0.5``.
         bias: Added to the CLS token's logits (relative positions), (H, N).
 
     Returns:
-        Attention after softmax, (B, H, N - num_prefix_tokens), in [0, 1], float32
-        (float64 for float64 input).
+        (B, H, N - num_prefix_tokens) in [0, 1], at least float32.
 
     Raises:
         ValueError: If the shapes do not fit or no patch is left.
@@ -101,25 +94,24 @@ def received_attention(
 ) -> Tensor:
     """Sum up, for every patch, the attention it receives from all tokens.
 
-    For logits the sum over queries comes first, ``(sum_i q_i) . k_m``, so the cost is
-    O(N) and no attention matrix exists. The defaults are what GPA's released code
-    computes; ``include_prefix=include_self=False`` is the paper's text.
+    For logits the sum over queries comes first, ``(sum_i q_i) . k_m``, which is O(N).
+    The defaults are what GPA's released code computes;
+    ``include_prefix=include_self=False`` is the paper's text.
 
     Args:
-        query: Queries of all tokens, (B, H, N, D), prefix tokens first.
-        key: Keys of all tokens, (B, H, N, D).
+        query: (B, H, N, D), prefix tokens first.
+        key: (B, H, N, D).
         num_prefix_tokens: CLS and other tokens that are not patches; may be 0.
         scale: Factor on the logits. Defaults to ``D ** -0.5``.
-        direction: ``'received'`` sums over queries, what others look for in patch m;
-            ``'given'`` sums over keys, the literal order of indices in GPA Eq. 4-5.
-        stage: ``'logits'`` before softmax, may be negative; ``'probs'`` after it,
-            which needs the N x N matrix. ``'given'`` probabilities sum to 1 with
-            prefix and self, so they only carry what the two leave out.
+        direction: ``'received'`` sums over queries; ``'given'`` over keys, the literal
+            order of indices in GPA Eq. 4-5.
+        stage: ``'logits'`` before softmax, may be negative; ``'probs'`` after it, which
+            needs the N x N matrix.
         include_prefix: Count the prefix tokens among the others.
         include_self: Count the patch itself.
 
     Returns:
-        (B, H, N - num_prefix_tokens) float32 (float64 for float64 input).
+        (B, H, N - num_prefix_tokens), at least float32.
 
     Raises:
         ValueError: If the shapes do not fit or an option is unknown.
@@ -170,16 +162,13 @@ def min_max(x: Tensor) -> Tensor:
 
 
 def reduce_heads(attention: Tensor, mode: HeadReduction = 'mean_minmax') -> Tensor:
-    """Reduce per-head attention to one score per patch.
+    """Reduce attention (B, H, L) to one score per patch, (B, L) in [0, 1].
 
     Args:
-        attention: Attention after softmax, (B, H, L).
+        attention: After softmax.
         mode: ``'mean_minmax'`` averages the heads, then scales each image to [0, 1]
-            (the paper's order); ``'minmax_mean'`` scales each head to [0, 1], then
-            averages (the released code's order); ``'mean'`` only averages.
-
-    Returns:
-        Score, (B, L); large = attended; in [0, 1].
+            (the paper); ``'minmax_mean'`` scales each head, then averages (the released
+            code); ``'mean'`` only averages.
 
     Raises:
         ValueError: If ``mode`` is unknown or ``attention`` is not (B, H, L).

@@ -24,9 +24,8 @@ def color_noise(
     Args:
         batch_size: Number of images, each with noise of its own.
         grid: Patches of an image, (h, w).
-        color: ``'red'`` is smooth (low pass, the wide Gaussian), ``'blue'`` is rough
-            (what the narrow one removes), ``'green'`` is between the two (band pass),
-            ``'purple'`` is all but green.
+        color: ``'red'`` is smooth (low pass), ``'blue'`` rough (what the narrow
+            Gaussian removes), ``'green'`` between the two, ``'purple'`` all but green.
         sigma: Standard deviations of the narrow and the wide Gaussian, in patches.
         generator: Source of randomness on the device. Defaults to torch's own.
         device: Where the noise is made.

@@ -69,9 +69,9 @@ class AttentionHead(BaseModule):
               decoder and there is no loss; then as ``'paper'``.
             - ``'shared'``: a linear layer on the pixel decoder instead of a second one.
             - ``'relative'``: as ``'paper'``, but only the order of the scores counts.
-        loss_weight: Weight of the loss. Defaults to 1.
+        loss_weight: Weight of the loss.
         switch: Progress up to which a second decoder waits; it counts only for
-            ``'released'`` and ``'intended'``. Defaults to 0.75.
+            ``'released'`` and ``'intended'``.
         scope: ``'masked'`` or ``'all'`` patches in the loss; thrown ones are in
             neither. Defaults to the variant's.
         depth: Blocks of the second decoder. Defaults to the pixel decoder's.
@@ -124,14 +124,9 @@ class AttentionHead(BaseModule):
             self.decoder.copy_blocks(neck)
 
     def predict(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """Predict the score of all tokens, CLS first.
+        """Predict the score of all tokens, (B, 1 + N), CLS first.
 
-        Args:
-            tokens: Decoder tokens, CLS first, (B, 1 + N, D).
-            features: The same after the pixel decoder's blocks and norm.
-
-        Returns:
-            (B, 1 + N), at least float32.
+        ``features`` are the decoder tokens (B, 1 + N, D) after its blocks and norm.
         """
         if self.variant.shared:
             return at_least_float32(self.decoder(features)).squeeze(-1)
@@ -145,18 +140,7 @@ class AttentionHead(BaseModule):
         partition: PatchPartition,
         progress: float,
     ) -> Tensor:
-        """Compare the predicted with the known score.
-
-        Args:
-            neck: The pixel decoder.
-            decoded: What it made of this batch.
-            score: Score, (B, L), or None if none is known: the loss is zero.
-            partition: The partition of this batch.
-            progress: Share of the training that is done, in [0, 1].
-
-        Returns:
-            Scalar, weighted.
-        """
+        """Compare predictions with the score (B, L); without one the loss is zero."""
         before = self.variant.before
         active = before == 'train' or progress > self.switch
         if before == 'copy' and not active:

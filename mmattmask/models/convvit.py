@@ -32,9 +32,9 @@ OUT_TYPES = ('raw', 'featmap', 'avg_featmap')
 class ConvViT(BaseBackbone):
     """Two convolutional stages and a ViT without CLS token: ConvMAE to fine-tune.
 
-    The official fine-tuning is ``out_type='avg_featmap', final_norm=False``: the mean
-    of the tokens, then a norm; detection and segmentation take ``out_type='featmap'``
-    of all stages. No stage is fused into another, that is for pre-training only.
+    The official fine-tuning is ``out_type='avg_featmap', final_norm=False``; detection
+    and segmentation take ``out_type='featmap'`` of all stages. No stage is fused into
+    another, that is for pre-training only.
 
     Args:
         arch: ``'base'`` (the official one), ``'small'`` (not in the official code: the
@@ -57,10 +57,6 @@ class ConvViT(BaseBackbone):
         final_norm: Whether a norm follows the last block.
         interpolate_mode: How the position embedding is resized.
         init_cfg: As for any module.
-
-    Attributes:
-        patch_size: Side in px of the patches that become tokens.
-        patch_resolution: Patches of an image, (h, w).
 
     Raises:
         ValueError: If an option does not exist, or the patch size does not divide the
@@ -142,14 +138,7 @@ class ConvViT(BaseBackbone):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return features of whole images, one per stage of ``out_indices``.
-
-        Args:
-            x: Normalised images, (B, 3, H, W).
-
-        Raises:
-            ValueError: If the patch size does not divide the images.
-        """
+        """Return features of whole images, one per stage of ``out_indices``."""
         grid = cut(x.shape[-2:], self.patch_size)
         outs = []
         x = x.permute(0, 2, 3, 1)
@@ -173,10 +162,6 @@ class ConvViT(BaseBackbone):
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's depth for layer-wise learning rates, and their number.
-
-        Args:
-            param_name: Name of the parameter.
-            prefix: What precedes the backbone's own names.
 
         Source: Alpha-VL/ConvMAE util/lr_decay.py: convolutional stages are the stem.
         """

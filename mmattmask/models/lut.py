@@ -18,14 +18,11 @@ from mmattmask.scorers.ema_teacher import EMATeacher
 class LUT(GuidedMAE):
     """MAE on one view, and a loss that ties its visible patches to another view.
 
-    View 1 is masked and reconstructed as by ``GuidedMAE``. View 2 keeps as many
-    patches at other grid positions: the first ``num_visible`` masked patches of view
-    1's partition. The mean of each view's visible tokens, after projector and
-    predictor, must predict the projected mean token of the other view, seen whole by
-    an EMA teacher.
-
-    Any mask generator will do that masks at least as many patches as it leaves visible.
-    The score is that of view 1; thrown patches stay out of both masked views.
+    View 1 is masked and reconstructed as by ``GuidedMAE``. View 2 keeps as many patches
+    at other grid positions: the first ``num_visible`` masked patches of view 1's
+    partition. The mean of each view's visible tokens, after projector and predictor,
+    must predict the projected mean token of the other view, seen whole by an EMA
+    teacher. The score is that of view 1; thrown patches stay out of both masked views.
 
     Inputs are lists of two views (``mmattmask.MultiView``). The teacher moves only with
     ``custom_hooks=[dict(type='mmattmask.EMATeacherHook')]``.
@@ -97,16 +94,8 @@ class LUT(GuidedMAE):
     ) -> dict[str, Tensor]:
         """Reconstruct view 1 and predict the teacher's features of each other view.
 
-        Args:
-            inputs: Two normalised views, (B, 3, H, W) each.
-            data_samples: One DataSample per image; None is enough without a scorer.
-            **kwargs: Not used.
-
-        Returns:
-            ``loss`` of the reconstruction and ``loss_context``, weighted.
-
-        Raises:
-            ValueError: If there are not two views of one size.
+        Returns ``loss`` of the reconstruction and ``loss_context``, weighted.
+        ValueError if there are not two views of one size.
         """
         _check_views(inputs)
         losses, tokens, partition = self.reconstruct(inputs[0], data_samples)
@@ -132,12 +121,7 @@ class LUT(GuidedMAE):
 def next_partition(partition: PatchPartition) -> PatchPartition:
     """Return a partition whose visible patches are the first masked ones of another.
 
-    Args:
-        partition: A partition with at least as many masked as visible patches.
-
-    Returns:
-        A partition of the same counts; visible patches of one are not of the other, and
-        the same patches are thrown.
+    Counts and thrown patches are the same.
     """
     budget = partition.budget
     now_visible, masked = partition.ids_mask.split(

@@ -19,16 +19,13 @@ class SimMIMViT(BEiTPretrainViT):
     """SimMIM's ViT: a mask token replaces masked patches, all of them are encoded.
 
     It is stock BEiT with SimMIM's initialisation and feature maps as output. Tokens
-    that a partition throws are taken out before the first block; in the output their
-    features are zero.
-
-    Positions are known by a shared relative position bias (SimMIM) or by a learnable
-    absolute embedding: ``use_abs_pos_emb=True, use_shared_rel_pos_bias=False`` (AMT).
+    that a partition throws never enter a block; their features are zero. Positions are
+    known by a shared relative position bias (SimMIM) or by a learnable absolute
+    embedding: ``use_abs_pos_emb=True, use_shared_rel_pos_bias=False`` (AMT).
 
     Args:
         *args: As for BEiTPretrainViT. ``img_size`` may be (h, w).
-        drop_path_rate: Rate of stochastic depth of the last block; it grows linearly
-            from 0 in the first.
+        drop_path_rate: Rate of stochastic depth of the last block; it grows linearly.
         out_type: ``'featmap'`` for (B, C, h, w), or ``'raw'`` for (B, 1 + L, C).
         **kwargs: As for BEiTPretrainViT.
 
@@ -81,16 +78,10 @@ class SimMIMViT(BEiTPretrainViT):
     def forward(
         self, x: Tensor, mask: PatchPartition | Tensor | None
     ) -> tuple[Tensor, ...]:
-        """Encode images.
+        """Encode images (B, C, H, W); features of thrown patches are zero.
 
-        Args:
-            x: Images, (B, C, H, W).
-            mask: Who is masked and thrown; or 1 for masked and 0 for visible patches,
-                (B, h, w); None encodes the images as they are.
-
-        Returns:
-            For each of ``out_indices``, the features: (B, C, h, w), or
-            (B, 1 + L, C) with CLS first. Those of thrown patches are zero.
+        ``mask`` is a partition; or 1 for masked and 0 for visible patches, (B, h, w);
+        None encodes the images as they are.
 
         Raises:
             ValueError: If the patch size does not divide the images, or relative

@@ -12,19 +12,10 @@ def area_score(
     flip: Sequence[bool],
     grid: tuple[int, int],
 ) -> np.ndarray:
-    """Average a map over the area of each patch of a view, so that nothing is missed.
+    """Average a map (h, w) over the area of each patch of a view: (h' * w',) float32.
 
-    Where a view reaches beyond its image, the map's edge values go on.
-
-    Args:
-        values: The map of the whole image, (h, w).
-        crop_box: The view in its source image: top, left, height, width in px.
-        image_size: Height and width of the source image in px.
-        flip: Whether the view was flipped after the crop: vertically, horizontally.
-        grid: Patches of the view, (h', w').
-
-    Returns:
-        Score of the patches in raster order, (h' * w',) float32.
+    Where a view reaches beyond its image, the map's edge values go on. Geometry as for
+    ``masking.view_score``, of one view.
     """
     weights, part = [], []
     for axis, size in enumerate(values.shape):

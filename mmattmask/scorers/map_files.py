@@ -15,10 +15,8 @@ Key = str | int
 def open_maps(path: str | Path) -> 'MapFiles':
     """Open maps of any of the three kinds.
 
-    Args:
-        path: A folder of ``.npy`` files, (h, w) each, in subfolders or not; a
-            ``.safetensors`` file with one tensor (h, w) per name; or one ``.npy`` file,
-            (N, h, w), in the order of the sample ids.
+    A folder of ``.npy`` files, (h, w) each; a ``.safetensors`` file with one tensor
+    (h, w) per name; or one ``.npy`` file, (N, h, w), in the order of the sample ids.
 
     Raises:
         FileNotFoundError: If there is nothing at ``path``.
@@ -40,11 +38,7 @@ def open_maps(path: str | Path) -> 'MapFiles':
 
 
 class MapFiles(metaclass=ABCMeta):
-    """Read access to maps; copies and child processes share the files.
-
-    Attributes:
-        path: Where the maps are.
-    """
+    """Read access to maps; copies and child processes share the files."""
 
     path: Path
 
@@ -53,30 +47,18 @@ class MapFiles(metaclass=ABCMeta):
 
     @abstractmethod
     def find(self, img_path: str | None, sample_idx: int | None) -> Key:
-        """Return what the image's map is called here.
-
-        Raises:
-            ValueError: If the image has no map.
-        """
+        """Return what the image's map is called here; ValueError if it has none."""
 
     @abstractmethod
     def missing(self, img_paths: Sequence[str | None]) -> list[str]:
-        """Return the images without a map.
+        """Return the images, in the order of their sample ids, without a map.
 
-        Args:
-            img_paths: All images in the order of their sample ids.
-
-        Raises:
-            ValueError: If the maps cannot be those of these images.
+        ValueError if the maps cannot be those of these images.
         """
 
     @abstractmethod
     def read(self, keys: Sequence[Any]) -> list[np.ndarray]:
-        """Return maps, (h, w) each, as they were stored; values are not checked.
-
-        Raises:
-            ValueError: If a map cannot be read or is not two-dimensional.
-        """
+        """Return maps, (h, w) each, as they were stored, or raise ValueError."""
 
     @abstractmethod
     def label(self, key: Any) -> str:
@@ -84,14 +66,10 @@ class MapFiles(metaclass=ABCMeta):
 
 
 class NamedMaps(MapFiles):
-    """Maps found by the image's path.
+    """Maps found by the image's path, of which the longest end is the map's name.
 
-    A map belongs to the images whose path, without the extension, ends with the map's
-    name; the longest name wins. ``n01440764/x`` and, without folders, ``x`` are names
-    for ``data/train/n01440764/x.JPEG``.
-
-    Attributes:
-        names: The names of the maps.
+    ``n01440764/x`` and, without folders, ``x`` are names for
+    ``data/train/n01440764/x.JPEG``.
     """
 
     names: Collection[str]
@@ -277,11 +255,7 @@ class MapArray(MapFiles):
 
 
 def _open_npy(path: str | Path) -> np.memmap:
-    """Map a file into memory, which compares its header with its size first.
-
-    Raises:
-        ValueError: If it is no whole ``.npy`` file of plain numbers.
-    """
+    """Map a file into memory, which compares its header with its size first."""
     values = np.load(path, mmap_mode='r', allow_pickle=False)
     if not isinstance(values, np.ndarray):
         values.close()

@@ -31,10 +31,6 @@ class MapWriter:
         made_of: What the maps depend on, for people. Pieces of anything else are
             refused.
 
-    Attributes:
-        is_complete: Whether the file is there.
-        pieces: How many pieces are there, of ``BATCHES`` batches each.
-
     Raises:
         ValueError: If names are not unique or too many, the ending is another one, or
             file or pieces are made of something else.
@@ -87,11 +83,9 @@ class MapWriter:
         return self.pieces * BATCHES
 
     def write(self, batches: Batches) -> None:
-        """Write the batches that are missing, then the file.
+        """Write the batches that the pieces lack, then the file.
 
-        Args:
-            batches: After those of the pieces that are there: ids (B,), -1 for an image
-                without a map, and maps (B, h, w).
+        A batch is ids (B,), -1 for an image without a map, and maps (B, h, w).
         """
         waiting: list[tuple[np.ndarray, np.ndarray]] = []
         for batch in batches:
