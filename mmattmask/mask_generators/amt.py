@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.masking import PatchBudget, rank_by_score, rank_sampled
-from mmattmask.masking.partition import Rounding, check_ratios, check_rounding
+from mmattmask.masking.options import check_options, check_ratios
+from mmattmask.masking.partition import Rounding
 from mmattmask.registry import TASK_UTILS
 
 Throw = Literal['middle', 'low']
@@ -52,15 +53,12 @@ class AMTMaskGenerator(BaseMaskGenerator):
         first: First = 'masked',
     ) -> None:
         check_ratios(mask_ratio, throw_ratio)
-        check_rounding(rounding)
-        if throw not in get_args(Throw):
-            raise ValueError(f'throw must be one of {get_args(Throw)}, got {throw!r}')
-        if ranking not in get_args(Ranking):
-            raise ValueError(
-                f'ranking must be one of {get_args(Ranking)}, got {ranking!r}'
-            )
-        if first not in get_args(First):
-            raise ValueError(f'first must be one of {get_args(First)}, got {first!r}')
+        check_options(
+            throw=(throw, get_args(Throw)),
+            ranking=(ranking, get_args(Ranking)),
+            rounding=(rounding, get_args(Rounding)),
+            first=(first, get_args(First)),
+        )
         self.mask_ratio = mask_ratio
         self.throw_ratio = throw_ratio
         self.throw = throw

@@ -16,6 +16,7 @@ from mmattmask.masking import (
     rank_by_score,
     reveal_hints,
 )
+from mmattmask.masking.options import check_options
 from mmattmask.registry import TASK_UTILS
 
 Mode = Literal['high', 'hint', 'low']
@@ -75,8 +76,7 @@ class AttMaskGenerator(BaseMaskGenerator):
         ratio_per_image: bool = False,
         patch_prob: float = 1.0,
     ) -> None:
-        if mode not in get_args(Mode):
-            raise ValueError(f'mode must be one of {get_args(Mode)}, got {mode!r}')
+        check_options(mode=(mode, get_args(Mode)))
         shares = (mask_prob, patch_prob, show_max)
         if not all(0 <= share <= 1 for share in shares):
             raise ValueError(

@@ -18,7 +18,7 @@ from mmattmask.masking import (
     rank_random,
 )
 from mmattmask.masking.blocks import check_blocks
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking.options import check_options, check_ratios
 from mmattmask.registry import TASK_UTILS
 
 Shape = Literal['block', 'random']
@@ -108,8 +108,7 @@ class IBOTMaskGenerator(BaseMaskGenerator):
         shape: Shape = 'block',
         aspect: Sequence[float] = (0.3, 1 / 0.3),
     ) -> None:
-        if shape not in get_args(Shape):
-            raise ValueError(f'shape must be one of {get_args(Shape)}, got {shape!r}')
+        check_options(shape=(shape, get_args(Shape)))
         ranges = isinstance(mask_ratios, Sequence) and mask_ratios
         if not ranges or not all(isinstance(each, Sequence) for each in mask_ratios):
             raise ValueError(

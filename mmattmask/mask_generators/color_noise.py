@@ -9,7 +9,7 @@ from torch import Tensor
 from mmattmask.mask_generators.base import BaseMaskGenerator, check_grid
 from mmattmask.masking import PatchBudget, color_noise
 from mmattmask.masking.noise import Color
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking.options import check_options, check_ratios
 from mmattmask.registry import TASK_UTILS
 
 
@@ -42,8 +42,7 @@ class ColorNoiseMaskGenerator(BaseMaskGenerator):
         sigma: Sequence[float] = (0.5, 2.0),
     ) -> None:
         check_ratios(mask_ratio)
-        if color not in get_args(Color):
-            raise ValueError(f'color must be one of {get_args(Color)}, got {color!r}')
+        check_options(color=(color, get_args(Color)))
         pair = tuple(sigma) if isinstance(sigma, Sequence) else (sigma,)
         if len(pair) != 2 or not 0 < pair[0] < pair[1]:
             raise ValueError(

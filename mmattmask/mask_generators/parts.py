@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.masking import PatchBudget, shuffle_by_parts
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking.options import check_ratios
 from mmattmask.registry import TASK_UTILS
 
 

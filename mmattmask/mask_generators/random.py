@@ -1,11 +1,14 @@
 """Random masking, with random throwing as an option."""
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.masking import PatchBudget, rank_random
-from mmattmask.masking.partition import Rounding, check_ratios, check_rounding
+from mmattmask.masking.options import check_options, check_ratios
+from mmattmask.masking.partition import Rounding
 from mmattmask.registry import TASK_UTILS
 
 
@@ -34,8 +37,7 @@ class RandomMaskGenerator(BaseMaskGenerator):
         rounding: Rounding | None = None,
     ) -> None:
         check_ratios(mask_ratio, throw_ratio)
-        if rounding is not None:
-            check_rounding(rounding)
+        check_options(rounding=(rounding, (None, *get_args(Rounding))))
         self.mask_ratio = mask_ratio
         self.throw_ratio = throw_ratio
         self.rounding = rounding

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.masking import PatchBudget, shuffle_soft_to_hard
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking.options import check_ratios
 from mmattmask.registry import TASK_UTILS
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator, check_grid
 from mmattmask.masking import PatchBudget, mask_all_but, rank_by_score
+from mmattmask.masking.options import check_options
 from mmattmask.registry import TASK_UTILS
 
 Show = Literal['random', 'most', 'least']
@@ -41,8 +42,7 @@ class UniformMaskGenerator(BaseMaskGenerator):
                 f'one patch of each 2 x 2 cell is visible: mask_ratio is 0.75, it '
                 f'cannot be {mask_ratio}'
             )
-        if show not in get_args(Show):
-            raise ValueError(f'show must be one of {get_args(Show)}, got {show!r}')
+        check_options(show=(show, get_args(Show)))
         if balanced and show != 'random':
             raise ValueError(f'balanced=True is for drawn patches, not for {show=}')
         self.show: Show = show

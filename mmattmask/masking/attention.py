@@ -1,13 +1,15 @@
 """From queries and keys to how much each patch is attended."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from mmattmask.masking.options import check_options
+
 HeadReduction = Literal['mean_minmax', 'minmax_mean', 'mean']
-HEAD_REDUCTIONS: tuple[HeadReduction, ...] = ('mean_minmax', 'minmax_mean', 'mean')
+HEAD_REDUCTIONS: tuple[HeadReduction, ...] = get_args(HeadReduction)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -44,13 +46,10 @@ def cls_attention(
 ) -> Tensor:
     """Compute the CLS token's attention to the patches of one layer, in O(N).
 
-    The columns of prefix tokens take part in the softmax and are then dropped, so a row
-    sums to less than 1.
-
     Args:
         query: (B, H, N or 1, D), the CLS token first.
         key: (B, H, N, D), prefix tokens first.
-        num_prefix_tokens: CLS and other tokens that are not patches.
+        num_prefix_tokens: CLS and others whose columns the softmax counts and drops.
         scale: Factor on the logits. Defaults to ``D ** -0.5``.
         bias: Added to the CLS token's logits (relative positions), (H, N).
 
@@ -95,20 +94,16 @@ def received_attention(
     """Sum up, for every patch, the attention it receives from all tokens.
 
     For logits the sum over queries comes first, ``(sum_i q_i) . k_m``, which is O(N).
-    The defaults are what GPA's released code computes;
-    ``include_prefix=include_self=False`` is the paper's text.
 
     Args:
-        query: (B, H, N, D), prefix tokens first.
+        query: (B, H, N, D), prefix tokens first, as ``key``.
         key: (B, H, N, D).
         num_prefix_tokens: CLS and other tokens that are not patches; may be 0.
         scale: Factor on the logits. Defaults to ``D ** -0.5``.
-        direction: ``'received'`` sums over queries; ``'given'`` over keys, the literal
-            order of indices in GPA Eq. 4-5.
-        stage: ``'logits'`` before softmax, may be negative; ``'probs'`` after it, which
-            needs the N x N matrix.
-        include_prefix: Count the prefix tokens among the others.
-        include_self: Count the patch itself.
+        direction: ``'given'`` sums over keys instead, the literal order of indices.
+        stage: ``'logits'``, may be negative; ``'probs'`` needs the N x N matrix.
+        include_prefix: Count the prefix tokens among the others, as released.
+        include_self: Count the patch itself, as released.
 
     Returns:
         (B, H, N - num_prefix_tokens), at least float32.
@@ -128,11 +123,10 @@ def received_attention(
             f'num_prefix_tokens ({num_prefix_tokens}) must be at least 0 and less than '
             f'the number of tokens ({key.shape[2]})'
         )
-    if direction not in ('received', 'given') or stage not in ('logits', 'probs'):
-        raise ValueError(
-            "direction must be 'received' or 'given' and stage 'logits' or 'probs', "
-            f'got {direction!r} and {stage!r}'
-        )
+    check_options(
+        direction=(direction, ('received', 'given')),
+        stage=(stage, ('logits', 'probs')),
+    )
     if scale is None:
         scale = float(key.shape[-1]) ** -0.5
     query, key = at_least_float32(query) * scale, at_least_float32(key)
@@ -177,6 +171,7 @@ def reduce_heads(attention: Tensor, mode: HeadReduction = 'mean_minmax') -> Tens
     """
     if attention.ndim != 3:
         raise ValueError(f'attention must be (B, H, L), got {tuple(attention.shape)}')
+    check_options(mode=(mode, HEAD_REDUCTIONS))
     attention = at_least_float32(attention)
     if mode == 'mean_minmax':
         return min_max(attention.mean(dim=1))
@@ -184,6 +179,4 @@ def reduce_heads(attention: Tensor, mode: HeadReduction = 'mean_minmax') -> Tens
         # Differs from AMT: a head that attends everywhere equally counts as zero
         # instead of turning the map into NaN.
         return min_max(attention).mean(dim=1)
-    if mode == 'mean':
-        return attention.mean(dim=1)
-    raise ValueError(f'mode must be one of {HEAD_REDUCTIONS}, got {mode!r}')
+    return attention.mean(dim=1)

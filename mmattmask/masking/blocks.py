@@ -23,21 +23,19 @@ def block_masks(
 ) -> Tensor:
     """Cover the grid with random rectangles, up to a number of patches per image.
 
-    Each round proposes one rectangle: its area is uniform between ``min_patches`` and
-    what is left to mask, its aspect log-uniform, its place uniform. It is taken if it
-    is shorter than the grid in both directions and masks at least one more patch, but
-    not more than what is left. One depends on those before it, so this is done on the
-    CPU (some 15 us an image), not by a thousand tiny kernels of a GPU.
+    A rectangle's area is uniform between ``min_patches`` and what is left to mask, its
+    aspect log-uniform, its place uniform. It is taken if it is shorter than the grid in
+    both directions and masks at least one more patch, but not more than what is left.
+    One depends on those before it, so this is done on the CPU (some 15 us an image).
 
     Args:
-        num_masked: Largest number of masked patches of each image, (B,), int or float.
+        num_masked: Largest number of masked patches of each image, (B,).
         grid: Patches of an image, (h, w).
         min_patches: Smallest area of a rectangle, in patches.
         aspect: Smallest and largest height / width.
         patience: An image is done when so many proposals in a row were not taken: 10 in
             iBOT; None goes on until the last round, as BEiT.
-        rounds: Proposals per image. With 24, of 75 patches to mask in 14 x 14 0.3 are
-            missing on average.
+        rounds: Proposals per image; 24 leave 0.3 of 75 patches missing in 14 x 14.
         generator: One of a GPU is waited for. Defaults to torch's own of the CPU.
 
     Returns:

@@ -35,20 +35,11 @@ def reveal_hints(
     generator: torch.Generator | None = None,
     noise: Tensor | None = None,
 ) -> Tensor:
-    """Leave some of the patches visible that are ranked first (AttMask-Hint).
+    """Leave ``num_hints`` of the ``num_pool`` patches visible that are ranked first.
 
-    Args:
-        mask: True = masked, (B, L) bool.
-        ranking: (B, L) int64, the most attended patch first.
-        num_pool: Patches, first in the ranking, among which hints are drawn.
-        num_hints: Hints to draw, uniformly and without replacement; the whole pool if
-            that is smaller.
-        generator: Source of randomness. Defaults to torch's own.
-        noise: Uniform draws, (B, L), instead of ``generator``; the smallest ones in the
-            pool become hints.
-
-    Returns:
-        ``mask`` without the hints, (B, L) bool.
+    Hints are drawn uniformly and without replacement: the smallest of the uniform
+    ``noise`` (B, L), which is ``generator``'s. A ranking (B, L) has the most attended
+    patch first.
 
     Example:
         Four of six patches would be masked; one of the three most attended becomes a

@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from mmattmask.masking.options import check_ratios
 
 Rounding = Literal['down', 'up']
 
@@ -79,24 +81,6 @@ class PatchBudget:
         check_ratios(mask_ratio)
         num_visible = int(num_patches * (1 - mask_ratio))
         return cls(num_visible, num_patches - num_visible)
-
-
-def check_ratios(mask_ratio: float, throw_ratio: float = 0.0) -> None:
-    """Raise ValueError unless both ratios are in [0, 1] and sum to at most 1."""
-    in_range = 0 <= mask_ratio <= 1 and 0 <= throw_ratio <= 1
-    if not in_range or mask_ratio + throw_ratio > 1:
-        raise ValueError(
-            'mask_ratio and throw_ratio must be in [0, 1] and sum to at most 1, got '
-            f'{mask_ratio} + {throw_ratio} = {mask_ratio + throw_ratio}'
-        )
-
-
-def check_rounding(rounding: str) -> None:
-    """Raise ValueError unless the rounding is known."""
-    if rounding not in get_args(Rounding):
-        raise ValueError(
-            f'rounding must be one of {get_args(Rounding)}, got {rounding!r}'
-        )
 
 
 @dataclass(frozen=True)

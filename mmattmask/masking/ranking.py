@@ -40,18 +40,10 @@ def rank_sampled(
 ) -> Tensor:
     """Draw all patches without replacement, with probabilities given by the score.
 
-    Gumbel top-k on the log-score: the k-th drawn patch follows the law of
-    ``torch.multinomial(score, L)``, in one batched sort that waits for no device. A
-    score of zero means "drawn after all others"; a constant map gives a uniform
-    ranking.
-
-    Args:
-        score: (B, L), not negative, any scale per image.
-        generator: Source of randomness. Defaults to torch's own.
-        noise: Exponential(1) draws, (B, L), instead of ``generator``.
-
-    Returns:
-        Ranking, (B, L) int64.
+    Gumbel top-k on the log-score (B, L), not negative: the k-th drawn patch follows the
+    law of ``torch.multinomial(score, L)``, in one batched sort that waits for no
+    device. Zeros are drawn after all others; a constant map gives a uniform ranking.
+    ``noise`` are Exponential(1) draws, (B, L), instead of ``generator``.
 
     Raises:
         ValueError: If ``noise`` and ``score`` differ in shape.
@@ -84,22 +76,13 @@ def shuffle_soft_to_hard(
     noise: Tensor | None = None,
     soft_ranking: Tensor | None = None,
 ) -> Tensor:
-    """Mask some patches for their score, some drawn by it, and the rest at random.
+    """Order patches as [visible | masked]: some for their score, some drawn by it.
 
-    Args:
-        score: (B, L), not negative.
-        num_masked: Patches to mask.
-        num_soft: Of these, how many are drawn with probabilities given by the score;
-            cut to what ``num_hard`` leaves.
-        num_hard: Of these, how many are those of the highest score.
-        exclusive: Draw the soft ones among patches that are not hard. Else, as
-            released, a patch can be both and a random one is masked instead.
-        generator: Source of randomness. Defaults to torch's own.
-        noise: Uniform draws, (B, L), instead of ``generator``.
-        soft_ranking: A ranking drawn by the score, (B, L), instead of ``generator``.
-
-    Returns:
-        The patches as [visible | masked], (B, L) int64.
+    Of ``num_masked`` patches, ``num_hard`` are those of the highest score (B, L), not
+    negative; ``num_soft``, cut to what is left, are drawn with probabilities given by
+    it; the rest is random. ``exclusive`` draws the soft ones among patches that are not
+    hard. Else, as released, a patch can be both and a random one is masked instead.
+    ``noise``, uniform, and ``soft_ranking`` are (B, L) instead of ``generator``.
 
     Raises:
         ValueError: If ``num_hard`` is larger than ``num_masked`` or a count negative.

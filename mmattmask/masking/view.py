@@ -1,12 +1,14 @@
 """From a whole-image attention map to the score of an augmented view's patches."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from mmattmask.masking.options import check_options
+
 CropMode = Literal['aligned', 'official']
-CROP_MODES: tuple[CropMode, ...] = ('aligned', 'official')
+CROP_MODES: tuple[CropMode, ...] = get_args(CropMode)
 
 
 def view_score(
@@ -18,17 +20,16 @@ def view_score(
     crop_mode: CropMode = 'aligned',
     samples: int = 16,
 ) -> Tensor:
-    """Crop, resize and flip attention maps the way the images were.
+    """Crop, resize and flip attention maps (B, h, w) the way the images were.
 
     The map is interpolated bilinearly, edge values reaching to the image border, and
     averaged over each patch of the view: two small matrix products per image.
 
     Args:
-        attention_map: Maps of the whole images, (B, h, w), any grid and float type.
+        attention_map: Maps of the whole images, any grid and float type.
         crop_box: The view in its source image, (B, 4): top, left, height, width in px.
         image_size: Height and width of the source images in px, (B, 2).
-        flip: Whether the view was flipped after the crop: vertically, horizontally,
-            (B, 2) bool.
+        flip: Whether flipped after the crop: vertically, horizontally, (B, 2) bool.
         grid: Patches of the view, (h', w').
         crop_mode: ``'aligned'`` takes the map of the cropped region (the paper);
             ``'official'`` the top-left two or three cells, as the released code does.
@@ -48,15 +49,14 @@ def view_score(
             f'attention_map must be (B, h, w), got {tuple(attention_map.shape)}'
         )
     batch_size, height, width = attention_map.shape
-    expected = {'crop_box': (batch_size, 4), 'image_size': (batch_size, 2)}
-    for name, value in (('crop_box', crop_box), ('image_size', image_size)):
-        if tuple(value.shape) != expected[name]:
+    geometry = dict(crop_box=(crop_box, 4), image_size=(image_size, 2), flip=(flip, 2))
+    for name, (value, size) in geometry.items():
+        if tuple(value.shape) != (batch_size, size):
             raise ValueError(
-                f'{name} must be {expected[name]}, got {tuple(value.shape)}'
+                f'{name} must be {(batch_size, size)}, got {tuple(value.shape)}'
             )
-    if tuple(flip.shape) != (batch_size, 2):
-        raise ValueError(f'flip must be {(batch_size, 2)}, got {tuple(flip.shape)}')
 
+    check_options(crop_mode=(crop_mode, CROP_MODES))
     dtype = torch.float64 if attention_map.dtype == torch.float64 else torch.float32
     origin, extent = crop_box.to(dtype).split(2, dim=1)
     cells = torch.full_like(origin, width)  # no copy from the CPU, which would wait
@@ -65,15 +65,13 @@ def view_score(
     if crop_mode == 'aligned':
         start, length = origin / image_size * cells, extent / image_size * cells
         last = cells - 1
-    elif crop_mode == 'official':
+    else:
         # Differs from the paper: pixels divided by the image size instead of the cell
         # size leave only the corner, two cells plus one where the crop ends at the
         # image's far border.
         reaches_end = (origin + extent >= image_size).to(dtype)
         length = torch.minimum(2 + reaches_end, cells)
         start, last = torch.zeros_like(length), length - 1
-    else:
-        raise ValueError(f'crop_mode must be one of {CROP_MODES}, got {crop_mode!r}')
 
     rows, columns = (
         _axis_weights(

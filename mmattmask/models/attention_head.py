@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, relative_order_loss, z_score
 from mmattmask.masking.attention import at_least_float32, full_precision
+from mmattmask.masking.options import check_options
 from mmattmask.models.mae_decoder import Decoded, GuidedMAEDecoder
 from mmattmask.registry import MODELS
 from mmattmask.scorers.score_decoder import ScoreDecoder, zero_weighted
@@ -21,13 +22,10 @@ Scope = Literal['masked', 'all']
 class Variant:
     """One reading of masked attention modeling.
 
-    Attributes:
-        shared: One linear layer on the pixel decoder instead of a second decoder.
-        before: What happens up to the switch: the decoder trains, is bypassed (the
-            mean of the decoder tokens' channels is the prediction), or is a copy of the
-            pixel decoder without a loss.
-        scope: Patches in the loss.
-        relative: Learn the order of the scores instead of their values.
+    ``shared``: one linear layer on the pixel decoder instead of a second one.
+    ``before``: up to the switch the decoder trains, is bypassed (the mean of the
+    decoder tokens' channels is the prediction), or is a copy of the pixel decoder
+    without a loss. ``relative``: learn the order of the scores instead of their values.
     """
 
     shared: bool = False
@@ -92,12 +90,9 @@ class AttentionHead(BaseModule):
         depth: int | None = None,
     ) -> None:
         super().__init__()
-        if variant not in VARIANTS:
-            raise ValueError(
-                f'variant must be one of {tuple(VARIANTS)}, got {variant!r}'
-            )
-        if scope not in (None, *get_args(Scope)):
-            raise ValueError(f'scope must be one of {get_args(Scope)}, got {scope!r}')
+        check_options(
+            variant=(variant, tuple(VARIANTS)), scope=(scope, (None, *get_args(Scope)))
+        )
         if loss_weight < 0 or not 0 <= switch <= 1:
             raise ValueError(
                 f'loss_weight ({loss_weight}) must be at least 0 and switch ({switch}) '
@@ -150,7 +145,10 @@ class AttentionHead(BaseModule):
         if score is None:
             return zero_weighted(self)
         _, tokens, features = decoded
-        pred = self.predict(tokens, features) if active else channel_mean(tokens)
+        if active:
+            pred = self.predict(tokens, features)
+        else:
+            pred = at_least_float32(tokens).mean(dim=-1)  # of the channels
         pred = partition.to_raster(pred[:, neck.num_extra_tokens :])
         loss = self.loss_weight * self.compare(pred, score, partition)
         return loss if active else loss + zero_weighted(self)
@@ -165,8 +163,3 @@ class AttentionHead(BaseModule):
         compare = relative_order_loss if self.variant.relative else F.mse_loss
         with full_precision(pred):
             return compare(pred.gather(1, ids), target.gather(1, ids))
-
-
-def channel_mean(tokens: Tensor) -> Tensor:
-    """Return the mean over the channels of tokens, (B, N), at least float32."""
-    return at_least_float32(tokens).mean(dim=-1)

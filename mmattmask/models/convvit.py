@@ -16,6 +16,7 @@ from mmpretrain.models.utils import (
 )
 from torch import Tensor, nn
 
+from mmattmask.masking.options import check_options
 from mmattmask.models.convmae_blocks import ConvEmbed, ConvStage
 from mmattmask.registry import MODELS
 from mmattmask.scorers.self_attention import cut
@@ -177,8 +178,7 @@ class ConvViT(BaseBackbone):
 def _settings(arch: str | Arch) -> Arch:
     """Return an architecture with its defaults."""
     if isinstance(arch, str):
-        if arch not in ARCHS:
-            raise ValueError(f'arch must be one of {tuple(ARCHS)}, got {arch!r}')
+        check_options(arch=(arch, tuple(ARCHS)))
         arch = ARCHS[arch]
     settings: Arch = dict(strides=(4, 2, 2), mlp_ratio=4.0)
     settings.update(arch)
@@ -198,8 +198,7 @@ def _stages(
     out_indices: int | Sequence[int], num_stages: int, out_type: str
 ) -> tuple[int, ...]:
     """Return the stages to give out, counted from 0."""
-    if out_type not in OUT_TYPES:
-        raise ValueError(f'out_type must be one of {OUT_TYPES}, got {out_type!r}')
+    check_options(out_type=(out_type, OUT_TYPES))
     indices = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
     if not all(-num_stages <= index < num_stages for index in indices):
         raise ValueError(

@@ -22,12 +22,9 @@ from mmattmask.scorers.self_attention import cut, patch_size_of, read_cls_attent
 
 
 class Targets(NamedTuple):
-    """What the teacher says of a batch.
+    """What the teacher says of N views: of CLS tokens, (N, K), and of masked patches.
 
-    Attributes:
-        cls: Output for CLS tokens, (N, K), and ``cls_mean``, (K,).
-        patch: Output for the masked patches, (R, K'), or None without patch loss.
-        patch_mean: Mean output for all patches, (K',), or None without patch loss.
+    Those, (R, K'), and the mean output for all patches are None without patch loss.
     """
 
     cls: Tensor

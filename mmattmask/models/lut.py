@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, partition_patches
+from mmattmask.masking.attention import at_least_float32
 from mmattmask.models.mae import GuidedMAE
 from mmattmask.registry import MODELS
 from mmattmask.scorers.ema_teacher import EMATeacher
@@ -138,8 +139,9 @@ def _pooled(tokens: Tensor) -> Tensor:
 
 def _cosine(student: Tensor, teacher: Tensor) -> Tensor:
     """Cosine of each pair of rows, (B,), at least in float32."""
-    dtype = torch.promote_types(student.dtype, torch.float32)
-    return F.cosine_similarity(student.to(dtype), teacher.to(dtype), dim=1)
+    return F.cosine_similarity(
+        at_least_float32(student), at_least_float32(teacher), dim=1
+    )
 
 
 def _check_views(inputs: Sequence[Tensor]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.models.guided_parts import guides
+from mmattmask.scorers.self_attention import cut
 
 
 def sincos_positions(grid: Sequence[int], like: Tensor) -> Tensor:
@@ -26,10 +27,8 @@ def sincos_positions(grid: Sequence[int], like: Tensor) -> Tensor:
 class Decoded(NamedTuple):
     """What a decoder makes of a batch.
 
-    Attributes:
-        pred: Predictions in raster order, (B, L, K); zeros for thrown patches.
-        tokens: Its input with positions, as ``GuidedMAEDecoder.embed`` returns it.
-        features: The same after its blocks and norm.
+    Predictions in raster order, (B, L, K), zeros for thrown patches; its input, see
+    ``GuidedMAEDecoder.embed``; the same after its blocks and norm.
     """
 
     pred: Tensor
@@ -146,15 +145,10 @@ class GuidedMAEHead(MAEPretrainHead):
     def patchify(self, imgs: Tensor) -> Tensor:
         """Cut images (B, C, H, W) into patches (B, L, pixels), or raise ValueError."""
         patch_size = self.patch_size
-        batch_size, channels, height, width = imgs.shape
-        if height % patch_size or width % patch_size:
-            raise ValueError(
-                f'patch_size ({patch_size}) does not divide images of '
-                f'{height} x {width}'
-            )
+        cut(imgs.shape[-2:], patch_size, 'patch_size')
         patches = imgs.unflatten(3, (-1, patch_size)).unflatten(2, (-1, patch_size))
         patches = patches.permute(0, 2, 4, 3, 5, 1)  # B, h, w, p, p, C
-        return patches.reshape(batch_size, -1, patch_size**2 * channels)
+        return patches.flatten(3).flatten(1, 2)
 
     def unpatchify(self, x: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
         """Join patches, of a square or of a grid (h, w), to images (B, C, H, W)."""

@@ -162,8 +162,8 @@ class GuidedMILAN(MILAN):
     Args:
         backbone: Config of a ``GuidedMILANViT``, or of the stock one.
         *args: As for MILAN.
-        mask_generator: Config of a mask generator.
-        scorer: Config of a scorer.
+        mask_generator: See ``GuidedMAE``.
+        scorer: See ``GuidedMAE``.
         cell_size: See ``GuidedMAE``.
         **kwargs: As for MILAN.
 

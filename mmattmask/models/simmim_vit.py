@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, gather_tokens
+from mmattmask.masking.options import check_options
 from mmattmask.registry import MODELS
 from mmattmask.scorers.self_attention import cut, patch_size_of
 
@@ -47,8 +48,7 @@ class SimMIMViT(BEiTPretrainViT):
         super().__init__(
             *args, drop_path_rate=drop_path_rate, out_type=out_type, **kwargs
         )
-        if out_type not in ('featmap', 'raw'):
-            raise ValueError(f"out_type must be 'featmap' or 'raw', got {out_type!r}")
+        check_options(out_type=(out_type, ('featmap', 'raw')))
         if self.use_rel_pos_bias:
             raise ValueError(
                 'SimMIM pre-trains with one relative position bias for all blocks: use '

@@ -24,14 +24,10 @@ def area_score(
         edges = start + np.arange(grid[axis] + 1) * (length / grid[axis])
         first = int(np.clip(np.floor(edges[0]), 0, size - 1))
         last = int(np.clip(np.ceil(edges[-1]), first + 1, size))
-        below, above = (
-            np.arange(first, last, dtype=float),
-            np.arange(first + 1, last + 1.0),
-        )
-        below[0], above[-1] = -np.inf, np.inf
-        overlap = np.minimum(edges[1:, None], above) - np.maximum(
-            edges[:-1, None], below
-        )
+        begin = np.arange(first, last, dtype=float)  # of each cell
+        end = begin + 1
+        begin[0], end[-1] = -np.inf, np.inf
+        overlap = np.minimum(edges[1:, None], end) - np.maximum(edges[:-1, None], begin)
         overlap = overlap.clip(0) / (length / grid[axis])
         weights.append(overlap[::-1] if flip[axis] else overlap)
         part.append(slice(first, last))

@@ -40,13 +40,9 @@ class BankError(ValueError):
 class BankHeader:
     """What a bank holds.
 
-    Attributes:
-        num_rows: Samples of the dataset.
-        grid: Cells of a map, (h, w).
-        storage: ``'float16'``, or ``'uint8'`` for maps in [0, 1] in steps of 1/255.
-        fingerprint: Identity of the dataset, see ``datasets.concat.fingerprint``.
-        source: When the maps were made, such as ``'epoch 40'``.
-        checksum: CRC-32 of the rows; None while the bank is being written.
+    The fingerprint is the dataset's, the source such as ``'epoch 40'``. ``'uint8'`` is
+    for maps in [0, 1] in steps of 1/255. The CRC-32 of the rows is None while the bank
+    is being written.
     """
 
     num_rows: int
@@ -99,9 +95,7 @@ def _checksum(rows: np.ndarray) -> int:
 class AttentionBank:
     """Read access to a complete bank; processes that open it share its pages.
 
-    Args:
-        path: The file.
-        verify: Compare the checksum, which reads the whole file.
+    ``verify`` compares the checksum, which reads the whole file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -187,15 +181,9 @@ class BankWriter:
     """Write access to a bank that does not exist yet.
 
     One process creates the file; others on the same node may open the writer after that
-    with ``create=False`` and write other rows. Only the creator finishes.
-
-    Args:
-        path: The final file name.
-        header: What the bank will hold; ``checksum`` must be None.
-        create: Make the temporary file.
-        previous: A bank of the same shape whose rows are kept where nothing is written.
-            Without it they are zero: nothing is known.
-        tag: Part of the temporary name, which writers of one file share.
+    with ``create=False`` and write other rows. Only the creator finishes. Rows that
+    nobody writes are those of ``previous``, or zero: nothing is known. ``tag`` is part
+    of the temporary name, which writers of one file share.
 
     Raises:
         OSError: If there is no space for the file, which is taken at once: writing to
@@ -212,6 +200,7 @@ class BankWriter:
     ) -> None:
         self.path = Path(path)
         self.header = header
+        self._limit = 1.0 if header.storage == 'uint8' else np.finfo(np.float16).max
         self._temporary = self.path.with_name(f'{self.path.name}{tag}.tmp')
         if create:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -249,8 +238,7 @@ class BankWriter:
 
     def is_valid(self, maps: np.ndarray) -> np.ndarray:
         """Return for each map, (B, h, w), whether the storage can hold it, (B,)."""
-        limit = 1.0 if self.header.storage == 'uint8' else np.finfo(np.float16).max
-        return np.asarray(((maps >= 0) & (maps <= limit)).all(axis=(1, 2)))
+        return np.asarray(((maps >= 0) & (maps <= self._limit)).all(axis=(1, 2)))
 
     def write(self, ids: np.ndarray, maps: np.ndarray) -> None:
         """Store maps (B, h, w) of sample ids (B,).
@@ -258,12 +246,11 @@ class BankWriter:
         Raises:
             ValueError: If a value is not finite or outside what the storage can hold.
         """
-        limit = 1.0 if self.header.storage == 'uint8' else np.finfo(np.float16).max
         bad = ~self.is_valid(maps)
         if bad.any():
             raise ValueError(
-                f'attention of {bad.sum()} samples is not in [0, {limit:g}] (first '
-                f'sample id {ids[bad][0]}); the bank in use is left as it is'
+                f'attention of {bad.sum()} samples is not in [0, {self._limit:g}] '
+                f'(first sample id {ids[bad][0]}); the bank in use is left as it is'
             )
         if self.header.storage == 'uint8':
             maps = np.rint(maps * 255)

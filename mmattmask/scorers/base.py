@@ -118,17 +118,9 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             error: Reconstruction error of each patch, (B, L) in raster order, without
                 graph; it means nothing for thrown patches.
             progress: Share of the training that is done, in [0, 1].
-            tokens: The decoder's input with positions, [CLS | patches] in raster order,
-                or [CLS | visible | masked] where patches are thrown: (B, 1 + N, D).
+            tokens: The decoder's, as of ``GuidedMAEDecoder.embed``.
         """
         raise ValueError(f'{type(self).__name__} has nothing to learn: it has no loss')
-
-
-def check_options(**options: tuple[Any, tuple[Any, ...]]) -> None:
-    """Raise ValueError unless every option (value, known values) is known."""
-    for name, (value, known) in options.items():
-        if value not in known:
-            raise ValueError(f'{name} must be one of {known}, got {value!r}')
 
 
 def check_score(

@@ -13,10 +13,11 @@ from mmattmask.masking.attention import (
     HeadReduction,
     low_precision,
 )
+from mmattmask.masking.options import check_options
 from mmattmask.masking.view import CropMode
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Keep, Storage
-from mmattmask.scorers.base import Debias, check_options
+from mmattmask.scorers.base import Debias
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.self_attention import (
     blocks_of,

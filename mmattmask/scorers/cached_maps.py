@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
+from mmattmask.masking.options import check_options
 from mmattmask.masking.position import log_mean_map, without_position
 from mmattmask.masking.view import CROP_MODES, CropMode
 from mmattmask.scorers.bank import AttentionBank, Keep, Storage
-from mmattmask.scorers.base import DEBIAS, Debias, Scorer, check_options
+from mmattmask.scorers.base import DEBIAS, Debias, Scorer
 
 NUM_MEAN_MAPS = 4096
 

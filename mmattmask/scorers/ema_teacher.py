@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mmattmask.masking.attention import low_precision
+from mmattmask.masking.options import check_options
 from mmattmask.registry import MODELS
-from mmattmask.scorers.base import DEBIAS, Debias, Scorer, check_options
+from mmattmask.scorers.base import DEBIAS, Debias, Scorer
 from mmattmask.scorers.self_attention import check_readable, read_cls_attention
 
 

@@ -15,10 +15,11 @@ from mmattmask.export import load_vit, read_state_dict
 from mmattmask.export.fit_vit import same_grid
 from mmattmask.masking import min_max
 from mmattmask.masking.attention import full_precision, low_precision
+from mmattmask.masking.options import check_options
 from mmattmask.masking.view import CropMode, resample
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Keep, Storage
-from mmattmask.scorers.base import Debias, check_options
+from mmattmask.scorers.base import Debias
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.library_vits import HuggingFaceViT, LibraryViT
 from mmattmask.scorers.self_attention import (

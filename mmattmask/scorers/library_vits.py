@@ -53,15 +53,9 @@ class LibraryViT(nn.Module):
     """A ViT whose library computes it, attention as it reaches the fused kernel.
 
     So rotary positions, norms of queries and keys, registers and resized position
-    embeddings are the library's own. ValueError if this is no ViT, or cannot be read.
-
-    Args:
-        vit: The network.
-        blocks: Its blocks in their order, inside of it.
-        patch_size: Side of a patch in px, or both sides.
-        img_size: Side or sides in px of images it was built for.
-        normalisation: Mean and standard deviation of its RGB input, for pixels in 0 to
-            255; None if the library does not know them.
+    embeddings are the library's own. ``blocks`` are those of ``vit`` in their order,
+    ``normalisation`` the mean and standard deviation of its RGB input, for pixels in 0
+    to 255, or None. ValueError if this is no ViT, or cannot be read.
     """
 
     def __init__(

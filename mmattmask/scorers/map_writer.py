@@ -28,8 +28,7 @@ class MapWriter:
     Args:
         path: ``.safetensors``, or ``.npy`` in the order of the ids.
         names: Of the maps, by id; an array needs none and takes their number.
-        made_of: What the maps depend on, for people. Pieces of anything else are
-            refused.
+        made_of: What the maps depend on; pieces of anything else are refused.
 
     Raises:
         ValueError: If names are not unique or too many, the ending is another one, or

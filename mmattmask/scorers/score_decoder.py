@@ -13,15 +13,8 @@ from mmattmask.masking.attention import at_least_float32, full_precision
 class ScoreDecoder(BaseModule):
     """Predict a scalar for each patch, with a decoder of the pixel decoder's make.
 
-    It has blocks, norm and output layer of its own, of the same kind and sizes as the
-    pixel decoder's; the output is averaged over its channels.
-
-    Args:
-        neck: The pixel decoder, a ``GuidedMAEDecoder``.
-        depth: Number of blocks. Defaults to as many as the pixel decoder has.
-
-    Raises:
-        ValueError: If ``depth`` is not in 1 .. the pixel decoder's depth.
+    Blocks (its first ``depth``, or all), norm and output layer are its own; the output
+    is averaged over its channels. ValueError if it has not so many blocks.
 
     Source: HPM; Lrbomchz/MM2024_GPA model_GPA_learn_atten.py.
     """

@@ -1,7 +1,7 @@
 """Read the attention of a ViT while fused attention stays in use."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from mmpretrain.models.utils import BEiTAttention
@@ -11,12 +11,7 @@ from mmattmask.masking import cls_attention, received_attention
 from mmattmask.masking.attention import full_precision
 
 Attention = Literal['received', 'received_paper', 'received_probs', 'cls']
-ATTENTIONS: tuple[Attention, ...] = (
-    'received',
-    'received_paper',
-    'received_probs',
-    'cls',
-)
+ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 
 
 class BlockReachedError(Exception):

@@ -84,7 +84,7 @@ class UserMaps(Scorer):
         """
         device = inputs.device
         crop_box, image_size, flip = view_geometry(data_samples, device)
-        keys = [self.files.find(*key) for key in read_keys(data_samples)]
+        keys: list[Any] = [self.files.find(*key) for key in read_keys(data_samples)]
         maps = self.files.read(keys)
         rows_by_size: dict[tuple[int, ...], list[int]] = {}
         large = []
@@ -166,7 +166,7 @@ class UserMaps(Scorer):
         """Read some images' maps to the end; yield what is wrong with each or None."""
         for index in indices:
             try:
-                key = self.files.find(img_paths[index], index)
+                key: Any = self.files.find(img_paths[index], index)
                 (values,) = self.files.read([key])
                 large = max(values.shape) > LARGEST_GRID
                 size = _image_size(img_paths[index], follows_exif) if large else None
