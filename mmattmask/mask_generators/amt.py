@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.masking import PatchBudget, rank_by_score, rank_sampled
-from mmattmask.masking.partition import Rounding, check_ratios, check_rounding
+from mmattmask.masking.options import check_options, check_ratios
+from mmattmask.masking.partition import Rounding
 from mmattmask.registry import TASK_UTILS
 
 Throw = Literal['middle', 'low']
@@ -19,22 +20,21 @@ First = Literal['masked', 'visible']
 class AMTMaskGenerator(BaseMaskGenerator):
     """Mask the patches drawn first by attention and throw others away.
 
-    The patches are ranked by drawing them without replacement, attended ones more
-    likely first. The first are masked; ``throw`` says which of the rest disappear.
+    Patches are drawn without replacement, attended ones more likely first. The first
+    are masked; ``throw`` says which of the rest disappear.
 
     Args:
-        mask_ratio: Share of masked patches. Defaults to 0.45.
+        mask_ratio: Share of masked patches.
         throw_ratio: Share of thrown patches; 0 is attention-driven masking alone
-            ("AM"). Defaults to 0.40.
+            ("AM").
         throw: ``'middle'`` throws the patches drawn after the masked ones and keeps
             the last visible; ``'low'`` throws the last and keeps the middle visible.
-            Defaults to ``'middle'``.
+        ranking: ``'sampled'`` as in the paper; ``'top'`` or ``'bottom'`` rank by the
+            score itself, without sampling.
+        rounding: ``'down'`` as AMT on MAE; ``'up'`` as SimMIM and AMT on SimMIM.
         first: What becomes of the patches drawn first. ``'visible'`` is the mirror:
             visible and masked change places; with ``throw_ratio=0`` it is MILAN's and
-            AdaMAE's policy. Defaults to ``'masked'``.
-        ranking: ``'sampled'`` as in the paper; ``'top'`` or ``'bottom'`` rank by the
-            score itself, without sampling. Defaults to ``'sampled'``.
-        rounding: ``'down'`` as AMT on MAE; ``'up'`` as SimMIM and AMT on SimMIM.
+            AdaMAE's policy.
 
     Raises:
         ValueError: If the ratios are outside [0, 1] or sum to more than 1, or an
@@ -53,15 +53,12 @@ class AMTMaskGenerator(BaseMaskGenerator):
         first: First = 'masked',
     ) -> None:
         check_ratios(mask_ratio, throw_ratio)
-        check_rounding(rounding)
-        if throw not in get_args(Throw):
-            raise ValueError(f'throw must be one of {get_args(Throw)}, got {throw!r}')
-        if ranking not in get_args(Ranking):
-            raise ValueError(
-                f'ranking must be one of {get_args(Ranking)}, got {ranking!r}'
-            )
-        if first not in get_args(First):
-            raise ValueError(f'first must be one of {get_args(First)}, got {first!r}')
+        check_options(
+            throw=(throw, get_args(Throw)),
+            ranking=(ranking, get_args(Ranking)),
+            rounding=(rounding, get_args(Rounding)),
+            first=(first, get_args(First)),
+        )
         self.mask_ratio = mask_ratio
         self.throw_ratio = throw_ratio
         self.throw = throw

@@ -16,6 +16,7 @@ from mmattmask.masking import (
     rank_by_score,
     reveal_hints,
 )
+from mmattmask.masking.options import check_options
 from mmattmask.registry import TASK_UTILS
 
 Mode = Literal['high', 'hint', 'low']
@@ -25,16 +26,11 @@ Mode = Literal['high', 'hint', 'low']
 class AttMaskGenerator(BaseMaskGenerator):
     """Mask the most attended patches (High, Hint) or the least attended (Low).
 
-    Hint is High with some of the very most attended patches left visible. A constant
-    score gives random masks.
-
-    With one ``mask_ratio``, and both probabilities 1, all images have the same counts:
-    this works in every host. What is drawn for ratios, images or patches needs a host
-    with mask tokens. As released in iBOT: ``mask_ratio=(0.1, 0.5), mask_prob=0.5``.
-
-    Everything is drawn on the score's device from the one source of randomness, without
-    waiting for it. Ratios differ between processes as their seeds do; the released code
-    seeds all processes alike, which gives them the same ratio.
+    Hint is High with some of the very most attended patches left visible. With one
+    ``mask_ratio``, and both probabilities 1, all images have the same counts: this
+    works in every host. What is drawn for ratios, images or patches needs a host with
+    mask tokens. As released in iBOT: ``mask_ratio=(0.1, 0.5), mask_prob=0.5``; there
+    all processes are seeded alike, here they draw ratios of their own.
 
     Args:
         mode: ``'high'``, ``'hint'`` or ``'low'``.
@@ -80,8 +76,7 @@ class AttMaskGenerator(BaseMaskGenerator):
         ratio_per_image: bool = False,
         patch_prob: float = 1.0,
     ) -> None:
-        if mode not in get_args(Mode):
-            raise ValueError(f'mode must be one of {get_args(Mode)}, got {mode!r}')
+        check_options(mode=(mode, get_args(Mode)))
         shares = (mask_prob, patch_prob, show_max)
         if not all(0 <= share <= 1 for share in shares):
             raise ValueError(
@@ -102,12 +97,7 @@ class AttMaskGenerator(BaseMaskGenerator):
         self.may_mask_nothing = by_chance or self.mask_ratio[0] == 0
 
     def budget(self, num_patches: int) -> PatchBudget:
-        """Round the ratio down; hints are not masked.
-
-        Raises:
-            ValueError: If images differ in their counts, or no visible or no masked
-                patch is left.
-        """
+        """Round the ratio down; hints are not masked. ValueError if images differ."""
         if self.variable_counts:
             raise ValueError(
                 f'AttMaskGenerator with mask_ratio={self.mask_ratio}, '
@@ -156,13 +146,7 @@ class AttMaskGenerator(BaseMaskGenerator):
     def _counts(
         self, num_patches: int, mask_ratio: Tensor, show_ratio: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return how many are ranked first, may be hints, and are hints.
-
-        Args:
-            num_patches: Patches of an image.
-            mask_ratio: float64, of any shape.
-            show_ratio: float64, of the same shape.
-        """
+        """Return how many are ranked first, may be hints and are hints."""
         num_masked = (num_patches * mask_ratio).long()
         most = max(int(num_patches * self.show_max), 1)
         # Differs from AttMask: on small grids one patch is shown; the released code

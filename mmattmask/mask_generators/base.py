@@ -14,13 +14,11 @@ class BaseMaskGenerator(metaclass=ABCMeta):
     """Turns a score into a partition of the patches.
 
     A subclass says how many patches each set gets (:meth:`budget`) and either in which
-    order they are taken (:meth:`shuffle`) or who is masked (:meth:`mask`). It never
-    sees images, epochs or models.
+    order they are taken (:meth:`shuffle`) or who is masked (:meth:`mask`).
 
     Attributes:
         variable_counts: Whether images may differ in their number of masked patches.
-            Such a generator offers :meth:`mask` only: hosts that gather visible patches
-            cannot use it.
+            Such a generator offers :meth:`mask` only, for hosts with mask tokens.
         may_mask_nothing: Whether an image may be left without any masked patch: then
             losses that average over the masked patches of a batch may be undefined.
         takes_labels: Whether the score is a label map, whole numbers without an order.
@@ -81,17 +79,13 @@ class BaseMaskGenerator(metaclass=ABCMeta):
         progress: float = 0.0,
         grid: tuple[int, int] | None = None,
     ) -> PatchPartition:
-        """Partition the patches of every image.
+        """Partition the patches of every image, with the same counts.
 
         Args:
-            score: Score, (B, L); large = attended. A constant score says "nothing is
-                known".
+            score: (B, L); large = attended. A constant one says "nothing is known".
             rng: Source of randomness on the score's device. Defaults to torch's own.
             progress: Share of the training that is done, in [0, 1].
             grid: Patches of an image, (h, w), for policies with a sense of place.
-
-        Returns:
-            The partition, with the same counts for every image.
 
         Raises:
             ValueError: If the ratios do not fit L.
@@ -107,17 +101,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
         progress: float = 0.0,
         grid: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Return only who is masked, for hosts with mask tokens.
-
-        Args:
-            score: As for a call.
-            rng: As for a call.
-            progress: As for a call.
-            grid: As for a call.
-
-        Returns:
-            1 for masked, 0 for all other patches, (B, L) float32.
-        """
+        """Return only who is masked, (B, L) float32 with 1 = masked; as for a call."""
         return self(score, rng, progress, grid).mask
 
 

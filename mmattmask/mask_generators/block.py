@@ -18,7 +18,7 @@ from mmattmask.masking import (
     rank_random,
 )
 from mmattmask.masking.blocks import check_blocks
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking.options import check_options, check_ratios
 from mmattmask.registry import TASK_UTILS
 
 Shape = Literal['block', 'random']
@@ -29,9 +29,9 @@ class BlockMaskGenerator(BaseMaskGenerator):
     """Mask rectangles, whatever the score says, with the same count in every image.
 
     Args:
-        mask_ratio: Share of masked patches, rounded down. Defaults to BEiT's 0.4.
+        mask_ratio: Share of masked patches, rounded down.
         num_masked: Number of masked patches instead; 75 of 196 in MMPretrain's BEiT and
-            CAE. Defaults to None.
+            CAE.
         min_patches: Smallest area of a rectangle, in patches.
         aspect: Smallest and largest height / width of a rectangle.
 
@@ -69,11 +69,7 @@ class BlockMaskGenerator(BaseMaskGenerator):
         progress: float,
         grid: tuple[int, int] | None,
     ) -> Tensor:
-        """Mask rectangles, then patches beside them until the count is reached.
-
-        Raises:
-            ValueError: If there is no grid or it does not fit the score.
-        """
+        """Mask rectangles, then patches beside them until the count is reached."""
         grid = check_grid(grid, score)
         wanted = torch.full(score.shape[:1], budget.num_masked, device='cpu')
         blocks = block_masks(wanted, grid, self.min_patches, self.aspect, generator=rng)
@@ -91,9 +87,8 @@ class IBOTMaskGenerator(BaseMaskGenerator):
 
     Args:
         mask_ratios: Ranges (low, high). Each image draws one of them, all equally
-            likely, and then its ratio in that range. Defaults to no mask for half of
-            the images and 0.1 to 0.5 for the others: the released ``--pred_ratio 0 0.3
-            --pred_ratio_var 0 0.2``.
+            likely, and then its ratio in that range. The default is the released
+            ``--pred_ratio 0 0.3 --pred_ratio_var 0 0.2``.
         shape: ``'block'`` for rectangles of at least ``(min(h, w) // 3) ** 2`` patches
             on a grid (h, w), which may mask less than the ratio; ``'random'`` for
             single patches.
@@ -113,8 +108,7 @@ class IBOTMaskGenerator(BaseMaskGenerator):
         shape: Shape = 'block',
         aspect: Sequence[float] = (0.3, 1 / 0.3),
     ) -> None:
-        if shape not in get_args(Shape):
-            raise ValueError(f'shape must be one of {get_args(Shape)}, got {shape!r}')
+        check_options(shape=(shape, get_args(Shape)))
         ranges = isinstance(mask_ratios, Sequence) and mask_ratios
         if not ranges or not all(isinstance(each, Sequence) for each in mask_ratios):
             raise ValueError(
@@ -145,11 +139,7 @@ class IBOTMaskGenerator(BaseMaskGenerator):
         progress: float = 0.0,
         grid: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Return who is masked, (B, L) float32; arguments as for a call.
-
-        Raises:
-            ValueError: If blocks lack a grid or it does not fit the score.
-        """
+        """Return who is masked, (B, L) float32; arguments as for a call."""
         batch_size, num_patches = score.shape
         device = score.device if self.shape == 'random' or rng else torch.device('cpu')
         ratios = draw_ratios(self.mask_ratios, (batch_size,), device, rng)

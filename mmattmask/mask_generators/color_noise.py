@@ -9,7 +9,7 @@ from torch import Tensor
 from mmattmask.mask_generators.base import BaseMaskGenerator, check_grid
 from mmattmask.masking import PatchBudget, color_noise
 from mmattmask.masking.noise import Color
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking.options import check_options, check_ratios
 from mmattmask.registry import TASK_UTILS
 
 
@@ -18,10 +18,10 @@ class ColorNoiseMaskGenerator(BaseMaskGenerator):
     """Show the patches of the highest noise, which is not white, and mask the others.
 
     The score does not count. Neighbours are alike more often than by chance in red
-    noise, less often in blue. The noise is drawn anew for each image.
+    noise, less often in blue.
 
     Args:
-        mask_ratio: Share of masked patches. Defaults to 0.75.
+        mask_ratio: Share of masked patches.
         color: ``'red'``, ``'blue'``, ``'green'`` (the paper's best) or ``'purple'``.
         sigma: Standard deviations of the narrow and the wide Gaussian, in patches.
 
@@ -42,8 +42,7 @@ class ColorNoiseMaskGenerator(BaseMaskGenerator):
         sigma: Sequence[float] = (0.5, 2.0),
     ) -> None:
         check_ratios(mask_ratio)
-        if color not in get_args(Color):
-            raise ValueError(f'color must be one of {get_args(Color)}, got {color!r}')
+        check_options(color=(color, get_args(Color)))
         pair = tuple(sigma) if isinstance(sigma, Sequence) else (sigma,)
         if len(pair) != 2 or not 0 < pair[0] < pair[1]:
             raise ValueError(
@@ -66,11 +65,7 @@ class ColorNoiseMaskGenerator(BaseMaskGenerator):
         progress: float,
         grid: tuple[int, int] | None,
     ) -> Tensor:
-        """Order the patches by noise, highest first.
-
-        Raises:
-            ValueError: If there is no grid or it does not fit the score.
-        """
+        """Order the patches by noise, highest first."""
         grid = check_grid(grid, score)
         noise = color_noise(len(score), grid, self.color, self.sigma, rng, score.device)
         return noise.argsort(dim=1, descending=True)

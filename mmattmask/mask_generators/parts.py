@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.masking import PatchBudget, shuffle_by_parts
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking.options import check_ratios
 from mmattmask.registry import TASK_UTILS
 
 
@@ -16,9 +16,8 @@ class PartMaskGenerator(BaseMaskGenerator):
     The score is a label map: ``scorer=dict(type='mmattmask.LabelMaps', …)``.
 
     Args:
-        mask_ratio: Share of masked patches. Defaults to 0.75.
-        gamma: Whole parts count for ``progress ** gamma`` of the quotas. Defaults to 2,
-            the paper's.
+        mask_ratio: Share of masked patches.
+        gamma: Whole parts count for ``progress ** gamma`` of the quotas.
         by_epoch: Change the quotas with epochs, as released, or with iterations.
 
     Raises:
@@ -54,11 +53,7 @@ class PartMaskGenerator(BaseMaskGenerator):
         progress: float,
         grid: tuple[int, int] | None,
     ) -> Tensor:
-        """Order the patches by the quotas of their parts.
-
-        Raises:
-            ValueError: If the score holds no labels.
-        """
+        """Order the patches by the quotas of their parts; ValueError without labels."""
         if score.is_floating_point():
             raise ValueError(
                 'PartMaskGenerator needs labels of parts, whole numbers, got '

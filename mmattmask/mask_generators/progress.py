@@ -4,15 +4,10 @@ from mmengine.logging import MessageHub
 
 
 def training_progress(by_epoch: bool = True, include_current: bool = False) -> float:
-    """Return the share of training that is done, in [0, 1].
+    """Return the share of training that is done, in [0, 1]; 0 outside of a run.
 
-    Args:
-        by_epoch: Constant within an epoch (``epoch / max_epochs``), or growing with
-            every iteration.
-        include_current: Count the epoch or iteration in work as done.
-
-    Returns:
-        0 outside of a run.
+    It is constant within an epoch or, not ``by_epoch``, grows with every iteration;
+    ``include_current`` counts the epoch or iteration in work as done.
     """
     hub = MessageHub.get_current_instance()
     now, end = ('epoch', 'max_epochs') if by_epoch else ('iter', 'max_iters')

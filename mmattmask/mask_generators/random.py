@@ -1,11 +1,14 @@
 """Random masking, with random throwing as an option."""
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.masking import PatchBudget, rank_random
-from mmattmask.masking.partition import Rounding, check_ratios, check_rounding
+from mmattmask.masking.options import check_options, check_ratios
+from mmattmask.masking.partition import Rounding
 from mmattmask.registry import TASK_UTILS
 
 
@@ -13,13 +16,12 @@ from mmattmask.registry import TASK_UTILS
 class RandomMaskGenerator(BaseMaskGenerator):
     """Choose all three sets at random, whatever the score says.
 
-    Without throwing this is MAE: the same counts and, from the same random state, the
-    same patches in the same token order as ``MAEViT.random_masking``.
+    Without throwing this is MAE: from the same random state, the same patches in the
+    same token order as ``MAEViT.random_masking``.
 
     Args:
-        mask_ratio: Share of masked patches. Defaults to 0.75.
+        mask_ratio: Share of masked patches.
         throw_ratio: Share of thrown patches ("random throwing", AMT Table 4).
-            Defaults to 0.
         rounding: ``'down'`` as AMT on MAE; ``'up'`` as SimMIM and AMT on SimMIM.
             Defaults to None: as MAE without throwing, as AMT on MAE with it.
 
@@ -35,8 +37,7 @@ class RandomMaskGenerator(BaseMaskGenerator):
         rounding: Rounding | None = None,
     ) -> None:
         check_ratios(mask_ratio, throw_ratio)
-        if rounding is not None:
-            check_rounding(rounding)
+        check_options(rounding=(rounding, (None, *get_args(Rounding))))
         self.mask_ratio = mask_ratio
         self.throw_ratio = throw_ratio
         self.rounding = rounding

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator
 from mmattmask.masking import PatchBudget, shuffle_soft_to_hard
-from mmattmask.masking.partition import check_ratios
+from mmattmask.masking.options import check_ratios
 from mmattmask.registry import TASK_UTILS
 
 
@@ -19,18 +19,16 @@ class SoftToHardMaskGenerator(BaseMaskGenerator):
     of training.
 
     Args:
-        mask_ratio: Share of masked patches. Defaults to 0.75.
-        soft: Share drawn by the score at the start and at the end. Defaults to
-            (0.5, 0.0), the paper's; (0, 0) with ``hard=(0, 0.5)`` and
-            ``include_current=True`` is HPM's schedule.
-        hard: Share of the highest scores at the start and at the end. Defaults to
-            (0.0, 0.5).
+        mask_ratio: Share of masked patches.
+        soft: Share drawn by the score at the start and at the end. The default is the
+            paper's; (0, 0) with ``hard=(0, 0.5)`` and ``include_current=True`` is
+            HPM's.
+        hard: Share of the highest scores at the start and at the end.
         exclusive: Draw the soft ones among patches that are not hard (the paper's
-            Eq. 6). Defaults to False: a patch can be both, and a random one is masked
-            instead, as released.
+            Eq. 6). Else, as released, a patch can be both, and a random one is masked
+            instead.
         by_epoch: Change the shares with epochs, as released, or with iterations.
-        include_current: Count the epoch (iteration) in work as done, as HPM does: then
-            the last epoch has the shares of the end.
+        include_current: Count the epoch (iteration) in work as done, as HPM does.
 
     Raises:
         ValueError: If a ratio or share is outside [0, 1].

@@ -15,10 +15,6 @@ def check_policy(policy: BaseMaskGenerator, grid: tuple[int, int]) -> None:
     Scores, or labels, are constant for half of the images and random for the others;
     randomness is the trial's own.
 
-    Args:
-        policy: The policy.
-        grid: Patches (cells) of an image, (h, w).
-
     Raises:
         ValueError: If the order is no permutation, counts are not those of its
             ``budget``, ``mask`` says something else, or the policy cannot work on this
@@ -60,14 +56,7 @@ def _try(
 
 
 def check_partition(partition: PatchPartition, name: str) -> None:
-    """Raise ValueError unless every patch is in one of the three sets, once.
-
-    Waits for the device.
-
-    Args:
-        partition: The partition.
-        name: The policy's, for the message.
-    """
+    """Raise ValueError unless every patch is in one set, once; waits for the device."""
     order = torch.cat([partition.ids_seen, partition.ids_throw], dim=1)
     places = torch.arange(order.shape[1], device=order.device)
     wrong = (order.sort(dim=1).values != places).any(dim=1)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmattmask.mask_generators.base import BaseMaskGenerator, check_grid
 from mmattmask.masking import PatchBudget, mask_all_but, rank_by_score
+from mmattmask.masking.options import check_options
 from mmattmask.registry import TASK_UTILS
 
 Show = Literal['random', 'most', 'least']
@@ -21,11 +22,10 @@ class UniformMaskGenerator(BaseMaskGenerator):
     Args:
         mask_ratio: 0.75, the only possible one; as other policies have it.
         show: Which one: ``'random'``, whatever the score says; ``'most'`` or
-            ``'least'``, the one of the highest or lowest score (ties at random), which
-            is ours.
+            ``'least'``, the one of the highest or lowest score, which is ours.
         balanced: Draw the four places almost equally often in each image, as released:
-            without replacement from ``4 * ceil(cells / 2)`` of them. Defaults to False:
-            every cell for itself, as in the paper.
+            without replacement from ``4 * ceil(cells / 2)`` of them. Else every cell
+            for itself, as in the paper.
 
     Raises:
         ValueError: If the ratio is not 0.75, ``show`` is unknown, or ``balanced`` is
@@ -42,19 +42,14 @@ class UniformMaskGenerator(BaseMaskGenerator):
                 f'one patch of each 2 x 2 cell is visible: mask_ratio is 0.75, it '
                 f'cannot be {mask_ratio}'
             )
-        if show not in get_args(Show):
-            raise ValueError(f'show must be one of {get_args(Show)}, got {show!r}')
+        check_options(show=(show, get_args(Show)))
         if balanced and show != 'random':
             raise ValueError(f'balanced=True is for drawn patches, not for {show=}')
         self.show: Show = show
         self.balanced = balanced
 
     def budget(self, num_patches: int) -> PatchBudget:
-        """Return a quarter of visible patches.
-
-        Raises:
-            ValueError: If 2 x 2 cells do not fill an image.
-        """
+        """Return a quarter of visible patches."""
         if num_patches % PER_CELL:
             raise ValueError(f'{num_patches} patches are no number of 2 x 2 cells')
         num_visible = num_patches // PER_CELL
@@ -67,12 +62,7 @@ class UniformMaskGenerator(BaseMaskGenerator):
         progress: float = 0.0,
         grid: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Return who is masked, (B, L) float32; arguments as for a call.
-
-        Raises:
-            ValueError: If there is no grid, it does not fit the score, or 2 x 2 cells
-                do not divide it.
-        """
+        """Return who is masked, (B, L) float32; arguments as for a call."""
         height, width = check_grid(grid, score)
         if height % SIDE or width % SIDE:
             raise ValueError(f'2 x 2 cells do not divide a grid of {height} x {width}')

@@ -1,13 +1,15 @@
 """From queries and keys to how much each patch is attended."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from mmattmask.masking.options import check_options
+
 HeadReduction = Literal['mean_minmax', 'minmax_mean', 'mean']
-HEAD_REDUCTIONS: tuple[HeadReduction, ...] = ('mean_minmax', 'minmax_mean', 'mean')
+HEAD_REDUCTIONS: tuple[HeadReduction, ...] = get_args(HeadReduction)
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -23,10 +25,7 @@ def full_precision(x: Tensor) -> AbstractContextManager[object]:
 
 
 def low_precision(x: Tensor) -> AbstractContextManager[object]:
-    """Return a context for scores, of which the order counts: bfloat16 on new GPUs.
-
-    Autocast that is on stays as it is; other devices compute as they are told.
-    """
+    """Return a context for scores, of which the order counts: bfloat16 on new GPUs."""
     # Differs from the papers' codes, which measure in the precision of the run.
     is_new = (
         x.is_cuda
@@ -45,24 +44,17 @@ def cls_attention(
     scale: float | None = None,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """Compute the CLS token's attention to the patches of one layer.
-
-    Only the CLS row is computed, so the cost is O(N) and the attention matrix
-    never exists; fused attention in the model itself stays untouched.
+    """Compute the CLS token's attention to the patches of one layer, in O(N).
 
     Args:
-        query: Queries of all tokens or of the CLS token alone, (B, H, N or 1, D);
-            the CLS token comes first.
-        key: Keys of all tokens, (B, H, N, D), prefix tokens first.
-        num_prefix_tokens: CLS and other tokens that are not patches. Their columns
-            take part in the softmax and are then dropped, so a row sums to less
-            than 1.
+        query: (B, H, N or 1, D), the CLS token first.
+        key: (B, H, N, D), prefix tokens first.
+        num_prefix_tokens: CLS and others whose columns the softmax counts and drops.
         scale: Factor on the logits. Defaults to ``D ** -0.5``.
         bias: Added to the CLS token's logits (relative positions), (H, N).
 
     Returns:
-        Attention after softmax, (B, H, N - num_prefix_tokens), in [0, 1], float32
-        (float64 for float64 input).
+        (B, H, N - num_prefix_tokens) in [0, 1], at least float32.
 
     Raises:
         ValueError: If the shapes do not fit or no patch is left.
@@ -101,25 +93,20 @@ def received_attention(
 ) -> Tensor:
     """Sum up, for every patch, the attention it receives from all tokens.
 
-    For logits the sum over queries comes first, ``(sum_i q_i) . k_m``, so the cost is
-    O(N) and no attention matrix exists. The defaults are what GPA's released code
-    computes; ``include_prefix=include_self=False`` is the paper's text.
+    For logits the sum over queries comes first, ``(sum_i q_i) . k_m``, which is O(N).
 
     Args:
-        query: Queries of all tokens, (B, H, N, D), prefix tokens first.
-        key: Keys of all tokens, (B, H, N, D).
+        query: (B, H, N, D), prefix tokens first, as ``key``.
+        key: (B, H, N, D).
         num_prefix_tokens: CLS and other tokens that are not patches; may be 0.
         scale: Factor on the logits. Defaults to ``D ** -0.5``.
-        direction: ``'received'`` sums over queries, what others look for in patch m;
-            ``'given'`` sums over keys, the literal order of indices in GPA Eq. 4-5.
-        stage: ``'logits'`` before softmax, may be negative; ``'probs'`` after it,
-            which needs the N x N matrix. ``'given'`` probabilities sum to 1 with
-            prefix and self, so they only carry what the two leave out.
-        include_prefix: Count the prefix tokens among the others.
-        include_self: Count the patch itself.
+        direction: ``'given'`` sums over keys instead, the literal order of indices.
+        stage: ``'logits'``, may be negative; ``'probs'`` needs the N x N matrix.
+        include_prefix: Count the prefix tokens among the others, as released.
+        include_self: Count the patch itself, as released.
 
     Returns:
-        (B, H, N - num_prefix_tokens) float32 (float64 for float64 input).
+        (B, H, N - num_prefix_tokens), at least float32.
 
     Raises:
         ValueError: If the shapes do not fit or an option is unknown.
@@ -136,11 +123,10 @@ def received_attention(
             f'num_prefix_tokens ({num_prefix_tokens}) must be at least 0 and less than '
             f'the number of tokens ({key.shape[2]})'
         )
-    if direction not in ('received', 'given') or stage not in ('logits', 'probs'):
-        raise ValueError(
-            "direction must be 'received' or 'given' and stage 'logits' or 'probs', "
-            f'got {direction!r} and {stage!r}'
-        )
+    check_options(
+        direction=(direction, ('received', 'given')),
+        stage=(stage, ('logits', 'probs')),
+    )
     if scale is None:
         scale = float(key.shape[-1]) ** -0.5
     query, key = at_least_float32(query) * scale, at_least_float32(key)
@@ -170,16 +156,13 @@ def min_max(x: Tensor) -> Tensor:
 
 
 def reduce_heads(attention: Tensor, mode: HeadReduction = 'mean_minmax') -> Tensor:
-    """Reduce per-head attention to one score per patch.
+    """Reduce attention (B, H, L) to one score per patch, (B, L) in [0, 1].
 
     Args:
-        attention: Attention after softmax, (B, H, L).
+        attention: After softmax.
         mode: ``'mean_minmax'`` averages the heads, then scales each image to [0, 1]
-            (the paper's order); ``'minmax_mean'`` scales each head to [0, 1], then
-            averages (the released code's order); ``'mean'`` only averages.
-
-    Returns:
-        Score, (B, L); large = attended; in [0, 1].
+            (the paper); ``'minmax_mean'`` scales each head, then averages (the released
+            code); ``'mean'`` only averages.
 
     Raises:
         ValueError: If ``mode`` is unknown or ``attention`` is not (B, H, L).
@@ -188,6 +171,7 @@ def reduce_heads(attention: Tensor, mode: HeadReduction = 'mean_minmax') -> Tens
     """
     if attention.ndim != 3:
         raise ValueError(f'attention must be (B, H, L), got {tuple(attention.shape)}')
+    check_options(mode=(mode, HEAD_REDUCTIONS))
     attention = at_least_float32(attention)
     if mode == 'mean_minmax':
         return min_max(attention.mean(dim=1))
@@ -195,6 +179,4 @@ def reduce_heads(attention: Tensor, mode: HeadReduction = 'mean_minmax') -> Tens
         # Differs from AMT: a head that attends everywhere equally counts as zero
         # instead of turning the map into NaN.
         return min_max(attention).mean(dim=1)
-    if mode == 'mean':
-        return attention.mean(dim=1)
-    raise ValueError(f'mode must be one of {HEAD_REDUCTIONS}, got {mode!r}')
+    return attention.mean(dim=1)

@@ -23,30 +23,23 @@ def block_masks(
 ) -> Tensor:
     """Cover the grid with random rectangles, up to a number of patches per image.
 
-    Each round proposes one rectangle per image. Its area is uniform between
-    ``min_patches`` and what is left to mask, its aspect log-uniform, its sides are
-    rounded, its place is uniform. It is taken if it is shorter than the grid in both
-    directions and masks at least one more patch, but not more than what is left.
-    Rectangles overlap, so those larger than what is left may still be taken.
-
-    What a rectangle may be depends on those before it, so this is done on the CPU, one
-    image after the other (some 15 us each), not by a thousand tiny kernels of a GPU.
+    A rectangle's area is uniform between ``min_patches`` and what is left to mask, its
+    aspect log-uniform, its place uniform. It is taken if it is shorter than the grid in
+    both directions and masks at least one more patch, but not more than what is left.
+    One depends on those before it, so this is done on the CPU (some 15 us an image).
 
     Args:
-        num_masked: Largest number of masked patches of each image, (B,), int or float.
+        num_masked: Largest number of masked patches of each image, (B,).
         grid: Patches of an image, (h, w).
         min_patches: Smallest area of a rectangle, in patches.
         aspect: Smallest and largest height / width.
         patience: An image is done when so many proposals in a row were not taken: 10 in
-            iBOT. Defaults to None: it goes on until the last round, as in BEiT.
-        rounds: Proposals per image. With 24, of 75 patches to mask in 14 x 14 0.3 are
-            missing on average; iBOT's rule gives up earlier in nine images of ten.
-        generator: Source of randomness; one of a GPU is waited for. Defaults to torch's
-            own of the CPU.
+            iBOT; None goes on until the last round, as BEiT.
+        rounds: Proposals per image; 24 leave 0.3 of 75 patches missing in 14 x 14.
+        generator: One of a GPU is waited for. Defaults to torch's own of the CPU.
 
     Returns:
-        True = masked, in raster order, (B, h * w) bool on the CPU; at most
-        ``num_masked`` per image.
+        True = masked, (B, h * w) bool on the CPU; at most ``num_masked`` per image.
 
     Raises:
         ValueError: If ``num_masked`` is not (B,) or an argument is out of range.
@@ -83,13 +76,8 @@ def _cover(
 ) -> int:
     """Cover one image; bit i of the result says whether patch i is masked.
 
-    Args:
-        missing: Patches to mask, at most.
-        proposals: Of each rectangle: its area, the square root of its aspect and its
-            place along both axes; all but the second are uniform in [0, 1).
-        grid: As for :func:`block_masks`.
-        min_patches: As for :func:`block_masks`.
-        patience: As for :func:`block_masks`.
+    A proposal is its area, the square root of its aspect, and its place along both
+    axes; all but the second are uniform in [0, 1).
     """
     height, width = grid
     mask = failed = 0
@@ -128,18 +116,10 @@ def check_blocks(min_patches: float, aspect: Aspect) -> None:
 def rank_around(
     mask: Tensor, grid: tuple[int, int], generator: torch.Generator | None = None
 ) -> Tensor:
-    """Rank masked patches first, then those that touch them, then all others.
+    """Rank masked patches (B, h * w) first, then those that touch them, then others.
 
-    The first N of the ranking are N masked patches, whatever a mask lacks: what is
-    added grows its blocks. The order within the three groups is random.
-
-    Args:
-        mask: True = masked, in raster order, (B, h * w) bool.
-        grid: Patches of an image, (h, w).
-        generator: Source of randomness. Defaults to torch's own.
-
-    Returns:
-        Ranking, (B, h * w) int64.
+    What is added to a mask that lacks patches grows its blocks. The order within the
+    three groups is random. Returns (B, h * w) int64.
     """
     padded = F.pad(mask.unflatten(1, grid), (1, 1, 1, 1))
     touched = padded[:, 2:, 1:-1] | padded[:, :-2, 1:-1]

@@ -13,19 +13,10 @@ from mmattmask.masking.partition import (
 def expand_partition(
     partition: PatchPartition, grid: tuple[int, int], factor: int
 ) -> PatchPartition:
-    """Turn a partition of cells into one of the tokens inside the cells.
+    """Turn a partition of cells (h, w) into one of ``factor ** 2`` tokens in each.
 
-    Every token shares the fate of its cell. Inside each set the cells keep their order;
-    the tokens of a cell follow each other in raster order.
-
-    Args:
-        partition: Partition of the cells of each image, L = h * w.
-        grid: Cells of an image, (h, w).
-        factor: Tokens per side of a cell.
-
-    Returns:
-        Partition of the tokens on the grid (h * factor, w * factor), with
-        ``factor ** 2`` times the counts.
+    Inside each set the cells keep their order; the tokens of a cell follow each other
+    in raster order.
 
     Raises:
         ValueError: If the grid does not have as many cells as the partition, or the
@@ -51,19 +42,7 @@ def expand_partition(
 
 
 def expand_mask(mask: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
-    """Turn a mask of cells into one of the tokens inside the cells.
-
-    Args:
-        mask: One value per cell, (B, h * w), of any type.
-        grid: Cells of an image, (h, w).
-        factor: Tokens per side of a cell.
-
-    Returns:
-        (B, h * factor, w * factor).
-
-    Raises:
-        ValueError: As :func:`expand_partition`.
-    """
+    """Spread values of cells (B, h * w) to tokens, (B, h * factor, w * factor)."""
     _check(mask, grid, factor)
     rows: Tensor = mask.unflatten(1, grid).repeat_interleave(factor, dim=1)
     return rows.repeat_interleave(factor, dim=2)
@@ -72,17 +51,8 @@ def expand_mask(mask: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
 def mask_all_but(places: Tensor, grid: tuple[int, int], factor: int) -> Tensor:
     """Mask all tokens of each cell but one.
 
-    Args:
-        places: Which token of its cell stays visible, (B, h * w) int64 in
-            0..factor ** 2 - 1, in raster order inside the cell.
-        grid: Cells of an image, (h, w).
-        factor: Tokens per side of a cell.
-
-    Returns:
-        True = masked, (B, h * factor * w * factor) bool, in raster order.
-
-    Raises:
-        ValueError: As :func:`expand_partition`.
+    ``places`` (B, h * w) says which, in 0..factor ** 2 - 1 in raster order inside the
+    cell. Returns (B, h * factor * w * factor) bool, True = masked.
     """
     _check(places, grid, factor)
     tokens = _tokens_of_cells(grid, factor, places.device)

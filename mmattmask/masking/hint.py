@@ -11,19 +11,10 @@ from torch import Tensor
 
 
 def mask_first(ranking: Tensor, num_masked: int | Tensor) -> Tensor:
-    """Mask the patches that are ranked first.
-
-    AttMask-High ranks the most attended patch first, AttMask-Low the least attended.
-
-    Args:
-        ranking: Ranking, (B, L) int64.
-        num_masked: Patches to mask.
-
-    Returns:
-        True = masked, (B, L) bool.
+    """Mask the first ``num_masked`` of a ranking (B, L): (B, L) bool, True = masked.
 
     Example:
-        Two of six patches, High and Low:
+        Two of six patches, AttMask-High and AttMask-Low:
 
         >>> score = torch.tensor([[0.1, 0.9, 0.4, 0.8, 0.3, 0.2]])
         >>> mask_first(rank_by_score(score), 2).int()
@@ -44,20 +35,11 @@ def reveal_hints(
     generator: torch.Generator | None = None,
     noise: Tensor | None = None,
 ) -> Tensor:
-    """Leave some of the patches visible that are ranked first (AttMask-Hint).
+    """Leave ``num_hints`` of the ``num_pool`` patches visible that are ranked first.
 
-    Args:
-        mask: True = masked, (B, L) bool.
-        ranking: Ranking, (B, L) int64, the most attended patch first.
-        num_pool: Patches, first in the ranking, among which hints are drawn.
-        num_hints: Hints to draw, uniformly and without replacement; the whole pool if
-            that is smaller.
-        generator: Source of randomness. Defaults to torch's own.
-        noise: Uniform draws, (B, L), instead of ``generator``; the smallest ones in the
-            pool become hints.
-
-    Returns:
-        ``mask`` without the hints, (B, L) bool.
+    Hints are drawn uniformly and without replacement: the smallest of the uniform
+    ``noise`` (B, L), which is ``generator``'s. A ranking (B, L) has the most attended
+    patch first.
 
     Example:
         Four of six patches would be masked; one of the three most attended becomes a
@@ -85,16 +67,9 @@ def mask_some_images(
     generator: torch.Generator | None = None,
     noise: Tensor | None = None,
 ) -> Tensor:
-    """Keep the masks of some images, and mask nothing in the others.
+    """Keep the masks (B, L) of images with probability ``mask_prob``, drop the others'.
 
-    Args:
-        mask: True = masked, (B, L) bool.
-        mask_prob: Probability that an image keeps its mask.
-        generator: Source of randomness. Defaults to torch's own.
-        noise: Uniform draws, (B,), instead of ``generator``; large ones lose the mask.
-
-    Returns:
-        (B, L) bool.
+    ``noise`` (B,) is uniform, instead of ``generator``; large ones lose the mask.
     """
     if noise is None:
         noise = torch.rand(len(mask), generator=generator, device=mask.device)

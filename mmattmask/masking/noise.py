@@ -17,24 +17,12 @@ def color_noise(
     device: torch.device | str | None = None,
     noise: Tensor | None = None,
 ) -> Tensor:
-    """Filter white noise by Gaussians: two small matrix products per filter.
+    """Filter white noise by Gaussians: (B, h * w) float32 of mean 0 and any scale.
 
-    The noise reaches beyond the grid, so that places at its edge are like all others.
-
-    Args:
-        batch_size: Number of images, each with noise of its own.
-        grid: Patches of an image, (h, w).
-        color: ``'red'`` is smooth (low pass, the wide Gaussian), ``'blue'`` is rough
-            (what the narrow one removes), ``'green'`` is between the two (band pass),
-            ``'purple'`` is all but green.
-        sigma: Standard deviations of the narrow and the wide Gaussian, in patches.
-        generator: Source of randomness on the device. Defaults to torch's own.
-        device: Where the noise is made.
-        noise: White noise, (B, h + 2 m, w + 2 m) with m from :func:`margin`, instead of
-            ``generator``.
-
-    Returns:
-        (B, h * w) float32; mean 0, any scale.
+    ``'red'`` is smooth (low pass), ``'blue'`` rough (what the narrow Gaussian removes),
+    ``'green'`` between the two, ``'purple'`` all but green. The white ``noise`` is (B,
+    h + 2 m, w + 2 m) with m from :func:`margin`: places at the edge are like all
+    others.
 
     Raises:
         ValueError: If ``noise`` has another shape.

@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from mmattmask.masking.options import check_ratios
 
 Rounding = Literal['down', 'up']
 
@@ -14,8 +16,7 @@ Rounding = Literal['down', 'up']
 class PatchBudget:
     """How many patches of an image are visible, masked and thrown.
 
-    The encoder sees the visible patches, the decoder visible and masked ones, the
-    loss counts masked ones; thrown patches cost nothing.
+    The encoder sees visible patches, the decoder visible and masked ones.
 
     Raises:
         ValueError: If a count is negative, or no patch is visible or none masked.
@@ -49,18 +50,10 @@ class PatchBudget:
         throw_ratio: float = 0.0,
         rounding: Rounding = 'down',
     ) -> 'PatchBudget':
-        """Round ratios as AMT does.
+        """Round ratios as AMT does; 196 patches at 0.45 and 0.40: 30, 88 and 78.
 
-        Args:
-            num_patches: Patches of an image, L.
-            mask_ratio: Share of masked patches, in [0, 1].
-            throw_ratio: Share of thrown patches, in [0, 1].
-            rounding: ``'down'`` rounds masked and masked + thrown down, as AMT on MAE;
-                ``'up'`` rounds masked and thrown up, as SimMIM and AMT on SimMIM.
-
-        Returns:
-            The counts; 196 patches at 0.45 and 0.40 give 30 visible, 88 masked and
-            78 thrown; 49 at 0.44 and 0.26, rounded up, give 14, 22 and 13.
+        ``'down'`` rounds masked and masked + thrown down, as AMT on MAE; ``'up'``
+        rounds masked and thrown up, as SimMIM and AMT on SimMIM.
 
         Raises:
             ValueError: If the ratios do not leave a visible and a masked patch.
@@ -78,15 +71,7 @@ class PatchBudget:
 
     @classmethod
     def from_mask_ratio(cls, num_patches: int, mask_ratio: float) -> 'PatchBudget':
-        """Round a ratio as MAE does: visible down.
-
-        Args:
-            num_patches: Patches of an image, L.
-            mask_ratio: Share of masked patches, in [0, 1].
-
-        Returns:
-            The counts; one visible patch fewer than :meth:`from_ratios` where
-            ``num_patches * mask_ratio`` is not an integer.
+        """Round a ratio in [0, 1] as MAE does: visible down.
 
         Raises:
             ValueError: If the ratio does not leave a visible and a masked patch.
@@ -96,24 +81,6 @@ class PatchBudget:
         check_ratios(mask_ratio)
         num_visible = int(num_patches * (1 - mask_ratio))
         return cls(num_visible, num_patches - num_visible)
-
-
-def check_ratios(mask_ratio: float, throw_ratio: float = 0.0) -> None:
-    """Raise ValueError unless both ratios are in [0, 1] and sum to at most 1."""
-    in_range = 0 <= mask_ratio <= 1 and 0 <= throw_ratio <= 1
-    if not in_range or mask_ratio + throw_ratio > 1:
-        raise ValueError(
-            'mask_ratio and throw_ratio must be in [0, 1] and sum to at most 1, got '
-            f'{mask_ratio} + {throw_ratio} = {mask_ratio + throw_ratio}'
-        )
-
-
-def check_rounding(rounding: str) -> None:
-    """Raise ValueError unless the rounding is known."""
-    if rounding not in get_args(Rounding):
-        raise ValueError(
-            f'rounding must be one of {get_args(Rounding)}, got {rounding!r}'
-        )
 
 
 @dataclass(frozen=True)
@@ -152,14 +119,11 @@ class PatchPartition:
         return self.ids_restore >= budget.num_visible + budget.num_masked
 
     def to_raster(self, values: Tensor) -> Tensor:
-        """Put what a decoder gives for each patch into raster order.
+        """Put what a decoder gives for each patch into raster order, (B, L, …).
 
-        Args:
-            values: (B, L, …) in raster order if no patch is thrown, else (B, V + M, …)
-                as [visible | masked].
-
-        Returns:
-            (B, L, …); zeros for thrown patches, which the mask keeps out of losses.
+        ``values`` are (B, L, …) in raster order if no patch is thrown, else (B, V + M,
+        …) as [visible | masked]; thrown patches become zeros, which the mask keeps out
+        of losses.
         """
         if self.ids_throw.shape[1] == 0:
             return values
@@ -176,13 +140,8 @@ def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:
 def partition_patches(ids_shuffle: Tensor, budget: PatchBudget) -> PatchPartition:
     """Cut an order of all patches into visible, masked and thrown.
 
-    Args:
-        ids_shuffle: A permutation of the patch ids per image, (B, L) int64, in the
-            order [visible | masked | thrown].
-        budget: The counts; they must sum to L.
-
-    Returns:
-        The partition, on the device of ``ids_shuffle``.
+    ``ids_shuffle`` is a permutation of the patch ids per image, (B, L) int64, in the
+    order [visible | masked | thrown].
 
     Raises:
         ValueError: If the counts do not sum to L.

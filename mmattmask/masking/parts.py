@@ -12,27 +12,15 @@ def shuffle_by_parts(
     patch_noise: Tensor | None = None,
     part_noise: Tensor | None = None,
 ) -> Tensor:
-    """Order patches so that the last ones, to be masked, are of the parts' quotas.
+    """Order patches as [visible | masked], masked ones by quotas of their parts.
 
-    Two quotas are mixed for each part of an image: ``share`` of its patches (within
-    parts), or all of them, part after part in random order, until the share of all
-    patches is reached (whole parts, one of them cut). A part's quota is drawn from its
-    patches at random. Quotas are rounded, so that they sum to one or two patches more
-    or less than is to be masked: the random order says who fills up or drops out.
+    Two quotas are mixed for each part of the labels (B, L), whole numbers of any kind:
+    ``share`` of its patches (``mix`` 1, within parts), or all of them, part after part
+    in random order, until the share of all patches is reached (``mix`` 0, whole parts).
+    Quotas are rounded: the random order says who fills up or drops out.
 
-    Args:
-        labels: Part of each patch, (B, L), whole numbers of any kind; those of an image
-            need not be consecutive.
-        share: Share of masked patches, in [0, 1].
-        mix: 1 for quotas within parts, 0 for whole parts, or between.
-        generator: Source of randomness. Defaults to torch's own.
-        patch_noise: Uniform draws, (B, L), instead of ``generator``: the order of the
-            patches.
-        part_noise: Uniform draws, (B, L), instead of ``generator``: the order of the
-            parts, from the smallest label of an image to its largest.
-
-    Returns:
-        The patches as [visible | masked], (B, L) int64.
+    ``patch_noise`` and ``part_noise`` are uniform draws, (B, L), instead of
+    ``generator``; of parts from the smallest label of an image to its largest.
 
     Source: SemMAE, https://arxiv.org/abs/2206.10207; ucasligang/SemMAE
     models_mae_setting3.py.

@@ -10,30 +10,16 @@ FLOOR = 1e-3
 
 
 def log_mean_map(score: Tensor) -> Tensor:
-    """Return the mean over images of the log score, each image's mean made 1.
-
-    Args:
-        score: (B, ...), not negative, large = attended; constant zeros count as equal.
-
-    Returns:
-        The shape of one image, float32 or float64.
-    """
+    """Return the mean over images of the log score, each image's mean made 1."""
     return _log_relative(score).mean(dim=0)
 
 
 def without_position(score: Tensor, log_mean: Tensor | None = None) -> Tensor:
-    """Divide scores by the geometric mean of their place over images.
+    """Divide scores (B, ...), not negative, by the geometric mean of their place.
 
-    On photographs with annotated foregrounds this kept more of what a map knows than
-    dividing by the arithmetic mean or subtracting it (docs/guides/scores.md).
-
-    Args:
-        score: (B, ...), not negative, large = attended.
-        log_mean: What :func:`log_mean_map` returned for many images. Defaults to this
-            batch's own.
-
-    Returns:
-        Score, the same shape, above 0; 1 = as much as usual at this place.
+    The mean is over this batch, or what :func:`log_mean_map` returned for many images.
+    1 = as much as usual at this place. On photographs with annotated foregrounds this
+    kept more of what a map knows than the arithmetic mean (docs/guides/scores.md).
     """
     relative = _log_relative(score)
     mean = relative.mean(dim=0) if log_mean is None else log_mean.to(relative)

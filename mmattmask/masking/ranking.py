@@ -7,15 +7,7 @@ from mmattmask.masking.attention import at_least_float32
 
 
 def rank_random(score: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Rank patches uniformly at random; only shape and device of ``score`` count.
-
-    Args:
-        score: Any tensor (B, L).
-        generator: Source of randomness. Defaults to torch's own.
-
-    Returns:
-        Ranking, (B, L) int64: a permutation of the patch ids per image.
-    """
+    """Rank at random, (B, L) int64; only shape and device of ``score`` count."""
     noise = torch.rand(score.shape, generator=generator, device=score.device)
     return noise.argsort(dim=1)
 
@@ -26,19 +18,11 @@ def rank_by_score(
     lowest_first: bool = False,
     noise: Tensor | None = None,
 ) -> Tensor:
-    """Rank by score, with ties in random order.
+    """Rank by score, (B, L) to (B, L) int64, with ties in random order.
 
-    A score that is constant says "nothing is known" and gives a uniform random ranking;
-    ties in raster order would always begin in the top left corner.
-
-    Args:
-        score: Score, (B, L), any type; large = attended.
-        generator: Source of randomness, for ties only. Defaults to torch's own.
-        lowest_first: Rank the least attended patch first, instead of the most attended.
-        noise: Uniform draws, (B, L), instead of ``generator``.
-
-    Returns:
-        Ranking, (B, L) int64.
+    Ties in raster order would always begin in the top left corner: a constant score,
+    "nothing is known", gives a uniform random ranking. ``noise`` are uniform draws
+    (B, L), instead of ``generator``.
     """
     if score.dtype == torch.bool:  # which GPUs do not sort
         score = score.to(torch.uint8)
@@ -56,18 +40,10 @@ def rank_sampled(
 ) -> Tensor:
     """Draw all patches without replacement, with probabilities given by the score.
 
-    Gumbel top-k on the log-score: the k-th drawn patch follows the same law as in
-    ``torch.multinomial(score, L)``, in one batched sort and without a check that
-    waits for the device. A score of zero means "drawn after all others"; patches of
-    equal score are exchangeable, so a constant map gives a uniform random ranking.
-
-    Args:
-        score: Score, (B, L), not negative, any scale per image.
-        generator: Source of randomness. Defaults to torch's own.
-        noise: Exponential(1) draws, (B, L), instead of ``generator``.
-
-    Returns:
-        Ranking, (B, L) int64.
+    Gumbel top-k on the log-score (B, L), not negative: the k-th drawn patch follows the
+    law of ``torch.multinomial(score, L)``, in one batched sort that waits for no
+    device. Zeros are drawn after all others; a constant map gives a uniform ranking.
+    ``noise`` are Exponential(1) draws, (B, L), instead of ``generator``.
 
     Raises:
         ValueError: If ``noise`` and ``score`` differ in shape.
@@ -100,22 +76,13 @@ def shuffle_soft_to_hard(
     noise: Tensor | None = None,
     soft_ranking: Tensor | None = None,
 ) -> Tensor:
-    """Mask some patches for their score, some drawn by it, and the rest at random.
+    """Order patches as [visible | masked]: some for their score, some drawn by it.
 
-    Args:
-        score: Score, (B, L), not negative.
-        num_masked: Patches to mask.
-        num_soft: Of these, how many are drawn with probabilities given by the score;
-            cut to what ``num_hard`` leaves.
-        num_hard: Of these, how many are those of the highest score.
-        exclusive: Draw the soft ones among patches that are not hard. Else, as
-            released, a patch can be both and a random one is masked instead.
-        generator: Source of randomness. Defaults to torch's own.
-        noise: Uniform draws, (B, L), instead of ``generator``.
-        soft_ranking: A ranking drawn by the score, (B, L), instead of ``generator``.
-
-    Returns:
-        The patches as [visible | masked], (B, L) int64.
+    Of ``num_masked`` patches, ``num_hard`` are those of the highest score (B, L), not
+    negative; ``num_soft``, cut to what is left, are drawn with probabilities given by
+    it; the rest is random. ``exclusive`` draws the soft ones among patches that are not
+    hard. Else, as released, a patch can be both and a random one is masked instead.
+    ``noise``, uniform, and ``soft_ranking`` are (B, L) instead of ``generator``.
 
     Raises:
         ValueError: If ``num_hard`` is larger than ``num_masked`` or a count negative.

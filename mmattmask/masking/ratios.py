@@ -9,14 +9,10 @@ Range = tuple[float, float]
 
 
 def as_range(ratio: float | Sequence[float], name: str) -> Range:
-    """Return (lowest, highest) of a ratio that is a number or already a range.
-
-    Args:
-        ratio: A number, or two in ascending order, in [0, 1].
-        name: What the error calls it.
+    """Return (lowest, highest) of a ratio in [0, 1] or of a range of them.
 
     Raises:
-        ValueError: If it is neither.
+        ValueError: If it is neither; ``name`` is what it is called then.
     """
     ends = tuple(ratio) if isinstance(ratio, Sequence) else (ratio, ratio)
     if len(ends) != 2 or not 0 <= ends[0] <= ends[1] <= 1:
@@ -34,16 +30,8 @@ def draw_ratios(
 ) -> Tensor:
     """Draw ratios: one of the ranges, all equally likely, then uniformly in it.
 
-    They are drawn on the device, which nothing waits for.
-
-    Args:
-        ranges: Ranges (low, high).
-        shape: How many to draw.
-        device: Where.
-        generator: Source of randomness on ``device``. Defaults to torch's own.
-
-    Returns:
-        Ratios of ``shape``, float64, so that counts are rounded as Python rounds them.
+    They are float64, so that counts are rounded as Python rounds them, and drawn on the
+    device, which nothing waits for.
     """
     choice, draw = torch.rand(
         (2, *shape), dtype=torch.float64, device=device, generator=generator

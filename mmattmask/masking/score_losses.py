@@ -7,14 +7,9 @@ from mmattmask.masking.attention import at_least_float32
 
 
 def z_score(score: Tensor, eps: float = 1e-6) -> Tensor:
-    """Shift and scale the scores of each image to mean 0 and variance 1.
+    """Shift and scale the scores of each image, (B, N), to mean 0 and variance 1.
 
-    Args:
-        score: (B, N).
-        eps: Added to the variance, which is unbiased; a constant score becomes 0.
-
-    Returns:
-        (B, N) float32 (float64 for float64 input).
+    A constant score becomes 0. At least float32.
 
     Raises:
         ValueError: If an image has fewer than two scores: they have no variance.
@@ -31,31 +26,15 @@ def z_score(score: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def relative_score(score: Tensor, eps: float = 1e-6) -> Tensor:
-    """Divide the scores of each image by their mean.
-
-    Args:
-        score: (B, L), not negative.
-        eps: Added to both; a score of zero everywhere becomes 1.
-
-    Returns:
-        (B, L) float32 (float64 for float64 input), 1 on average.
-    """
+    """Divide the scores (B, L), not negative, by their mean: 1 on average."""
     score = at_least_float32(score) + eps
     return score / score.mean(dim=-1, keepdim=True)
 
 
 def z_score_loss(pred: Tensor, target: Tensor) -> Tensor:
-    """Compare predictions with standardised targets by their mean squared error.
+    """Return the mean squared error of predictions (B, N) and z-scored targets.
 
-    Args:
-        pred: Predictions, (B, N).
-        target: Targets of any scale, (B, N); no gradient flows into them.
-
-    Returns:
-        Scalar, at least float32.
-
-    Raises:
-        ValueError: If there are fewer than two patches per image.
+    No gradient flows into the targets.
     """
     return F.mse_loss(at_least_float32(pred), z_score(target.detach()))
 
@@ -63,15 +42,8 @@ def z_score_loss(pred: Tensor, target: Tensor) -> Tensor:
 def relative_order_loss(pred: Tensor, target: Tensor) -> Tensor:
     """Ask for every pair of an image's patches which of the two scores higher.
 
-    Binary cross-entropy on the difference of two predictions, averaged over the pairs
-    whose targets differ; only the order of the targets counts. Needs B * N * N values.
-
-    Args:
-        pred: Predictions, (B, N).
-        target: Targets, (B, N).
-
-    Returns:
-        Scalar, at least float32; 0 if no two targets differ.
+    Binary cross-entropy on the difference of two predictions (B, N), averaged over the
+    pairs whose targets (B, N) differ; 0 if none do. Needs B * N * N values.
 
     Source: HPM, Eq. 6; Haochen-Wang409/HPM models_mae_learn_loss.py.
     """

@@ -1,7 +1,6 @@
 """Losses of a student that predicts its teacher: between views and of masked patches.
 
-``K`` is the number of prototypes, the outputs of the projection head. A teacher's
-probabilities are targets: they carry no gradient.
+``K`` is the number of prototypes, the outputs of the projection head.
 
 Source: iBOT, https://arxiv.org/abs/2111.07832; bytedance/ibot main_ibot.py.
 """
@@ -15,33 +14,17 @@ from mmattmask.masking.attention import at_least_float32
 
 @torch.no_grad()
 def teacher_probs(logits: Tensor, center: Tensor, temperature: float) -> Tensor:
-    """Centre and sharpen the teacher's output.
-
-    Args:
-        logits: Output of the teacher's head, (..., K).
-        center: Running mean of that output, (K,); keeps one prototype from winning
-            everywhere.
-        temperature: Positive; small values sharpen.
-
-    Returns:
-        Probabilities, (..., K), at least float32.
-    """
+    """Centre the teacher's logits (..., K) by their mean (K,) and sharpen them."""
     return ((at_least_float32(logits) - center) / temperature).softmax(dim=-1)
 
 
 def view_pair_loss(
     student_logits: Tensor, teacher: Tensor, student_temp: float
 ) -> Tensor:
-    """Cross-entropy of each teacher view and every other student view.
+    """Cross-entropy of each teacher view and every other student view, a scalar.
 
-    Args:
-        student_logits: CLS output for V views of B images, (V, B, K); the first Q are
-            the teacher's views, in its order.
-        teacher: CLS probabilities of the teacher, (Q, B, K).
-        student_temp: Temperature of the student.
-
-    Returns:
-        Mean over images and over the Q * (V - 1) pairs of different views, a scalar.
+    The student's are logits of V views, (V, B, K), of which the first Q are the
+    teacher's; the teacher's are probabilities, (Q, B, K).
 
     Raises:
         ValueError: If there is no pair of different views.
@@ -63,35 +46,22 @@ def view_pair_loss(
 def masked_patch_loss(
     student_logits: Tensor, teacher: Tensor, weights: Tensor, student_temp: float
 ) -> Tensor:
-    """Cross-entropy of masked patches with what the teacher says of them, unmasked.
+    """Weighted cross-entropy of R patches with what the teacher says of them, unmasked.
 
-    Args:
-        student_logits: Patch output of the student, (R, K).
-        teacher: Probabilities of the teacher for the same patches, (R, K).
-        weights: Weight of each patch, (R,), see :func:`masked_rows`.
-        student_temp: Temperature of the student.
-
-    Returns:
-        The weighted sum, a scalar; 0 if nothing is masked.
+    Student logits and teacher probabilities are (R, K), weights (R,) as of
+    :func:`masked_rows`. 0 if nothing is masked.
     """
     log_probs = F.log_softmax(at_least_float32(student_logits) / student_temp, dim=-1)
     return -((teacher * log_probs).sum(dim=-1) * weights).sum()
 
 
 def masked_rows(mask: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
-    """Say where the masked patches of a batch are, without asking how many there are.
+    """Say where the masked patches of a batch (N, L) are, without asking how many.
 
-    The result has a fixed length, so a GPU need not be waited for.
-
-    Args:
-        mask: 1 = masked, 0 = visible, (N, L).
-        capacity: How many places are returned; no less than patches are masked in the
-            batch, or some go missing, and at most N * L.
-
-    Returns:
-        Places in the flattened batch, (capacity,) int64, masked ones first, and the
-        weight of each, (capacity,), 1 / (N * number masked in its image); 0 for visible
-        patches that fill up. An image without masked patches counts as a loss of 0.
+    The result has a fixed length, so a GPU need not be waited for: places in the
+    flattened batch, (capacity,) int64, masked ones first, and their weights, 1 / (N *
+    number masked in the image), 0 for visible patches that fill up. ``capacity`` is no
+    less than the number of masked patches, or some go missing, and at most N * L.
     """
     mask = at_least_float32(mask)
     counts = mask.sum(dim=1, keepdim=True).clamp_min(1)
@@ -101,15 +71,7 @@ def masked_rows(mask: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
 
 
 def patches_at(tokens: Tensor, ids: Tensor) -> Tensor:
-    """Take patches out of a batch.
-
-    Args:
-        tokens: CLS first, (N, 1 + L, C).
-        ids: Places among the N * L patches, (R,) int64.
-
-    Returns:
-        (R, C).
-    """
+    """Take patches at ``ids`` (R,), among the N * L, out of tokens (N, 1 + L, C)."""
     num_patches = tokens.shape[1] - 1
     skipped = ids.div(num_patches, rounding_mode='floor') + 1  # a CLS per image
     return tokens.flatten(0, 1).index_select(0, ids + skipped)

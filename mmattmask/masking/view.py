@@ -1,12 +1,14 @@
 """From a whole-image attention map to the score of an augmented view's patches."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from mmattmask.masking.options import check_options
+
 CropMode = Literal['aligned', 'official']
-CROP_MODES: tuple[CropMode, ...] = ('aligned', 'official')
+CROP_MODES: tuple[CropMode, ...] = get_args(CropMode)
 
 
 def view_score(
@@ -18,29 +20,24 @@ def view_score(
     crop_mode: CropMode = 'aligned',
     samples: int = 16,
 ) -> Tensor:
-    """Crop, resize and flip attention maps the way the images were.
+    """Crop, resize and flip attention maps (B, h, w) the way the images were.
 
     The map is interpolated bilinearly, edge values reaching to the image border, and
-    averaged over each patch of the view. Rows and columns are independent, so this is
-    two small matrix products per image, for the whole batch at once.
+    averaged over each patch of the view: two small matrix products per image.
 
     Args:
-        attention_map: Maps of the whole images, (B, h, w), any grid and float type.
+        attention_map: Maps of the whole images, any grid and float type.
         crop_box: The view in its source image, (B, 4): top, left, height, width in px.
         image_size: Height and width of the source images in px, (B, 2).
-        flip: Whether the view was flipped after the crop: vertically, horizontally,
-            (B, 2) bool.
+        flip: Whether flipped after the crop: vertically, horizontally, (B, 2) bool.
         grid: Patches of the view, (h', w').
         crop_mode: ``'aligned'`` takes the map of the cropped region (the paper);
-            ``'official'`` reproduces the released code, which takes the top-left two
-            or three cells whatever the crop is.
+            ``'official'`` the top-left two or three cells, as the released code does.
         samples: Points per patch and axis that are averaged; with the patch size in px
-            this is the released "resize to the input size, then sum each patch",
-            divided by the patch area.
+            this is the released "resize, then sum each patch" by the patch area.
 
     Returns:
-        Score of the view's patches in raster order, (B, h' * w'), float32 (float64 for
-        float64 maps), in the range of the map.
+        (B, h' * w') in raster order and in the range of the map, at least float32.
 
     Raises:
         ValueError: If shapes do not fit or ``crop_mode`` is unknown.
@@ -52,15 +49,14 @@ def view_score(
             f'attention_map must be (B, h, w), got {tuple(attention_map.shape)}'
         )
     batch_size, height, width = attention_map.shape
-    expected = {'crop_box': (batch_size, 4), 'image_size': (batch_size, 2)}
-    for name, value in (('crop_box', crop_box), ('image_size', image_size)):
-        if tuple(value.shape) != expected[name]:
+    geometry = dict(crop_box=(crop_box, 4), image_size=(image_size, 2), flip=(flip, 2))
+    for name, (value, size) in geometry.items():
+        if tuple(value.shape) != (batch_size, size):
             raise ValueError(
-                f'{name} must be {expected[name]}, got {tuple(value.shape)}'
+                f'{name} must be {(batch_size, size)}, got {tuple(value.shape)}'
             )
-    if tuple(flip.shape) != (batch_size, 2):
-        raise ValueError(f'flip must be {(batch_size, 2)}, got {tuple(flip.shape)}')
 
+    check_options(crop_mode=(crop_mode, CROP_MODES))
     dtype = torch.float64 if attention_map.dtype == torch.float64 else torch.float32
     origin, extent = crop_box.to(dtype).split(2, dim=1)
     cells = torch.full_like(origin, width)  # no copy from the CPU, which would wait
@@ -69,15 +65,13 @@ def view_score(
     if crop_mode == 'aligned':
         start, length = origin / image_size * cells, extent / image_size * cells
         last = cells - 1
-    elif crop_mode == 'official':
+    else:
         # Differs from the paper: pixels divided by the image size instead of the cell
         # size leave only the corner, two cells plus one where the crop ends at the
         # image's far border.
         reaches_end = (origin + extent >= image_size).to(dtype)
         length = torch.minimum(2 + reaches_end, cells)
         start, last = torch.zeros_like(length), length - 1
-    else:
-        raise ValueError(f'crop_mode must be one of {CROP_MODES}, got {crop_mode!r}')
 
     rows, columns = (
         _axis_weights(
@@ -109,21 +103,10 @@ def view_labels(
     grid: tuple[int, int],
     samples: int = 8,
 ) -> Tensor:
-    """Crop, resize and flip label maps the way the images were.
+    """Crop, resize and flip integer label maps (B, h, w) the way the images were.
 
-    Each patch is read at ``samples`` points per axis; the label that most of them have
-    is the patch's, the smallest of several. Labels are never averaged.
-
-    Args:
-        label_map: Labels of the whole images, (B, h, w) integers.
-        crop_box: As for :func:`view_score`.
-        image_size: As for :func:`view_score`.
-        flip: As for :func:`view_score`.
-        grid: Patches of the view, (h', w').
-        samples: Points per patch and axis.
-
-    Returns:
-        Labels in raster order, (B, h' * w'), of the map's type.
+    Of ``samples`` points per axis of a patch, the most frequent label is the patch's,
+    the smallest of several. Arguments as for :func:`view_score`; (B, h' * w').
 
     Raises:
         ValueError: If the labels are no integers.
@@ -153,16 +136,7 @@ def view_labels(
 
 
 def resample(attention_map: Tensor, grid: tuple[int, int], samples: int = 16) -> Tensor:
-    """Bring maps to another grid: interpolated bilinearly, averaged over each patch.
-
-    Args:
-        attention_map: Maps, (B, h, w), any grid and float type.
-        grid: Patches wanted, (h', w').
-        samples: Points per patch and axis that are averaged.
-
-    Returns:
-        Score in raster order, (B, h' * w'), float32 (float64 for float64 maps).
-    """
+    """Bring maps (B, h, w) to another grid, (B, h' * w'), as :func:`view_score`."""
     batch_size = len(attention_map)
     whole = attention_map.new_zeros(batch_size, 4)
     whole[:, 2:].fill_(1.0)
@@ -179,19 +153,10 @@ def _axis_weights(
     num_patches: int,
     samples: int,
 ) -> Tensor:
-    """Weights of the map's cells for each patch along one axis.
+    """Weights of the map's cells for each patch along one axis, (B, patches, cells).
 
-    Args:
-        start: Where the view begins, in cells, (B,).
-        length: Its extent in cells, (B,).
-        last: Largest cell index that may be read, (B,).
-        flip: Whether the axis is reversed, (B,) bool.
-        num_cells: Cells of the map along the axis.
-        num_patches: Patches of the view along the axis.
-        samples: Points averaged per patch.
-
-    Returns:
-        (B, num_patches, num_cells), rows sum to 1.
+    ``start`` and ``length`` of the view are in cells, ``last`` is the largest cell
+    index that may be read, all (B,). Rows sum to 1.
     """
     points = _axis_points(start, length, flip, num_patches * samples) - 0.5
     points = torch.minimum(points, last[:, None]).clamp_min(0)
@@ -201,14 +166,7 @@ def _axis_weights(
 
 
 def _axis_points(start: Tensor, length: Tensor, flip: Tensor, number: int) -> Tensor:
-    """Where points spread over a view lie along one axis of its map, (B, number).
-
-    Args:
-        start: Where the view begins, in cells, (B,).
-        length: Its extent in cells, (B,).
-        flip: Whether the axis is reversed, (B,) bool.
-        number: Of points.
-    """
+    """Where points spread over a view lie along one axis of its map, (B, number)."""
     points = torch.arange(number, dtype=start.dtype, device=start.device)
     points = (points + 0.5) / number
     points = torch.where(flip[:, None], 1 - points, points)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, relative_order_loss, z_score
 from mmattmask.masking.attention import at_least_float32, full_precision
+from mmattmask.masking.options import check_options
 from mmattmask.models.mae_decoder import Decoded, GuidedMAEDecoder
 from mmattmask.registry import MODELS
 from mmattmask.scorers.score_decoder import ScoreDecoder, zero_weighted
@@ -21,13 +22,10 @@ Scope = Literal['masked', 'all']
 class Variant:
     """One reading of masked attention modeling.
 
-    Attributes:
-        shared: One linear layer on the pixel decoder instead of a second decoder.
-        before: What happens up to the switch: the decoder trains, is bypassed (the
-            mean of the decoder tokens' channels is the prediction), or is a copy of the
-            pixel decoder without a loss.
-        scope: Patches in the loss.
-        relative: Learn the order of the scores instead of their values.
+    ``shared``: one linear layer on the pixel decoder instead of a second one.
+    ``before``: up to the switch the decoder trains, is bypassed (the mean of the
+    decoder tokens' channels is the prediction), or is a copy of the pixel decoder
+    without a loss. ``relative``: learn the order of the scores instead of their values.
     """
 
     shared: bool = False
@@ -69,9 +67,9 @@ class AttentionHead(BaseModule):
               decoder and there is no loss; then as ``'paper'``.
             - ``'shared'``: a linear layer on the pixel decoder instead of a second one.
             - ``'relative'``: as ``'paper'``, but only the order of the scores counts.
-        loss_weight: Weight of the loss. Defaults to 1.
+        loss_weight: Weight of the loss.
         switch: Progress up to which a second decoder waits; it counts only for
-            ``'released'`` and ``'intended'``. Defaults to 0.75.
+            ``'released'`` and ``'intended'``.
         scope: ``'masked'`` or ``'all'`` patches in the loss; thrown ones are in
             neither. Defaults to the variant's.
         depth: Blocks of the second decoder. Defaults to the pixel decoder's.
@@ -92,12 +90,9 @@ class AttentionHead(BaseModule):
         depth: int | None = None,
     ) -> None:
         super().__init__()
-        if variant not in VARIANTS:
-            raise ValueError(
-                f'variant must be one of {tuple(VARIANTS)}, got {variant!r}'
-            )
-        if scope not in (None, *get_args(Scope)):
-            raise ValueError(f'scope must be one of {get_args(Scope)}, got {scope!r}')
+        check_options(
+            variant=(variant, tuple(VARIANTS)), scope=(scope, (None, *get_args(Scope)))
+        )
         if loss_weight < 0 or not 0 <= switch <= 1:
             raise ValueError(
                 f'loss_weight ({loss_weight}) must be at least 0 and switch ({switch}) '
@@ -124,14 +119,9 @@ class AttentionHead(BaseModule):
             self.decoder.copy_blocks(neck)
 
     def predict(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """Predict the score of all tokens, CLS first.
+        """Predict the score of all tokens, (B, 1 + N), CLS first.
 
-        Args:
-            tokens: Decoder tokens, CLS first, (B, 1 + N, D).
-            features: The same after the pixel decoder's blocks and norm.
-
-        Returns:
-            (B, 1 + N), at least float32.
+        ``features`` are the decoder tokens (B, 1 + N, D) after its blocks and norm.
         """
         if self.variant.shared:
             return at_least_float32(self.decoder(features)).squeeze(-1)
@@ -145,18 +135,7 @@ class AttentionHead(BaseModule):
         partition: PatchPartition,
         progress: float,
     ) -> Tensor:
-        """Compare the predicted with the known score.
-
-        Args:
-            neck: The pixel decoder.
-            decoded: What it made of this batch.
-            score: Score, (B, L), or None if none is known: the loss is zero.
-            partition: The partition of this batch.
-            progress: Share of the training that is done, in [0, 1].
-
-        Returns:
-            Scalar, weighted.
-        """
+        """Compare predictions with the score (B, L); without one the loss is zero."""
         before = self.variant.before
         active = before == 'train' or progress > self.switch
         if before == 'copy' and not active:
@@ -166,7 +145,10 @@ class AttentionHead(BaseModule):
         if score is None:
             return zero_weighted(self)
         _, tokens, features = decoded
-        pred = self.predict(tokens, features) if active else channel_mean(tokens)
+        if active:
+            pred = self.predict(tokens, features)
+        else:
+            pred = at_least_float32(tokens).mean(dim=-1)  # of the channels
         pred = partition.to_raster(pred[:, neck.num_extra_tokens :])
         loss = self.loss_weight * self.compare(pred, score, partition)
         return loss if active else loss + zero_weighted(self)
@@ -181,8 +163,3 @@ class AttentionHead(BaseModule):
         compare = relative_order_loss if self.variant.relative else F.mse_loss
         with full_precision(pred):
             return compare(pred.gather(1, ids), target.gather(1, ids))
-
-
-def channel_mean(tokens: Tensor) -> Tensor:
-    """Return the mean over the channels of tokens, (B, N), at least float32."""
-    return at_least_float32(tokens).mean(dim=-1)

@@ -22,7 +22,7 @@ class ConvMAEViT(ConvViT):
     Args:
         *args: As for ConvViT.
         mask_ratio: Ratio of random masking while there is no partition.
-        out_type: As for ConvViT, without masks. Defaults to ``'raw'``.
+        out_type: As for ConvViT, without masks.
         **kwargs: As for ConvViT.
 
     Raises:
@@ -54,19 +54,7 @@ class ConvMAEViT(ConvViT):
     def forward(
         self, x: Tensor, mask: PatchPartition | bool | None = True
     ) -> tuple[Tensor, ...]:
-        """Encode visible patches, or whole images.
-
-        Args:
-            x: Normalised images, (B, C, H, W).
-            mask: Who is visible; True: patches drawn at random at ``mask_ratio``; None
-                or False: features of whole images, as ConvViT.
-
-        Returns:
-            Visible tokens (B, V, C), mask (B, L) with 1 = masked, ids_restore (B, L).
-
-        Raises:
-            ValueError: If the patch size does not divide the images.
-        """
+        """Encode visible patches, (B, V, C), or whole images; see GuidedMAEViT."""
         if not mask:
             return super().forward(x)
         grid = cut(x.shape[-2:], self.patch_size)

@@ -16,13 +16,7 @@ from torch import Tensor, nn
 
 
 class VisibleCells:
-    """Where the cells of visible patches are on the map of the whole image.
-
-    Args:
-        ids_keep: Visible patches, (B, V) int64.
-        grid: Patches of an image, (h, w).
-        side: Cells of a patch along one side, s.
-    """
+    """Where the cells of visible patches, (B, V), are on the whole map."""
 
     def __init__(self, ids_keep: Tensor, grid: tuple[int, int], side: int) -> None:
         batch_size, num_visible = ids_keep.shape
@@ -57,13 +51,7 @@ def convolve(conv: nn.Module, maps: Tensor) -> Tensor:
 
 
 class ConvEmbed(BaseModule):
-    """Non-overlapping strided convolution, LayerNorm and GELU.
-
-    Args:
-        in_channels: Channels of the input.
-        embed_dims: Channels of the output.
-        stride: Kernel and stride.
-    """
+    """Non-overlapping strided convolution, LayerNorm and GELU."""
 
     def __init__(self, in_channels: int, embed_dims: int, stride: int) -> None:
         super().__init__()
@@ -78,11 +66,6 @@ class ConvEmbed(BaseModule):
 
 class ConvBlock(BaseModule):
     """A transformer block with a 5x5 depth-wise convolution in place of attention.
-
-    Args:
-        embed_dims: Channels.
-        feedforward_channels: Hidden channels of the FFN.
-        drop_path_rate: Stochastic depth.
 
     Source: Alpha-VL/ConvMAE vision_transformer.py (its 1x1 convolutions are linear
         layers here: the same function, and one matrix product on channels-last maps).
@@ -117,12 +100,7 @@ class ConvBlock(BaseModule):
     def forward(self, x: Tensor, cells: VisibleCells | None = None) -> Tensor:
         """Mix neighbouring cells, then channels.
 
-        Args:
-            x: (B, H, W, C), or (B, V, s, s, C) with ``cells``.
-            cells: Where the visible cells are. Defaults to None: all are visible.
-
-        Returns:
-            The same shape as ``x``.
+        ``x`` is (B, H, W, C), or (B, V, s, s, C) with ``cells``.
         """
         y = self.pointwise1(self.ln1(x))
         if cells is None:
@@ -134,15 +112,7 @@ class ConvBlock(BaseModule):
 
 
 class ConvStage(BaseModule):
-    """An embedding and convolutional blocks at one resolution.
-
-    Args:
-        in_channels: Channels of the input.
-        embed_dims: Channels of the output.
-        stride: By how much the embedding reduces the resolution.
-        mlp_ratio: Hidden channels of the FFNs per channel.
-        drop_path_rates: Stochastic depth of each block.
-    """
+    """An embedding and convolutional blocks at one resolution."""
 
     def __init__(
         self,
@@ -165,15 +135,9 @@ class ConvStage(BaseModule):
         ids_keep: Tensor | None = None,
         grid: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Run the stage on whole images or on visible patches.
+        """Run the stage on whole images, (B, H, W, C), or on visible patches.
 
-        Args:
-            x: (B, H, W, C), or (B, V, s, s, C) with ``ids_keep``.
-            ids_keep: Visible patches, (B, V). Defaults to None: all are visible.
-            grid: Patches of an image, (h, w); goes with ``ids_keep``.
-
-        Returns:
-            As ``x``, at a resolution lower by the stride, with ``embed_dims`` channels.
+        Those, (B, V, s, s, C), go with ``ids_keep`` and the grid (h, w) of all patches.
         """
         x = self.embed(x)
         cells = None

@@ -16,6 +16,7 @@ from mmpretrain.models.utils import (
 )
 from torch import Tensor, nn
 
+from mmattmask.masking.options import check_options
 from mmattmask.models.convmae_blocks import ConvEmbed, ConvStage
 from mmattmask.registry import MODELS
 from mmattmask.scorers.self_attention import cut
@@ -32,9 +33,9 @@ OUT_TYPES = ('raw', 'featmap', 'avg_featmap')
 class ConvViT(BaseBackbone):
     """Two convolutional stages and a ViT without CLS token: ConvMAE to fine-tune.
 
-    The official fine-tuning is ``out_type='avg_featmap', final_norm=False``: the mean
-    of the tokens, then a norm; detection and segmentation take ``out_type='featmap'``
-    of all stages. No stage is fused into another, that is for pre-training only.
+    The official fine-tuning is ``out_type='avg_featmap', final_norm=False``; detection
+    and segmentation take ``out_type='featmap'`` of all stages. No stage is fused into
+    another, that is for pre-training only.
 
     Args:
         arch: ``'base'`` (the official one), ``'small'`` (not in the official code: the
@@ -57,10 +58,6 @@ class ConvViT(BaseBackbone):
         final_norm: Whether a norm follows the last block.
         interpolate_mode: How the position embedding is resized.
         init_cfg: As for any module.
-
-    Attributes:
-        patch_size: Side in px of the patches that become tokens.
-        patch_resolution: Patches of an image, (h, w).
 
     Raises:
         ValueError: If an option does not exist, or the patch size does not divide the
@@ -142,14 +139,7 @@ class ConvViT(BaseBackbone):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return features of whole images, one per stage of ``out_indices``.
-
-        Args:
-            x: Normalised images, (B, 3, H, W).
-
-        Raises:
-            ValueError: If the patch size does not divide the images.
-        """
+        """Return features of whole images, one per stage of ``out_indices``."""
         grid = cut(x.shape[-2:], self.patch_size)
         outs = []
         x = x.permute(0, 2, 3, 1)
@@ -174,10 +164,6 @@ class ConvViT(BaseBackbone):
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Return a parameter's depth for layer-wise learning rates, and their number.
 
-        Args:
-            param_name: Name of the parameter.
-            prefix: What precedes the backbone's own names.
-
         Source: Alpha-VL/ConvMAE util/lr_decay.py: convolutional stages are the stem.
         """
         num_layers = len(self.layers) + 2
@@ -192,8 +178,7 @@ class ConvViT(BaseBackbone):
 def _settings(arch: str | Arch) -> Arch:
     """Return an architecture with its defaults."""
     if isinstance(arch, str):
-        if arch not in ARCHS:
-            raise ValueError(f'arch must be one of {tuple(ARCHS)}, got {arch!r}')
+        check_options(arch=(arch, tuple(ARCHS)))
         arch = ARCHS[arch]
     settings: Arch = dict(strides=(4, 2, 2), mlp_ratio=4.0)
     settings.update(arch)
@@ -213,8 +198,7 @@ def _stages(
     out_indices: int | Sequence[int], num_stages: int, out_type: str
 ) -> tuple[int, ...]:
     """Return the stages to give out, counted from 0."""
-    if out_type not in OUT_TYPES:
-        raise ValueError(f'out_type must be one of {OUT_TYPES}, got {out_type!r}')
+    check_options(out_type=(out_type, OUT_TYPES))
     indices = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
     if not all(-num_stages <= index < num_stages for index in indices):
         raise ValueError(

@@ -22,9 +22,9 @@ from mmattmask.scorers import Scorer
 class AsyncCopies(BaseDataPreprocessor):
     """Mixin of preprocessors of images that never wait for the device.
 
-    Stock ones copy each DataSample, and one after the other each of its labels and
-    masks, to the device, and wait for each. Here images are copied while the device
-    works (``pin_memory`` of the loader), and samples stay as they are on the CPU.
+    Stock ones copy each label and mask of each DataSample to the device, and wait for
+    each. Here images are copied while the device works (``pin_memory`` of the loader),
+    and samples stay on the CPU.
 
     Attributes:
         reverses_channels: Whether BGR becomes RGB, or RGB BGR.
@@ -42,11 +42,7 @@ class AsyncCopies(BaseDataPreprocessor):
         self._channel_conversion = False
 
     def cast_data(self, data: Any) -> Any:
-        """Move images, (B, C, H, W), to the device, their channels in the right order.
-
-        Args:
-            data: Images, samples, and lists and dictionaries of them.
-        """
+        """Move images to the device, their channels in the right order."""
         if isinstance(data, Tensor):
             data = data.to(self.device, non_blocking=True)
             return data.flip(1) if self.reverses_channels else data
@@ -63,17 +59,13 @@ class MaskRewriter(AsyncCopies):
     """Mixin that rewrites ``data_sample.mask`` of a training batch on the device.
 
     For SimMIM, MaskFeat, BEiT, CAE and others that read ``data_sample.mask``: the
-    algorithm stays the stock one. Scores, masks and their randomness live in the main
-    process, so the loader may keep its workers.
-
-    Until the scorer knows a score, the masks that the pipeline made stand, unless there
-    is a ``warmup_mask_generator``.
+    algorithm stays the stock one. Until the scorer knows a score, the masks that the
+    pipeline made stand, unless there is a ``warmup_mask_generator``.
 
     Args:
         mask_generator: Config of a mask generator.
-        scorer: Config of a scorer. Defaults to None: no score.
+        scorer: Config of a scorer.
         warmup_mask_generator: Config of the mask generator while there is no score.
-            Defaults to None: the pipeline's masks.
         mask_patch_size: Side in px of a mask cell, the unit of the policy.
         model_patch_size: Side in px of a token; a cell holds a square of them. Defaults
             to ``mask_patch_size``.
@@ -126,19 +118,7 @@ class MaskRewriter(AsyncCopies):
         self.guidance.init_weights()
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """Preprocess as stock, and in training replace the masks.
-
-        Args:
-            data: Batch of the loader.
-            training: Whether this is a training step.
-
-        Returns:
-            ``inputs`` and ``data_samples``, whose ``mask`` is (h, w) int64 on the
-            device: 1 = masked, 0 = visible.
-
-        Raises:
-            ValueError: If the samples come without masks to replace.
-        """
+        """Preprocess as stock, and in training replace the masks by (h, w) int64."""
         data = super().forward(data, training)
         # what the loader gave stays as it is
         samples = [copy.copy(sample) for sample in data['data_samples'] or ()]
@@ -155,12 +135,7 @@ class MaskRewriter(AsyncCopies):
     def rewrite(
         self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any]
     ) -> None:
-        """Replace the samples' masks; of several pictures the first is the view.
-
-        Args:
-            inputs: Normalised views, (B, 3, H, W), alone or with target pictures.
-            data_samples: One DataSample per view.
-        """
+        """Replace the samples' masks; of several pictures the first is the view."""
         if 'mask' not in data_samples[0]:
             raise ValueError(
                 f'{type(self).__name__} replaces masks that the pipeline made, but the '

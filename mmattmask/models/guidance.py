@@ -27,9 +27,7 @@ Part = dict[str, Any] | nn.Module
 
 
 class Guidance(BaseModule):
-    """Asks a scorer for scores and a mask generator for masks.
-
-    What a batch's masks are is returned, never kept.
+    """Asks a scorer for scores and a mask generator for masks, which it never keeps.
 
     Args:
         mask_generator: The policy or its config.
@@ -93,11 +91,7 @@ class Guidance(BaseModule):
         self._tried: set[tuple[int, int]] = set()
 
     def bind(self, host: BaseSelfSupervisor, image_size: Sequence[int]) -> None:
-        """Introduce the scorer to its host and try the policies.
-
-        Args:
-            host: The algorithm, complete but for what the scorer adds.
-            image_size: Height and width in px of its views.
+        """Introduce the scorer to its complete host and try the policies on its grid.
 
         Raises:
             ValueError: If the scorer cannot work in this host, or a policy not on its
@@ -188,22 +182,13 @@ class Guidance(BaseModule):
                 )
 
     def policy_grid(self, image_size: Sequence[int]) -> tuple[int, int]:
-        """Return the cells (h, w) of images of ``image_size`` (H, W) px.
-
-        Raises:
-            ValueError: If the cells do not divide the image.
-        """
+        """Return the cells (h, w) of images of (H, W) px, or raise ValueError."""
         return cut(image_size, self.cell_size, 'cell size')
 
     def views(
         self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any] | None
     ) -> list[tuple[Tensor, Sequence[Any] | None]]:
-        """Return the views that get masks, each with what is known of it.
-
-        Args:
-            inputs: Views, (B, C, H, W), alone or first in a list.
-            data_samples: One DataSample per image.
-        """
+        """Return the views that get masks, each with what is known of it."""
         if isinstance(inputs, Tensor) or self.num_views == 1:
             first = inputs if isinstance(inputs, Tensor) else inputs[0]
             return [(first, data_samples)]
@@ -218,14 +203,11 @@ class Guidance(BaseModule):
     ) -> Tensor | None:
         """Return the score of the views' cells, (N, L), or None if none is known.
 
-        Args:
-            inputs: Normalised views, (B, C, H, W); of a list, those that get masks,
-                one after the other.
-            data_samples: One DataSample per image; None is enough without a scorer.
+        ``inputs`` are views, (B, C, H, W), or a list whose first ones get masks;
+        ``data_samples`` may be None without a scorer.
 
         Raises:
-            ValueError: If the views do not fit the grid, or the scorer returns what is
-                no score.
+            ValueError: If the views do not fit the grid, or this is no score.
         """
         scores: list[Tensor] = []
         for view, samples in self.views(inputs, data_samples):
@@ -244,11 +226,7 @@ class Guidance(BaseModule):
         return scores[0] if len(scores) == 1 else torch.cat(scores)
 
     def unbiased(self, score: Tensor) -> Tensor:
-        """Take the batch's mean map off an online score (B, L), if asked to.
-
-        Raises:
-            ValueError: If the batch has one view.
-        """
+        """Take the batch's mean map off an online score (B, L), if asked to."""
         if self.scorer is None or self.scorer.debias is None or self.scorer.cached:
             return score
         if len(score) < 2:
@@ -277,12 +255,9 @@ class Guidance(BaseModule):
     def decide(
         self, score: Tensor | None, view: Tensor, rng: torch.Generator | None = None
     ) -> PatchPartition:
-        """Partition the cells of a batch by its score, or without one.
+        """Partition the cells of a batch by its score (B, L), or without one.
 
-        Args:
-            score: Score, (B, L), or None if none is known.
-            view: The views, (B, C, H, W); only their shape and device count.
-            rng: Source of randomness. Defaults to torch's own.
+        Of the views (B, C, H, W) only shape and device count.
         """
         return self._ask('__call__', score, view, rng)
 
@@ -310,16 +285,7 @@ class Guidance(BaseModule):
     def guide(
         self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any] | None
     ) -> tuple[Tensor | None, PatchPartition]:
-        """Score a batch and decide which of its patches are visible, masked or thrown.
-
-        Args:
-            inputs: Normalised views, (B, C, H, W); of a list, the first counts.
-            data_samples: One DataSample per view; None is enough without a scorer.
-
-        Returns:
-            The score of the cells, (B, L), or None if none is known, and the partition
-            of the patches inside them.
-        """
+        """Return a batch's score, or None, and the partition of its patches."""
         view, _ = self.views(inputs, data_samples)[0]
         score = self.score(view, data_samples)
         partition = self.decide(score, view, self.rng)
@@ -354,24 +320,17 @@ def check_learns(backbone: nn.Module, encoded: Tensor) -> None:
 
 
 def guidance_of(model: nn.Module) -> Guidance | None:
-    """Return who decides on a model's masks, or None.
-
-    Args:
-        model: An algorithm, possibly in a distributed wrapper.
-    """
+    """Return who decides on the masks of a model, wrapped or not, or None."""
     found = (m for m in get_ori_model(model).modules() if isinstance(m, Guidance))
     return next(found, None)
 
 
 def attention_maps(model: nn.Module, images: Tensor) -> Tensor:
-    """Let a model's scorer measure whole images.
+    """Let a model's scorer measure whole images, (B, h, w) float32.
 
     Args:
         model: A guided algorithm, in its distributed wrapper if it has one.
-        images: Normalised images, (B, C, H, W), of any size the scorer can cut.
-
-    Returns:
-        Attention maps, (B, h, w) float32.
+        images: Normalised, (B, C, H, W), of any size the scorer can cut.
 
     Raises:
         ValueError: If the model has no scorer that measures images.

@@ -35,9 +35,7 @@ def guides(stock: type) -> Any:
 def build_guided(part: Part, **inferred: Any) -> Any:
     """Build a part of a host, the guided one where a config names a stock one.
 
-    Args:
-        part: Its config, or the module.
-        **inferred: Arguments that the config need not give.
+    ``inferred`` are arguments that the config need not give.
     """
     if not isinstance(part, dict):
         return part

@@ -22,13 +22,9 @@ from mmattmask.scorers.self_attention import cut, patch_size_of, read_cls_attent
 
 
 class Targets(NamedTuple):
-    """What the teacher says of a batch.
+    """What the teacher says of N views: of CLS tokens, (N, K), and of masked patches.
 
-    Attributes:
-        cls: Output for CLS tokens, (N, K).
-        cls_mean: Its mean, (K,).
-        patch: Output for the masked patches, (R, K'), or None without patch loss.
-        patch_mean: Mean output for all patches, (K',), or None without patch loss.
+    Those, (R, K'), and the mean output for all patches are None without patch loss.
     """
 
     cls: Tensor
@@ -41,14 +37,12 @@ class Targets(NamedTuple):
 class IBOT(BaseSelfSupervisor):
     """Predict an EMA teacher's view of other crops, and of masked patches.
 
-    Inputs are lists of crops: ``num_global`` large ones first, then any number of
-    small ones, none of them masked. The teacher sees the large ones whole. Outputs of
-    the head that no loss reads are not computed.
+    Inputs are lists of crops: ``num_global`` large ones first, then any number of small
+    ones, none of them masked. The teacher sees the large ones whole.
 
-    Masks are decided on the device. Without a scorer, a policy's score is the teacher's
-    own CLS attention in its last block (``TeacherAttention``: AttMask), caught in the
-    pass that makes the targets. Policies without interest in scores (iBOT's blocks)
-    make masks all the same.
+    Without a scorer, a policy's score is the teacher's own CLS attention in its last
+    block (``TeacherAttention``: AttMask). Policies without interest in scores (iBOT's
+    blocks) make masks all the same.
 
     Teacher and centres move only with
     ``custom_hooks=[dict(type='mmattmask.EMATeacherHook')]``, and temperatures warm up
@@ -77,9 +71,6 @@ class IBOT(BaseSelfSupervisor):
         dense: Compute the head for all patches, as the released code does: the same
             losses, slower.
         **kwargs: As for BaseSelfSupervisor.
-
-    Attributes:
-        guidance: Who decides on masks, or None (DINO).
 
     Raises:
         ValueError: If the parts do not fit each other.
@@ -201,14 +192,10 @@ class IBOT(BaseSelfSupervisor):
 
     @torch.no_grad()
     def teach(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the teacher's backbone.
+        """Return the teacher's tokens (N, 1 + L, C) of whole crops, and its attention.
 
-        Args:
-            images: Whole crops, (N, 3, H, W).
-
-        Returns:
-            Tokens, (N, 1 + L, C), and the CLS token's attention to the patches in the
-            last block, (N, L), mean of the heads.
+        That is the CLS token's to the patches in the last block, (N, L), mean of the
+        heads.
         """
         backbone = self.teacher['backbone']
         tokens: list[Tensor] = []
@@ -227,16 +214,9 @@ class IBOT(BaseSelfSupervisor):
         data_samples: Sequence[Any] | None,
         attention: Tensor,
     ) -> Tensor | None:
-        """Decide which patches of the large crops are masked.
+        """Return the masks of the large crops, (N, L), 1 = masked; None for DINO.
 
-        Args:
-            inputs: The crops, (B, C, H, W) each, large ones first.
-            data_samples: One DataSample per image, with geometry per view
-                (``mmattmask.MultiCrop``) if the scorer looks maps up.
-            attention: The teacher's, (N, L); the score unless the scorer is another.
-
-        Returns:
-            1 = masked, (N, L), of the attention's type; None without a mask generator.
+        The teacher's attention (N, L) is the score unless the scorer is another.
         """
         guidance = self.guidance
         if guidance is None:
@@ -259,17 +239,8 @@ class IBOT(BaseSelfSupervisor):
     ) -> dict[str, Tensor]:
         """Compare student and teacher; in training mode, collect means for the centres.
 
-        Args:
-            inputs: Normalised crops, (B, 3, H, W) each, the large ones first.
-            data_samples: One DataSample per image; None is enough for scorers that
-                look at the crops.
-            **kwargs: Not used.
-
-        Returns:
-            ``loss_cls`` and, unless its weight is 0, ``loss_patch``, both weighted.
-
-        Raises:
-            ValueError: If there are too few crops or they do not fit each other.
+        Returns ``loss_cls`` and, unless its weight is 0, ``loss_patch``, both weighted.
+        ValueError if there are too few crops or they do not fit each other.
         """
         self._check_views(inputs)
         images = torch.cat(tuple(inputs[: self.num_global]))
@@ -331,17 +302,10 @@ class IBOT(BaseSelfSupervisor):
         small: Sequence[Tensor],
         rows: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the student's output.
+        """Return the student's CLS logits of all crops, and of the patches at ``rows``.
 
-        Args:
-            images: The large crops, (N, 3, H, W).
-            mask: Their masks, (N, L), or None.
-            small: The small crops, (B, 3, h, w) each; equal neighbours run together.
-            rows: As of ``masked_rows``, or None for no patches.
-
-        Returns:
-            CLS logits of all crops, (N + len(small) * B, K), and logits of the patches
-            at ``rows``, (R, K'), or None.
+        ``images`` are the large crops, (N, 3, H, W), ``mask`` theirs, (N, L); equal
+        neighbours among the small ones run together. ``rows`` are of ``masked_rows``.
         """
         tokens = self.backbone(images, mask)[-1]
         check_learns(self.backbone, tokens)

@@ -100,27 +100,17 @@ class IBOTHead(BaseModule):
         return self.last_layer if own is None else own
 
     def mean_patch_logits(self, z: Tensor) -> Tensor:
-        """Return the mean output of projected patches (N, L, D), without computing any.
+        """Return the mean output (K,) of projected patches, without computing any.
 
         The last layer has no bias, so the mean of its outputs is its output for the
         mean.
-
-        Returns:
-            (K,), at least float32.
         """
         with full_precision(z):
             mean = at_least_float32(z).mean(dim=(0, 1))
             return F.linear(mean, at_least_float32(self._patch_layer.weight))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the output for all tokens.
-
-        Args:
-            x: Tokens, CLS first, (B, 1 + L, C).
-
-        Returns:
-            CLS logits (B, K) and patch logits (B, L, K).
-        """
+        """Return logits of CLS (B, K) and patches (B, L, K), from all tokens."""
         z = self.project(x)
         return self.cls_logits(z[:, 0]), self.patch_logits(z[:, 1:])
 

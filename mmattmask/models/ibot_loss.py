@@ -26,10 +26,6 @@ class IBOTLoss(nn.Module):
         center_momentum: Share of the old centre of CLS tokens in the new, in [0, 1].
         patch_center_momentum: The same for patches.
 
-    Attributes:
-        cls_center: Running mean of the teacher's CLS output, (K,).
-        patch_center: Running mean of its output for all patches, masked or not.
-
     Raises:
         ValueError: If a temperature is not positive or a momentum not in [0, 1].
 
@@ -64,10 +60,8 @@ class IBOTLoss(nn.Module):
     def cls(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Return the loss of the CLS tokens.
 
-        Args:
-            student: Output for V views, (V, B, K).
-            teacher: The teacher's output for the first Q of them, (Q, B, K).
-            teacher_temp: Its temperature.
+        The student's output is for V views, (V, B, K), the teacher's for the first Q of
+        them.
         """
         probs = teacher_probs(teacher, self.cls_center, teacher_temp)
         return view_pair_loss(student, probs, self.student_temp)
@@ -75,24 +69,15 @@ class IBOTLoss(nn.Module):
     def patch(
         self, student: Tensor, teacher: Tensor, weights: Tensor, teacher_temp: float
     ) -> Tensor:
-        """Return the loss of the masked patches.
-
-        Args:
-            student: Output for R patches, (R, K).
-            teacher: The teacher's output for the same patches, (R, K).
-            weights: Weight of each, (R,).
-            teacher_temp: The teacher's temperature for patches.
-        """
+        """Return the loss of R masked patches; outputs (R, K), weights (R,)."""
         probs = teacher_probs(teacher, self.patch_center, teacher_temp)
         return masked_patch_loss(student, probs, weights, self.student_temp)
 
     @torch.no_grad()
     def collect(self, cls_mean: Tensor, patch_mean: Tensor | None) -> None:
-        """Remember the mean output of an iteration until the optimizer's step.
+        """Remember the mean outputs (K,) of an iteration until the optimizer's step.
 
-        Args:
-            cls_mean: Mean CLS output of the teacher on this process, (K,).
-            patch_mean: Mean output for all patches; None leaves that centre alone.
+        Without ``patch_mean`` that centre stays.
         """
         means = [
             at_least_float32(mean)
@@ -105,9 +90,8 @@ class IBOTLoss(nn.Module):
     def move_centers(self, skipped: Tensor | None = None) -> None:
         """Move the centres towards the mean of what was collected; on every process.
 
-        Args:
-            skipped: True if a loss scaler has skipped the step, a scalar on the device:
-                then, and if the mean is not finite, the centres stay.
+        ``skipped`` is True, on the device, if a loss scaler has skipped the step: then,
+        and if the mean is not finite, the centres stay.
         """
         if not self._means:
             return

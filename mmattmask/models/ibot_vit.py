@@ -18,9 +18,8 @@ class IBOTViT(VisionTransformer):
     Args:
         *args: As for VisionTransformer. ``arch='deit-small'`` is the ViT-S of the
             papers; the stock ``'small'`` is another one.
-        with_mask_token: Learn what stands in for masked patches. Defaults to True.
-        out_type: As for VisionTransformer. Defaults to ``'raw'``: all tokens, CLS
-            first.
+        with_mask_token: Learn what stands in for masked patches.
+        out_type: As for VisionTransformer; ``'raw'`` is all tokens, CLS first.
         **kwargs: As for VisionTransformer.
 
     Source: bytedance/ibot models/vision_transformer.py.
@@ -82,19 +81,10 @@ class IBOTViT(VisionTransformer):
         return self.drop_after_pos(x + self.positions(grid)), grid
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Run the ViT, as the stock one does without a mask.
+        """Run the ViT on images of any size, as the stock one does without a mask.
 
-        Args:
-            x: Normalised images, (B, 3, H, W), of any size.
-            mask: 1 or True for patches that the mask token replaces, (B, h, w) or
-                (B, L). Defaults to None: no patch.
-
-        Returns:
-            Outputs of ``out_indices`` in the form of ``out_type``; for ``'raw'`` all
-            tokens, (B, 1 + L, C), of the last block after the final norm.
-
-        Raises:
-            ValueError: If there is a mask but no mask token.
+        The mask token replaces patches where ``mask``, (B, h, w) or (B, L), is 1 or
+        True. ValueError if there is no such token.
         """
         x, grid = self.embed(x, mask)
         x = self.pre_norm(x)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, partition_patches
+from mmattmask.masking.attention import at_least_float32
 from mmattmask.models.mae import GuidedMAE
 from mmattmask.registry import MODELS
 from mmattmask.scorers.ema_teacher import EMATeacher
@@ -18,14 +19,11 @@ from mmattmask.scorers.ema_teacher import EMATeacher
 class LUT(GuidedMAE):
     """MAE on one view, and a loss that ties its visible patches to another view.
 
-    View 1 is masked and reconstructed as by ``GuidedMAE``. View 2 keeps as many
-    patches at other grid positions: the first ``num_visible`` masked patches of view
-    1's partition. The mean of each view's visible tokens, after projector and
-    predictor, must predict the projected mean token of the other view, seen whole by
-    an EMA teacher.
-
-    Any mask generator will do that masks at least as many patches as it leaves visible.
-    The score is that of view 1; thrown patches stay out of both masked views.
+    View 1 is masked and reconstructed as by ``GuidedMAE``. View 2 keeps as many patches
+    at other grid positions: the first ``num_visible`` masked patches of view 1's
+    partition. The mean of each view's visible tokens, after projector and predictor,
+    must predict the projected mean token of the other view, seen whole by an EMA
+    teacher. The score is that of view 1; thrown patches stay out of both masked views.
 
     Inputs are lists of two views (``mmattmask.MultiView``). The teacher moves only with
     ``custom_hooks=[dict(type='mmattmask.EMATeacherHook')]``.
@@ -97,16 +95,8 @@ class LUT(GuidedMAE):
     ) -> dict[str, Tensor]:
         """Reconstruct view 1 and predict the teacher's features of each other view.
 
-        Args:
-            inputs: Two normalised views, (B, 3, H, W) each.
-            data_samples: One DataSample per image; None is enough without a scorer.
-            **kwargs: Not used.
-
-        Returns:
-            ``loss`` of the reconstruction and ``loss_context``, weighted.
-
-        Raises:
-            ValueError: If there are not two views of one size.
+        Returns ``loss`` of the reconstruction and ``loss_context``, weighted.
+        ValueError if there are not two views of one size.
         """
         _check_views(inputs)
         losses, tokens, partition = self.reconstruct(inputs[0], data_samples)
@@ -132,12 +122,7 @@ class LUT(GuidedMAE):
 def next_partition(partition: PatchPartition) -> PatchPartition:
     """Return a partition whose visible patches are the first masked ones of another.
 
-    Args:
-        partition: A partition with at least as many masked as visible patches.
-
-    Returns:
-        A partition of the same counts; visible patches of one are not of the other, and
-        the same patches are thrown.
+    Counts and thrown patches are the same.
     """
     budget = partition.budget
     now_visible, masked = partition.ids_mask.split(
@@ -154,8 +139,9 @@ def _pooled(tokens: Tensor) -> Tensor:
 
 def _cosine(student: Tensor, teacher: Tensor) -> Tensor:
     """Cosine of each pair of rows, (B,), at least in float32."""
-    dtype = torch.promote_types(student.dtype, torch.float32)
-    return F.cosine_similarity(student.to(dtype), teacher.to(dtype), dim=1)
+    return F.cosine_similarity(
+        at_least_float32(student), at_least_float32(teacher), dim=1
+    )
 
 
 def _check_views(inputs: Sequence[Tensor]) -> None:

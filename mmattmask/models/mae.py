@@ -32,7 +32,7 @@ class GuidedMAEViT(MAEViT):
         *args: As for MAEViT. ``img_size`` may be (h, w); ``mask_ratio`` is the ratio of
             random masking while there is no score.
         secondary_ratio: Share of the visible patches that the encoder gets as a learned
-            token, in their places (secondary masking, UM-MAE). Defaults to 0.
+            token, in their places (secondary masking, UM-MAE).
         **kwargs: As for MAEViT.
 
     Attributes:
@@ -92,16 +92,12 @@ class GuidedMAEViT(MAEViT):
     def forward(
         self, x: Tensor, mask: PatchPartition | bool | None = True
     ) -> tuple[Tensor, ...]:
-        """Encode visible patches, or whole images.
+        """Encode visible patches of images (B, C, H, W), or whole images.
 
-        Args:
-            x: Normalised images, (B, C, H, W).
-            mask: Who is visible; True: patches drawn at random at the stock ratio;
-                None or False: all, without a mask.
-
-        Returns:
-            Visible tokens after the final norm, CLS first, (B, 1 + V, C), mask (B, L)
-            with 1 = masked, ids_restore (B, L); without a mask as VisionTransformer.
+        ``mask`` is a partition; True draws patches at random at the stock ratio; None
+        or False encodes all. Returns visible tokens after the final norm, CLS first,
+        (B, 1 + V, C), mask (B, L) with 1 = masked and ids_restore (B, L); without a
+        mask as VisionTransformer.
         """
         if not isinstance(mask, PatchPartition):
             return super().forward(x, mask or None)  # stock masks at False
@@ -116,18 +112,17 @@ class GuidedMAEViT(MAEViT):
 class GuidedMAE(MAE):
     """MAE whose masks come from a mask generator and, if given, a scorer.
 
-    Stock parts in the config are exchanged for ours that take a partition
-    (``MAEViT``, ``MAEPretrainDecoder``, …). What can be inferred need not be there: the
-    decoder's grid, number of patches, patch size, input width and whether there is a
-    CLS token, and the head's patch size.
+    Stock parts in the config are exchanged for ours that take a partition (``MAEViT``,
+    ``MAEPretrainDecoder``, …). The decoder's grid, number of patches, patch size, input
+    width and whether there is a CLS token, and the head's patch size, are inferred.
 
     Args:
         backbone: Config of a backbone that takes a partition, or of the stock one.
         neck: Config of a ``GuidedMAEDecoder``, or of the stock one.
         head: Config of a head.
         mask_generator: Config of a mask generator.
-        scorer: Config of a scorer. Defaults to None: no score. While it knows none,
-            masks are random at the stock ratio.
+        scorer: Config of a scorer. While it knows no score, masks are random at the
+            stock ratio.
         cell_size: Side in px of the squares of patches that share their fate. Defaults
             to the patch size.
         score_weight: How far the error of a masked patch counts by its score, see
@@ -223,18 +218,10 @@ class GuidedMAE(MAE):
     def loss(
         self, inputs: Tensor, data_samples: Sequence[Any] | None, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """Run the stock loss on the partition of this batch.
+        """Return ``loss``, and what scorer and other heads add to it.
 
-        Args:
-            inputs: Normalised views, (B, C, H, W).
-            data_samples: One DataSample per view; None is enough without a scorer.
-            **kwargs: Not used.
-
-        Returns:
-            ``loss``, and what scorer and other heads add to it.
-
-        Raises:
-            ValueError: If the views have not the size the model was built for.
+        ``data_samples`` may be None without a scorer. ValueError if the views have not
+        the size the model was built for.
         """
         return self.reconstruct(inputs, data_samples)[0]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.models.guided_parts import guides
+from mmattmask.scorers.self_attention import cut
 
 
 def sincos_positions(grid: Sequence[int], like: Tensor) -> Tensor:
@@ -26,10 +27,8 @@ def sincos_positions(grid: Sequence[int], like: Tensor) -> Tensor:
 class Decoded(NamedTuple):
     """What a decoder makes of a batch.
 
-    Attributes:
-        pred: Predictions in raster order, (B, L, K); zeros for thrown patches.
-        tokens: Its input with positions, as ``GuidedMAEDecoder.embed`` returns it.
-        features: The same after its blocks and norm.
+    Predictions in raster order, (B, L, K), zeros for thrown patches; its input, see
+    ``GuidedMAEDecoder.embed``; the same after its blocks and norm.
     """
 
     pred: Tensor
@@ -46,11 +45,8 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         grid: Patches of an image, (h, w). The host fills it in. Defaults to a square of
             ``num_patches``.
         with_cls_token: Whether the encoder's tokens begin with a CLS token. The host
-            fills it in. Defaults to True.
+            fills it in.
         **kwargs: As for MAEPretrainDecoder.
-
-    Attributes:
-        num_extra_tokens: Tokens before the patches: 1 with a CLS token, else 0.
 
     Raises:
         ValueError: If ``grid`` does not have ``num_patches`` cells.
@@ -94,16 +90,11 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
     def embed(
         self, x: Tensor, ids_restore: Tensor, partition: PatchPartition | None = None
     ) -> Tensor:
-        """Turn encoded tokens into decoder tokens with their positions.
+        """Turn encoded tokens, (B, 1 + V, C), into decoder tokens with their positions.
 
-        Args:
-            x: Encoded tokens, CLS first if there is one, (B, 1 + V, C).
-            ids_restore: Place of each patch in [visible | masked | thrown], (B, L).
-            partition: Who is thrown. Defaults to nobody.
-
-        Returns:
-            Decoder tokens, CLS first if there is one: (B, 1 + L, D) in raster order, or
-            (B, 1 + V + M, D) as [CLS | visible | masked] where patches are thrown.
+        They are (B, 1 + L, D) in raster order, or (B, 1 + V + M, D) as [CLS | visible |
+        masked] where the partition throws patches. Without a CLS token there is no
+        first.
         """
         x = self.decoder_embed(x)
         first = self.num_extra_tokens
@@ -135,17 +126,9 @@ class GuidedMAEDecoder(MAEPretrainDecoder):
         partition: PatchPartition | None = None,
         with_tokens: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        """Predict the pixels of visible and masked patches.
+        """Predict pixels, (B, L, pixels) in raster order, zeros for thrown patches.
 
-        Args:
-            x: Encoded tokens, CLS first, (B, 1 + V, C).
-            ids_restore: Place of each patch in [visible | masked | thrown], (B, L).
-            partition: Who is thrown. Defaults to nobody.
-            with_tokens: Also return what other heads predict from.
-
-        Returns:
-            Predictions in raster order, (B, L, pixels), zeros for thrown patches; with
-            tokens what a :class:`Decoded` holds.
+        ``with_tokens`` returns what a :class:`Decoded` holds.
         """
         tokens = self.embed(x, ids_restore, partition)
         features = self.decode(tokens)
@@ -160,29 +143,15 @@ class GuidedMAEHead(MAEPretrainHead):
     """Stock MAE head for images of any shape."""
 
     def patchify(self, imgs: Tensor) -> Tensor:
-        """Cut images (B, C, H, W) into patches (B, L, pixels).
-
-        Raises:
-            ValueError: If the patch size does not divide the images.
-        """
+        """Cut images (B, C, H, W) into patches (B, L, pixels), or raise ValueError."""
         patch_size = self.patch_size
-        batch_size, channels, height, width = imgs.shape
-        if height % patch_size or width % patch_size:
-            raise ValueError(
-                f'patch_size ({patch_size}) does not divide images of '
-                f'{height} x {width}'
-            )
+        cut(imgs.shape[-2:], patch_size, 'patch_size')
         patches = imgs.unflatten(3, (-1, patch_size)).unflatten(2, (-1, patch_size))
         patches = patches.permute(0, 2, 4, 3, 5, 1)  # B, h, w, p, p, C
-        return patches.reshape(batch_size, -1, patch_size**2 * channels)
+        return patches.flatten(3).flatten(1, 2)
 
     def unpatchify(self, x: Tensor, grid: tuple[int, int] | None = None) -> Tensor:
-        """Join patches (B, L, pixels) to images (B, C, H, W).
-
-        Args:
-            x: Patches in raster order.
-            grid: Patches of an image, (h, w). Defaults to a square.
-        """
+        """Join patches, of a square or of a grid (h, w), to images (B, C, H, W)."""
         if grid is None:
             grid = (round(x.shape[1] ** 0.5),) * 2
         patch_size = self.patch_size

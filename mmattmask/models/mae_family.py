@@ -32,8 +32,7 @@ class GuidedMFFViT(GuidedMAEViT, MFFViT):
     ) -> tuple[Tensor, ...]:
         """Encode visible patches as MFFViT, or whole images; see GuidedMAEViT.
 
-        Returns:
-            Fused visible tokens, mask, ids_restore, and the weights of the blocks.
+        Also returned are the weights of the blocks.
         """
         if not mask:
             # Differs from MMPretrain, where this ends in MAEViT's default: masked.
@@ -61,11 +60,7 @@ class GuidedMFF(GuidedMAE, MFF):
     def loss(
         self, inputs: Tensor, data_samples: Sequence[Any] | None, **kwargs: Any
     ) -> dict[str, Tensor]:
-        """Run the stock loss on the partition of this batch, see GuidedMAE.
-
-        Returns:
-            ``loss``, and the weights of the blocks for the log.
-        """
+        """Return ``loss``, see GuidedMAE, and the weights of the blocks for the log."""
         losses = super().loss(inputs, data_samples, **kwargs)
         weights = self.backbone.proj_weights.softmax(dim=0).view(-1)
         return losses | {f'weight_{i}': weight for i, weight in enumerate(weights)}
@@ -75,8 +70,7 @@ class GuidedMFF(GuidedMAE, MFF):
 class GuidedEVA(GuidedMAE, EVA):
     """EVA in MAE style whose masks come from a mask generator and, if given, a scorer.
 
-    It takes the backbone and the decoder of ``GuidedMAE``, the latter with CLIP's
-    width.
+    Its backbone and decoder are ``GuidedMAE``'s, the latter with CLIP's width.
     """
 
     def target(self, inputs: Tensor) -> Tensor:
@@ -93,9 +87,7 @@ class GuidedEVA(GuidedMAE, EVA):
 class GuidedMAEHiViT(MAEHiViT):
     """Stock MAEHiViT that encodes the visible patches of a partition; for GuidedMAE.
 
-    Raises:
-        ValueError: If the patch size does not divide the image, or the image is not
-            square.
+    ValueError if the patch size does not divide the image, or it is not square.
     """
 
     takes_partition = True
@@ -120,11 +112,7 @@ class GuidedMAEHiViT(MAEHiViT):
     def forward(
         self, x: Tensor, mask: PatchPartition | bool | None = True
     ) -> tuple[Tensor, ...]:
-        """Encode visible patches, or whole images; see GuidedMAEViT.
-
-        Returns:
-            Visible tokens, (B, V, C), mask and ids_restore.
-        """
+        """Encode visible patches, (B, V, C), or whole images; see GuidedMAEViT."""
         if not isinstance(mask, PatchPartition):
             return super().forward(x, mask or None)
         # As MAEHiViT.forward of mmpretrain 1.2.0, which draws the visible patches.
@@ -154,14 +142,10 @@ class GuidedMILANViT(GuidedMAEViT, MILANViT):
     ) -> tuple[Tensor, ...]:
         """Encode visible patches, or whole images.
 
-        Args:
-            x: Normalised images, (B, C, H, W).
-            importance: Who is visible; or CLIP's attention, (B, L), by which stock
-                MILAN draws them; None encodes whole images.
-
-        Returns:
-            Visible tokens, CLS first, (B, 1 + V, C), ids_restore (B, L), ids_keep
-            (B, V) and the ids of the masked patches (B, M).
+        ``importance`` is a partition; or CLIP's attention, (B, L), by which stock MILAN
+        draws it; None encodes whole images. Returns visible tokens, CLS first, (B, 1 +
+        V, C), ids_restore (B, L), ids_keep (B, V) and the ids of the masked patches (B,
+        M).
         """
         if not isinstance(importance, PatchPartition):
             return MILANViT.forward(self, x, importance)
@@ -173,14 +157,13 @@ class GuidedMILANViT(GuidedMAEViT, MILANViT):
 class GuidedMILAN(MILAN):
     """MILAN whose masks come from a mask generator and, if given, a scorer.
 
-    The targets stay CLIP's features; only the choice of the patches changes. MILAN
-    compares visible patches too, so none can be thrown.
+    MILAN compares visible patches with CLIP's features too, so none can be thrown.
 
     Args:
         backbone: Config of a ``GuidedMILANViT``, or of the stock one.
         *args: As for MILAN.
-        mask_generator: Config of a mask generator.
-        scorer: Config of a scorer. Defaults to None: no score.
+        mask_generator: See ``GuidedMAE``.
+        scorer: See ``GuidedMAE``.
         cell_size: See ``GuidedMAE``.
         **kwargs: As for MILAN.
 

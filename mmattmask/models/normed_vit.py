@@ -20,10 +20,7 @@ class NormedViT(VisionTransformer):
 
     Args:
         *args: As for VisionTransformer.
-        **kwargs: As for VisionTransformer; ``final_norm`` must be on.
-
-    Raises:
-        ValueError: If ``final_norm`` is off.
+        **kwargs: As for VisionTransformer; ValueError unless ``final_norm`` is on.
 
     Source: bytedance/ibot models/vision_transformer.py (get_intermediate_layers),
     evaluation/semantic_segmentation/mmcv_custom/register_backbone.py.
@@ -47,23 +44,13 @@ class JoinTokens(BaseModule):
     """Neck that turns a ViT's outputs into one vector per image.
 
     CLS tokens, (B, C) each, are put side by side. Of all tokens, (B, 1 + L, C), CLS and
-    the mean of the patches are, side by side.
-
-    Args:
-        init_cfg: Initialisation, as in BaseModule.
+    the mean of the patches are.
 
     Source: bytedance/ibot evaluation/eval_linear.py.
     """
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor]:
-        """Join the outputs of all blocks that were read.
-
-        Args:
-            inputs: Outputs of one block or several, first block first.
-
-        Returns:
-            One tensor (B, D) in a tuple, as heads expect it.
-        """
+        """Join the outputs of all blocks, (B, D) in a tuple as heads expect it."""
         return (torch.cat([pooled(tokens) for tokens in inputs], dim=1),)
 
 

@@ -18,8 +18,7 @@ class ScorePredictingMAE(GuidedMAE):
 
     Args:
         *args: As for GuidedMAE.
-        attention_head: Config of an ``AttentionHead``, without ``neck``. Defaults to
-            the paper's variant.
+        attention_head: Config of an ``AttentionHead``, without ``neck``.
         **kwargs: As for GuidedMAE; a scorer is needed.
 
     Raises:

@@ -26,14 +26,9 @@ class GuidedSimMIM(SimMIM):
 
     The policy decides on square cells; all patches of a cell share its fate. Masked
     patches become mask tokens, thrown ones enter neither the encoder nor the loss.
-
-    Without a scorer the mask generator rules from the start. With one, while it knows
-    no score, the masks of the training pipeline stay
-    (``SimMIMMaskGenerator(mask_ratio=...)``, 0.6 in SimMIM, 0.44 in AMT's release), or
-    cells are masked at random where the pipeline makes none.
-
-    What can be inferred need not be in the config: ``in_channels`` and
-    ``encoder_stride`` of the neck, and ``patch_size`` of the head.
+    While a scorer knows no score, the masks of the training pipeline stay, or cells are
+    masked at random where the pipeline makes none. ``in_channels`` and
+    ``encoder_stride`` of the neck, and ``patch_size`` of the head, are inferred.
 
     Args:
         backbone: Config of a ``SimMIMViT``, or a module.
@@ -41,7 +36,7 @@ class GuidedSimMIM(SimMIM):
         head: Config of a stock ``SimMIMHead``, or a module.
         mask_generator: Config of a mask generator. SimMIM rounds counts up
             (``rounding='up'``).
-        scorer: Config of a scorer. Defaults to None: no score.
+        scorer: Config of a scorer. Without one the mask generator rules from the start.
         cell_size: Side of a cell in px, a multiple of the patch size.
         warmup_mask_ratio: Share of the cells that are masked while there is no score
             and the pipeline makes no masks.
@@ -105,18 +100,10 @@ class GuidedSimMIM(SimMIM):
         data_samples: Sequence[DataSample] | None,
         **kwargs: Any,
     ) -> dict[str, Tensor]:
-        """Run the stock loss on the masks of this batch.
+        """Run the stock loss on the masks of this batch, over masked patches only.
 
-        Args:
-            inputs: Normalised views, (B, 3, H, W).
-            data_samples: One DataSample per view; None is enough without a scorer.
-            **kwargs: Not used.
-
-        Returns:
-            ``loss``, over masked patches only.
-
-        Raises:
-            ValueError: If views or masks of the pipeline have not the backbone's size.
+        ``data_samples`` may be None without a scorer. ValueError if views or masks of
+        the pipeline have not the backbone's size.
         """
         if data_samples is None:
             data_samples = [DataSample() for _ in inputs]

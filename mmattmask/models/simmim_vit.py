@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mmattmask.masking import PatchPartition, gather_tokens
+from mmattmask.masking.options import check_options
 from mmattmask.registry import MODELS
 from mmattmask.scorers.self_attention import cut, patch_size_of
 
@@ -19,16 +20,13 @@ class SimMIMViT(BEiTPretrainViT):
     """SimMIM's ViT: a mask token replaces masked patches, all of them are encoded.
 
     It is stock BEiT with SimMIM's initialisation and feature maps as output. Tokens
-    that a partition throws are taken out before the first block; in the output their
-    features are zero.
-
-    Positions are known by a shared relative position bias (SimMIM) or by a learnable
-    absolute embedding: ``use_abs_pos_emb=True, use_shared_rel_pos_bias=False`` (AMT).
+    that a partition throws never enter a block; their features are zero. Positions are
+    known by a shared relative position bias (SimMIM) or by a learnable absolute
+    embedding: ``use_abs_pos_emb=True, use_shared_rel_pos_bias=False`` (AMT).
 
     Args:
         *args: As for BEiTPretrainViT. ``img_size`` may be (h, w).
-        drop_path_rate: Rate of stochastic depth of the last block; it grows linearly
-            from 0 in the first.
+        drop_path_rate: Rate of stochastic depth of the last block; it grows linearly.
         out_type: ``'featmap'`` for (B, C, h, w), or ``'raw'`` for (B, 1 + L, C).
         **kwargs: As for BEiTPretrainViT.
 
@@ -50,8 +48,7 @@ class SimMIMViT(BEiTPretrainViT):
         super().__init__(
             *args, drop_path_rate=drop_path_rate, out_type=out_type, **kwargs
         )
-        if out_type not in ('featmap', 'raw'):
-            raise ValueError(f"out_type must be 'featmap' or 'raw', got {out_type!r}")
+        check_options(out_type=(out_type, ('featmap', 'raw')))
         if self.use_rel_pos_bias:
             raise ValueError(
                 'SimMIM pre-trains with one relative position bias for all blocks: use '
@@ -81,16 +78,10 @@ class SimMIMViT(BEiTPretrainViT):
     def forward(
         self, x: Tensor, mask: PatchPartition | Tensor | None
     ) -> tuple[Tensor, ...]:
-        """Encode images.
+        """Encode images (B, C, H, W); features of thrown patches are zero.
 
-        Args:
-            x: Images, (B, C, H, W).
-            mask: Who is masked and thrown; or 1 for masked and 0 for visible patches,
-                (B, h, w); None encodes the images as they are.
-
-        Returns:
-            For each of ``out_indices``, the features: (B, C, h, w), or
-            (B, 1 + L, C) with CLS first. Those of thrown patches are zero.
+        ``mask`` is a partition; or 1 for masked and 0 for visible patches, (B, h, w);
+        None encodes the images as they are.
 
         Raises:
             ValueError: If the patch size does not divide the images, or relative

@@ -12,19 +12,10 @@ def area_score(
     flip: Sequence[bool],
     grid: tuple[int, int],
 ) -> np.ndarray:
-    """Average a map over the area of each patch of a view, so that nothing is missed.
+    """Average a map (h, w) over the area of each patch of a view: (h' * w',) float32.
 
-    Where a view reaches beyond its image, the map's edge values go on.
-
-    Args:
-        values: The map of the whole image, (h, w).
-        crop_box: The view in its source image: top, left, height, width in px.
-        image_size: Height and width of the source image in px.
-        flip: Whether the view was flipped after the crop: vertically, horizontally.
-        grid: Patches of the view, (h', w').
-
-    Returns:
-        Score of the patches in raster order, (h' * w',) float32.
+    Where a view reaches beyond its image, the map's edge values go on. Geometry as for
+    ``masking.view_score``, of one view.
     """
     weights, part = [], []
     for axis, size in enumerate(values.shape):
@@ -33,14 +24,10 @@ def area_score(
         edges = start + np.arange(grid[axis] + 1) * (length / grid[axis])
         first = int(np.clip(np.floor(edges[0]), 0, size - 1))
         last = int(np.clip(np.ceil(edges[-1]), first + 1, size))
-        below, above = (
-            np.arange(first, last, dtype=float),
-            np.arange(first + 1, last + 1.0),
-        )
-        below[0], above[-1] = -np.inf, np.inf
-        overlap = np.minimum(edges[1:, None], above) - np.maximum(
-            edges[:-1, None], below
-        )
+        begin = np.arange(first, last, dtype=float)  # of each cell
+        end = begin + 1
+        begin[0], end[-1] = -np.inf, np.inf
+        overlap = np.minimum(edges[1:, None], end) - np.maximum(edges[:-1, None], begin)
         overlap = overlap.clip(0) / (length / grid[axis])
         weights.append(overlap[::-1] if flip[axis] else overlap)
         part.append(slice(first, last))

@@ -40,13 +40,9 @@ class BankError(ValueError):
 class BankHeader:
     """What a bank holds.
 
-    Attributes:
-        num_rows: Samples of the dataset.
-        grid: Cells of a map, (h, w).
-        storage: ``'float16'``, or ``'uint8'`` for maps in [0, 1] in steps of 1/255.
-        fingerprint: Identity of the dataset, see ``datasets.concat.fingerprint``.
-        source: When the maps were made, such as ``'epoch 40'``.
-        checksum: CRC-32 of the rows; None while the bank is being written.
+    The fingerprint is the dataset's, the source such as ``'epoch 40'``. ``'uint8'`` is
+    for maps in [0, 1] in steps of 1/255. The CRC-32 of the rows is None while the bank
+    is being written.
     """
 
     num_rows: int
@@ -71,12 +67,7 @@ class BankHeader:
 
     @classmethod
     def read(cls, path: Path) -> 'BankHeader':
-        """Read the header of a file.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            BankError: If the file does not begin with a bank's header.
-        """
+        """Read the header of a file; BankError if it is no bank's."""
         with path.open('rb') as file:
             text = file.read(HEADER_BYTES)
         try:
@@ -104,9 +95,7 @@ def _checksum(rows: np.ndarray) -> int:
 class AttentionBank:
     """Read access to a complete bank; processes that open it share its pages.
 
-    Args:
-        path: The file.
-        verify: Compare the checksum, which reads the whole file. Defaults to True.
+    ``verify`` compares the checksum, which reads the whole file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -137,17 +126,7 @@ class AttentionBank:
         return self  # read-only: copies of a model (EMA) share the file
 
     def maps(self, ids: np.ndarray) -> np.ndarray:
-        """Return the maps of samples.
-
-        Args:
-            ids: Sample ids, (B,) integers.
-
-        Returns:
-            Attention maps, (B, h, w) float32.
-
-        Raises:
-            ValueError: If an id is not in the bank.
-        """
+        """Return the maps of sample ids (B,) in the bank, (B, h, w) float32."""
         self._check(ids)
         maps = self._rows[ids].astype(np.float32)
         return maps / np.float32(255) if self.header.storage == 'uint8' else maps
@@ -155,17 +134,11 @@ class AttentionBank:
     def look_up(
         self, ids: np.ndarray, device: torch.device, keep: Keep | None = None
     ) -> Tensor:
-        """Return the maps of samples on a device.
+        """Return the maps of sample ids (B,) on a device, without waiting for it.
 
-        Args:
-            ids: Sample ids, (B,) integers.
-            device: Where they go, without waiting for it.
-            keep: Where the bank is kept: ``'mmap'`` leaves it to the operating system,
-                which may read the disk again; ``'ram'`` and ``'device'`` copy it once.
-                Defaults to what its size allows, see :func:`default_keep`.
-
-        Returns:
-            Attention maps, (B, h, w) float32.
+        ``keep`` says where the bank is: ``'mmap'`` leaves it to the operating system,
+        which may read the disk again; ``'ram'`` and ``'device'`` copy it once. Defaults
+        to what its size allows, see :func:`default_keep`.
 
         Raises:
             ValueError: If an id is not in the bank.
@@ -182,7 +155,6 @@ class AttentionBank:
         return maps / 255 if self.header.storage == 'uint8' else maps
 
     def _check(self, ids: np.ndarray) -> None:
-        """Raise ValueError if an id is not in the bank."""
         if ids.size and not 0 <= ids.min() <= ids.max() < len(self):
             raise ValueError(
                 f'sample ids {ids.min()}..{ids.max()} are outside the bank of '
@@ -197,11 +169,7 @@ class AttentionBank:
 
 
 def default_keep(num_bytes: int, device: torch.device) -> Keep:
-    """Return where a bank of so many bytes is kept.
-
-    On a GPU if it takes at most 2 % of it, else in memory up to 1 GiB: ImageNet-1k at
-    14 x 14 has 0.5 GB.
-    """
+    """Return where a bank is kept: on a GPU up to 2 % of it, in memory up to 1 GiB."""
     if device.type == 'cuda' and torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(device).total_memory
         if num_bytes <= MAX_GPU_SHARE * memory:
@@ -213,15 +181,9 @@ class BankWriter:
     """Write access to a bank that does not exist yet.
 
     One process creates the file; others on the same node may open the writer after that
-    with ``create=False`` and write other rows. Only the creator finishes.
-
-    Args:
-        path: The final file name.
-        header: What the bank will hold; ``checksum`` must be None.
-        create: Make the temporary file. Defaults to True.
-        previous: A bank of the same shape whose rows are kept where nothing is written.
-            Without it they are zero: nothing is known.
-        tag: Part of the temporary name, which writers of one file share.
+    with ``create=False`` and write other rows. Only the creator finishes. Rows that
+    nobody writes are those of ``previous``, or zero: nothing is known. ``tag`` is part
+    of the temporary name, which writers of one file share.
 
     Raises:
         OSError: If there is no space for the file, which is taken at once: writing to
@@ -238,6 +200,7 @@ class BankWriter:
     ) -> None:
         self.path = Path(path)
         self.header = header
+        self._limit = 1.0 if header.storage == 'uint8' else np.finfo(np.float16).max
         self._temporary = self.path.with_name(f'{self.path.name}{tag}.tmp')
         if create:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -275,25 +238,19 @@ class BankWriter:
 
     def is_valid(self, maps: np.ndarray) -> np.ndarray:
         """Return for each map, (B, h, w), whether the storage can hold it, (B,)."""
-        limit = 1.0 if self.header.storage == 'uint8' else np.finfo(np.float16).max
-        return np.asarray(((maps >= 0) & (maps <= limit)).all(axis=(1, 2)))
+        return np.asarray(((maps >= 0) & (maps <= self._limit)).all(axis=(1, 2)))
 
     def write(self, ids: np.ndarray, maps: np.ndarray) -> None:
-        """Store maps.
-
-        Args:
-            ids: Sample ids, (B,) integers.
-            maps: Attention maps, (B, h, w) floats; in [0, 1] for uint8 storage.
+        """Store maps (B, h, w) of sample ids (B,).
 
         Raises:
             ValueError: If a value is not finite or outside what the storage can hold.
         """
-        limit = 1.0 if self.header.storage == 'uint8' else np.finfo(np.float16).max
         bad = ~self.is_valid(maps)
         if bad.any():
             raise ValueError(
-                f'attention of {bad.sum()} samples is not in [0, {limit:g}] (first '
-                f'sample id {ids[bad][0]}); the bank in use is left as it is'
+                f'attention of {bad.sum()} samples is not in [0, {self._limit:g}] '
+                f'(first sample id {ids[bad][0]}); the bank in use is left as it is'
             )
         if self.header.storage == 'uint8':
             maps = np.rint(maps * 255)

@@ -18,8 +18,7 @@ DEBIAS: tuple[Debias | None, ...] = (None, *get_args(Debias))
 class Scorer(BaseModule, metaclass=ABCMeta):
     """Says how much each patch of a view is attended.
 
-    A subclass implements :meth:`forward`; everything else has a default. It never
-    chooses patches and knows no epochs.
+    A subclass implements :meth:`forward`; everything else has a default.
 
     Attributes:
         reads_geometry: Whether a score depends on where the view lies in its source
@@ -59,25 +58,19 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             cell_size: Side of a cell in px.
 
         Returns:
-            Score, (B, h * w) on the device of ``inputs``, finite and not negative,
-            large = attended; None while nothing is known.
+            (B, h * w) on the device of ``inputs``, finite and not negative, large =
+            attended; None while nothing is known.
         """
 
     def bind(self, host: nn.Module) -> None:
         """Get to know the algorithm whose masks this guides; called once, at its end.
 
-        Modules of the host must not become modules of the scorer.
-
-        Raises:
-            ValueError: If the scorer cannot work in this host.
+        Modules of the host must not become modules of the scorer. ValueError if the
+        scorer cannot work in this host.
         """
 
     def views_from(self, preprocessor: nn.Module) -> None:
-        """Get to know the data preprocessor that views come from.
-
-        Raises:
-            ValueError: If the scorer cannot tell what their pixels are.
-        """
+        """Get to know where views come from; ValueError if it is not enough."""
 
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless scores can be had for this student."""
@@ -85,11 +78,7 @@ class Scorer(BaseModule, metaclass=ABCMeta):
     def map_grid(
         self, backbone: nn.Module, image_size: Sequence[int]
     ) -> tuple[int, int]:
-        """Return the grid (h, w) of the maps of images of ``image_size`` (H, W) px.
-
-        Raises:
-            ValueError: If the patches do not divide the image.
-        """
+        """Return the grid (h, w) of the maps of images of (H, W) px."""
         return cut(image_size, patch_size_of(backbone))
 
     @property
@@ -98,14 +87,10 @@ class Scorer(BaseModule, metaclass=ABCMeta):
         return type(self).measure is not Scorer.measure
 
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Return whole images' scores, (B, L) float32, large = attended.
+        """Return the scores of whole images, (B, L) float32, large = attended.
 
-        Args:
-            model: The host, in its distributed wrapper if it has one.
-            images: Normalised images, (B, C, H, W).
-
-        Raises:
-            ValueError: If the scorer does not look at images.
+        ``model`` is the host, in its distributed wrapper if it has one. ValueError if
+        the scorer does not look at images.
         """
         raise ValueError(
             'attention maps need a scorer that measures images, '
@@ -133,20 +118,9 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             error: Reconstruction error of each patch, (B, L) in raster order, without
                 graph; it means nothing for thrown patches.
             progress: Share of the training that is done, in [0, 1].
-            tokens: The decoder's input with positions, [CLS | patches] in raster order,
-                or [CLS | visible | masked] where patches are thrown: (B, 1 + N, D).
-
-        Raises:
-            ValueError: If the scorer does not learn; hosts ask :attr:`learns` first.
+            tokens: The decoder's, as of ``GuidedMAEDecoder.embed``.
         """
         raise ValueError(f'{type(self).__name__} has nothing to learn: it has no loss')
-
-
-def check_options(**options: tuple[Any, tuple[Any, ...]]) -> None:
-    """Raise ValueError unless every option (value, known values) is known."""
-    for name, (value, known) in options.items():
-        if value not in known:
-            raise ValueError(f'{name} must be one of {known}, got {value!r}')
 
 
 def check_score(
@@ -157,15 +131,10 @@ def check_score(
     values: bool = True,
     data_samples: Sequence[Any] | None = None,
 ) -> None:
-    """Raise ValueError unless a scorer returned what it must.
+    """Raise ValueError unless a scorer returned a score of this shape (B, L).
 
-    Args:
-        score: What it returned.
-        scorer: For its name.
-        shape: The (B, L) that is wanted.
-        device: The device of the views.
-        values: Also look at the values, which waits for the device.
-        data_samples: To name the first wrong sample; its place in the batch otherwise.
+    ``values`` are looked at, too, which waits for the device; ``data_samples`` name the
+    first wrong one.
     """
     name = type(scorer).__name__
     if not isinstance(score, Tensor):

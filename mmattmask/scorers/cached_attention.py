@@ -13,10 +13,11 @@ from mmattmask.masking.attention import (
     HeadReduction,
     low_precision,
 )
+from mmattmask.masking.options import check_options
 from mmattmask.masking.view import CropMode
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Keep, Storage
-from mmattmask.scorers.base import Debias, check_options
+from mmattmask.scorers.base import Debias
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.self_attention import (
     blocks_of,
@@ -36,14 +37,14 @@ class CachedAttention(CachedMaps):
             corner crop).
         storage: ``'float16'`` or ``'uint8'``, half the size.
         block: The encoder block whose attention is read. Defaults to the last.
+        debias: ``'position'`` takes away what all maps of the bank have in common.
         head: The head to read, from 0, as ``mmattmask select`` chooses it. Defaults to
             None: all, by ``reduce_heads``.
-        debias: ``'position'`` takes away what all maps of the bank have in common.
         keep: Where the bank is kept, ``'mmap'``, ``'ram'`` or ``'device'``. Defaults to
             what its size allows.
 
     Raises:
-        ValueError: If an option is unknown or the two do not go together.
+        ValueError: If an option is unknown or two do not go together.
 
     Source: AMT, section "Semantic Information Extraction".
     """
@@ -77,12 +78,7 @@ class CachedAttention(CachedMaps):
             raise ValueError(f'head {self.head} does not exist in {heads} heads')
 
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Return whole images' scores, (B, L) float32, in [0, 1] unless ``'mean'``.
-
-        Args:
-            model: The host, in its distributed wrapper if it has one.
-            images: Normalised images, (B, 3, H, W).
-        """
+        """Return whole images' scores, (B, L) float32, in [0, 1] unless ``'mean'``."""
         host: Any = get_ori_model(model)
         # a wrapper that shards gathers, and wants to see the pass end; that of DDP
         # would wait for other ranks in each pass that it does not see end

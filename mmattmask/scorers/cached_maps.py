@@ -11,19 +11,21 @@ from torch import Tensor, nn
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
+from mmattmask.masking.options import check_options
 from mmattmask.masking.position import log_mean_map, without_position
 from mmattmask.masking.view import CROP_MODES, CropMode
 from mmattmask.scorers.bank import AttentionBank, Keep, Storage
-from mmattmask.scorers.base import DEBIAS, Debias, Scorer, check_options
+from mmattmask.scorers.base import DEBIAS, Debias, Scorer
 
 NUM_MEAN_MAPS = 4096
 
 
 class CachedMaps(Scorer):
-    """Base of scorers whose maps are in an :class:`AttentionBank`.
+    """Base of scorers whose maps are in an :class:`AttentionBank`, ``bank``, or None.
 
-    ``AttentionRefreshHook`` makes the bank from what :meth:`measure` returns; until
-    then there is no score. Nothing of it is in checkpoints.
+    ``AttentionRefreshHook`` makes it from what :meth:`measure` returns; until then
+    there is no score. Nothing of it is in checkpoints. ValueError if an option is
+    unknown.
 
     Args:
         crop_mode: ``'aligned'`` (the papers) or ``'official'`` (the corner crop of
@@ -31,12 +33,6 @@ class CachedMaps(Scorer):
         storage: ``'float16'`` or ``'uint8'``, half the size.
         debias: See :class:`Scorer`.
         keep: Where the bank is kept, see :meth:`AttentionBank.look_up`.
-
-    Attributes:
-        bank: The bank in use, or None.
-
-    Raises:
-        ValueError: If an option is unknown.
     """
 
     cached = True
@@ -74,10 +70,7 @@ class CachedMaps(Scorer):
         return ('AttentionRefreshHook',) if needed else ()
 
     def log_mean(self, bank: AttentionBank, device: torch.device) -> Tensor:
-        """Return what the images of a bank have in common, (h, w) float32.
-
-        At most 4096 of them, evenly spaced; computed once for a bank.
-        """
+        """Return what at most 4096 images of a bank have in common, (h, w) float32."""
         if self._log_mean is None or self._log_mean[0] is not bank:
             maps = torch.from_numpy(bank.sample(NUM_MEAN_MAPS))
             common = log_mean_map(maps).unflatten(0, bank.header.grid)
@@ -86,12 +79,7 @@ class CachedMaps(Scorer):
 
     @abstractmethod
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Return whole images' scores, (B, L) float32, large = attended.
-
-        Args:
-            model: The host, in its distributed wrapper if it has one.
-            images: Normalised images, (B, 3, H, W).
-        """
+        """Return the scores of whole images, see the base class."""
 
     def forward(
         self,
@@ -100,20 +88,10 @@ class CachedMaps(Scorer):
         grid: tuple[int, int],
         cell_size: int,
     ) -> Tensor | None:
-        """Return the score of the views' cells.
+        """Return the score of the views' cells; None before the first refresh.
 
-        Args:
-            inputs: Normalised views, (B, 3, H, W).
-            data_samples: One DataSample per view with ``sample_idx``, ``crop_box``,
-                ``ori_shape``, ``flip`` and ``flip_direction``.
-            grid: Cells of a view, (h, w).
-            cell_size: Side of a cell in px.
-
-        Returns:
-            Score, (B, h * w) float32, large = attended; None before the first refresh.
-
-        Raises:
-            ValueError: If a sample lacks its geometry or is not in the bank.
+        Samples have ``sample_idx``, ``crop_box``, ``ori_shape``, ``flip`` and
+        ``flip_direction``; ValueError where one lacks them or is not in the bank.
         """
         if self.bank is None:
             return None

@@ -17,12 +17,7 @@ class Control(Scorer):
     """Base of scorers that need a view, or only its size, and nothing else."""
 
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Return the score of whole images' patches, (B, L), see :meth:`forward`.
-
-        Args:
-            model: The host; its patch size counts.
-            images: Normalised images, (B, C, H, W).
-        """
+        """Return the score of whole images' patches, (B, L), see :meth:`forward`."""
         backbone = get_ori_model(model).backbone
         grid = self.map_grid(backbone, images.shape[-2:])
         return self(images, None, grid, patch_size_of(backbone))
@@ -35,10 +30,8 @@ class CenterPrior(Control):
     Photographers put objects there, so this "score" finds objects, too.
 
     Args:
-        sigma: Width of the Gaussian, as a share of the view's height and width.
-
-    Raises:
-        ValueError: If ``sigma`` is not positive.
+        sigma: Width of the Gaussian, as a share of the view's height and width;
+            positive.
     """
 
     def __init__(self, sigma: float = 0.25) -> None:
@@ -68,9 +61,8 @@ class CenterPrior(Control):
 class PatchContrast(Control):
     """How much the pixels of a patch differ from each other.
 
-    The standard deviation of the normalised pixels: of each channel around its mean in
-    the patch, then the root of the mean of the channels' variances. A patch of one
-    colour has the score 0.
+    The root of the mean of the channels' variances in the patch, of normalised pixels;
+    a patch of one colour has the score 0.
     """
 
     def forward(

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mmattmask.masking.attention import low_precision
+from mmattmask.masking.options import check_options
 from mmattmask.registry import MODELS
-from mmattmask.scorers.base import DEBIAS, Debias, Scorer, check_options
+from mmattmask.scorers.base import DEBIAS, Debias, Scorer
 from mmattmask.scorers.self_attention import check_readable, read_cls_attention
 
 
@@ -25,9 +26,6 @@ class EMATeacher(nn.ModuleDict):
         host: The algorithm.
         where: The teacher's own name in the host, with dots.
         **parts: The student's part for each of the teacher's: its name in the host.
-
-    Attributes:
-        paired_hooks: Names of hooks of which one must be among the run's.
     """
 
     paired_hooks = ('EMATeacherHook', 'LinearEMATeacherHook')
@@ -63,12 +61,8 @@ class EMATeacher(nn.ModuleDict):
     def move(self, momentum: float) -> None:
         """Become (1 - momentum) * teacher + momentum * student.
 
-        Buffers (running statistics of batch norm) are averaged like parameters;
-        integers are averaged and rounded down.
-
-        Args:
-            momentum: Share of the student, in [0, 1]; MMEngine's convention, 1 minus
-                the number the papers give.
+        Momentum is MMEngine's: 1 minus the number the papers give. Buffers are averaged
+        like parameters; integers are averaged and rounded down.
         """
         if self._pairs is None:  # two state dicts per step are a large part of it
             self._pairs = [
@@ -129,9 +123,6 @@ class TeacherAttention(Scorer):
     Args:
         debias: See :class:`Scorer`.
 
-    Raises:
-        ValueError: If an option is unknown.
-
     Source: AttMask, https://arxiv.org/abs/2203.12719.
     """
 
@@ -143,11 +134,7 @@ class TeacherAttention(Scorer):
         self.debias = debias
 
     def bind(self, host: nn.Module) -> None:
-        """Find the teacher.
-
-        Raises:
-            ValueError: If the host has none, or its attention cannot be read.
-        """
+        """Find the teacher; ValueError if its attention cannot be read."""
         backbone = teacher_backbone(host)
         if backbone is None:
             raise ValueError(

@@ -15,10 +15,11 @@ from mmattmask.export import load_vit, read_state_dict
 from mmattmask.export.fit_vit import same_grid
 from mmattmask.masking import min_max
 from mmattmask.masking.attention import full_precision, low_precision
+from mmattmask.masking.options import check_options
 from mmattmask.masking.view import CropMode, resample
 from mmattmask.registry import MODELS
 from mmattmask.scorers.bank import Keep, Storage
-from mmattmask.scorers.base import Debias, check_options
+from mmattmask.scorers.base import Debias
 from mmattmask.scorers.cached_maps import CachedMaps
 from mmattmask.scorers.library_vits import HuggingFaceViT, LibraryViT
 from mmattmask.scorers.self_attention import (
@@ -47,9 +48,8 @@ class FrozenTeacher(CachedMaps):
             patch_size=16)``, ``dict(type='mmattmask.TimmViT', model_name=…)`` or
             ``dict(type='mmattmask.HuggingFaceViT', folder=…)``.
         checkpoint: Its weights: an MMPretrain, MAE, DINO, iBOT or AttMask file, or what
-            timm reads. Read when the model's weights are initialised. Defaults to None,
-            for backbones that load their own (HuggingFaceViT, TimmViT with
-            ``pretrained``, or ``init_cfg``).
+            timm reads. Defaults to None, for backbones that load their own
+            (HuggingFaceViT, TimmViT with ``pretrained``, or ``init_cfg``).
         block: The block to read, from 0.
         head: The head to read, from 0; None sums over all heads.
         attention: ``'received'``, GPA's sum over all queries of the logits, CLS and the
@@ -57,8 +57,8 @@ class FrozenTeacher(CachedMaps):
             ``'received_probs'`` after softmax, which needs the N x N matrix; ``'cls'``
             the CLS token's attention.
         cached: Read whole images once, by ``AttentionRefreshHook(begin=0,
-            interval=None)``, and crop the maps like the views: nearly free. Defaults to
-            False: read every view as it is, as in the paper.
+            interval=None)``, and crop the maps like the views: nearly free. Else read
+            every view as it is, as in the paper.
         crop_mode: See :class:`CachedMaps`.
         storage: See :class:`CachedMaps`.
         debias: See :class:`Scorer`.
@@ -174,11 +174,7 @@ class FrozenTeacher(CachedMaps):
         self._has_weights = True
 
     def load(self) -> str:
-        """Read the checkpoint into the teacher.
-
-        Returns:
-            A line such as ``'matched 150/150 weights of FILE'``.
-        """
+        """Read the checkpoint; return ``'matched 150/150 weights of FILE'``."""
         prefix = self.prefix and self.prefix.removesuffix('.')
         if isinstance(self.teacher, LibraryViT):
             library: Any = self.teacher
@@ -191,11 +187,7 @@ class FrozenTeacher(CachedMaps):
         return load_vit(self.teacher, state, self.checkpoint, grid, unread)
 
     def views_from(self, preprocessor: Any) -> None:
-        """Find out what makes the teacher's pixels of the student's.
-
-        Raises:
-            ValueError: If the preprocessor does not tell what views are.
-        """
+        """Find out what makes the teacher's pixels of the student's."""
         if self.pixels is None:
             return
         flips = getattr(preprocessor, '_channel_conversion', False)
@@ -217,11 +209,7 @@ class FrozenTeacher(CachedMaps):
         self.register_buffer('shift', (mean - own_mean) / own_std, persistent=False)
 
     def own_pixels(self, images: Tensor) -> Tensor:
-        """Return the student's views (B, 3, H, W) as the teacher wants them.
-
-        Raises:
-            ValueError: If it is not known what views are.
-        """
+        """Return the student's views (B, 3, H, W) as the teacher wants them."""
         if self.pixels is not None:
             if self.views_are is None:
                 raise ValueError(
@@ -250,12 +238,7 @@ class FrozenTeacher(CachedMaps):
 
     @torch.no_grad()
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Return the score of the images' teacher patches, (B, L) float32 in [0, 1].
-
-        Args:
-            model: The host; not used.
-            images: Normalised images, (B, 3, H, W).
-        """
+        """Return the score of the images' teacher patches, (B, L) float32 in [0, 1]."""
         self.init_weights()
         teacher, images = self.teacher, self.own_pixels(images)
         block, head = self.block, self.head

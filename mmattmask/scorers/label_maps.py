@@ -16,27 +16,18 @@ class LabelMaps(UserMaps):
     """A map of labels of every whole image, for policies on parts.
 
     A label says which part (object, superpixel) a place belongs to: a whole number that
-    is at least 0, of any size and order, with its own meaning in each image. Labels are
-    cropped and flipped like each view; a patch has the label that most of it has. Files
-    and names as for ``UserMaps``.
+    is at least 0, with its own meaning in each image. A patch of a view has the label
+    that most of it has. Files, names and errors as for ``UserMaps``.
 
     Args:
         path: See ``UserMaps``.
-
-    Raises:
-        FileNotFoundError: If there is nothing at ``path``.
-        ValueError: If there are no maps.
     """
 
     gives_labels = True
     averages_area = False  # a mean of labels means nothing
 
     def _checked(self, stack: np.ndarray, keys: Sequence[Any]) -> np.ndarray:
-        """Return labels, (n, h, w) integers, if they are.
-
-        Raises:
-            ValueError: If they are not, or all of an image are the same.
-        """
+        """Return labels, (n, h, w); ValueError if an image has only one."""
         if stack.dtype.kind == 'f':
             raise ValueError(
                 f'{self.files.label(keys[0])} holds {stack.dtype} numbers: labels are '

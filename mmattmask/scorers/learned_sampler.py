@@ -21,14 +21,12 @@ class LearnedSampler(Scorer):
 
     It goes with ``AMTMaskGenerator(throw_ratio=0, first='visible')``: what is drawn by
     the probabilities is *visible*. ``loss_sampling`` raises the probability of the
-    masked patches with a large error, so hard patches come to be shown to the encoder:
-    the opposite of AMT, GPA and HPM, which hide them.
-
-    Gradients of ``loss_sampling`` reach the block, its positions and the host's patch
-    embedding, as released. One optimizer serves all.
+    masked patches with a large error, so hard patches come to be shown: the opposite of
+    AMT, GPA and HPM. Its gradients reach the block, its positions and the host's patch
+    embedding, as released.
 
     Args:
-        loss_weight: Weight of ``loss_sampling``. Defaults to 1e-4.
+        loss_weight: Weight of ``loss_sampling``.
         num_heads: Attention heads of the block.
         drop_rate: Share of values that are dropped after the block's attention and
             feed-forward layers.
@@ -54,12 +52,7 @@ class LearnedSampler(Scorer):
         self.drop_rate = drop_rate
 
     def bind(self, host: nn.Module) -> None:
-        """Make the block, for the host's patch embedding.
-
-        Raises:
-            ValueError: If the host has no plain ViT or the heads do not divide its
-                width.
-        """
+        """Make the block for the patch embedding of the host's plain ViT."""
         vit = host.backbone
         if not isinstance(vit, VisionTransformer):
             raise ValueError(
@@ -69,16 +62,7 @@ class LearnedSampler(Scorer):
         self.build(vit.patch_embed, vit.embed_dims, math.prod(vit.patch_resolution))
 
     def build(self, patch_embed: nn.Module, dims: int, num_patches: int) -> None:
-        """Make the block.
-
-        Args:
-            patch_embed: Returns tokens (B, L, D) first.
-            dims: Their width D.
-            num_patches: Their number L.
-
-        Raises:
-            ValueError: If the heads do not divide the width.
-        """
+        """Make the block; ``patch_embed`` returns L tokens (B, L, D) first."""
         if dims % self.num_heads:
             raise ValueError(
                 f'num_heads ({self.num_heads}) must divide the width of the ViT '
@@ -117,17 +101,7 @@ class LearnedSampler(Scorer):
         grid: tuple[int, int],
         cell_size: int,
     ) -> Tensor:
-        """Return the probabilities of the views' patches.
-
-        Args:
-            inputs: Normalised views, (B, C, H, W).
-            data_samples: Not used.
-            grid: Not used.
-            cell_size: Not used.
-
-        Returns:
-            (B, L), at least float32; they sum to 1.
-        """
+        """Return the probabilities of the views' patches, (B, L), at least float32."""
         tokens = self.patch_embed(inputs)[0] + self.pos_embed
         logits = self.logit(self.block(tokens)).squeeze(2)
         return at_least_float32(logits).softmax(dim=1)
@@ -140,19 +114,7 @@ class LearnedSampler(Scorer):
         progress: float,
         tokens: Tensor,
     ) -> dict[str, Tensor]:
-        """Make hard masked patches more probable.
-
-        Args:
-            score: The probabilities, (B, L), with their graph.
-            partition: The partition of this batch.
-            error: Reconstruction errors, (B, L).
-            progress: Not used.
-            tokens: Not used.
-
-        Returns:
-            ``loss_sampling``, weighted: minus the mean of ``log(p) * error`` over the
-            masked patches.
-        """
+        """Return minus the mean of ``log(p) * error`` over the masked patches."""
         # Differs from a policy gradient: the patches that were not drawn count, and
         # there is no baseline.
         surprise = score.clamp_min(torch.finfo(score.dtype).tiny).log() * error

@@ -53,22 +53,9 @@ class LibraryViT(nn.Module):
     """A ViT whose library computes it, attention as it reaches the fused kernel.
 
     So rotary positions, norms of queries and keys, registers and resized position
-    embeddings are the library's own.
-
-    Args:
-        vit: The network.
-        blocks: Its blocks in their order, inside of it.
-        patch_size: Side of a patch in px, or both sides.
-        img_size: Height and width in px, or both at once, of images it was built for.
-        normalisation: Mean and standard deviation of its RGB input, for pixels in 0 to
-            255; None if the library does not know them.
-
-    Attributes:
-        num_heads: Of a block.
-        has_cls: Whether the first token is CLS.
-
-    Raises:
-        ValueError: If this is no ViT, or its blocks cannot be read.
+    embeddings are the library's own. ``blocks`` are those of ``vit`` in their order,
+    ``normalisation`` the mean and standard deviation of its RGB input, for pixels in 0
+    to 255, or None. ValueError if this is no ViT, or cannot be read.
     """
 
     def __init__(
@@ -124,13 +111,8 @@ class LibraryViT(nn.Module):
     ) -> list[Tensor]:
         """Read how much attention blocks give to each patch; stop at the last of them.
 
-        Args:
-            images: As for :meth:`forward`.
-            attention: The reading, see ``FrozenTeacher``.
-            blocks: Numbers of blocks, from 0.
-
-        Returns:
-            One (B, heads, L) float32 for each block, in their order.
+        ``attention`` is the reading, see ``FrozenTeacher``. One (B, heads, L) float32
+        for each block.
 
         Raises:
             ValueError: If the attention is not one of every token to every other, its
@@ -220,8 +202,8 @@ class TimmViT(LibraryViT):
     Args:
         model_name: timm's name. With the tag of its weights (``'….openai'``) where
             those of one architecture are normalised in different ways.
-        pretrained: Let timm fetch the weights. Defaults to False: ``FrozenTeacher``
-            reads its ``checkpoint``, timm's file or one that timm converts.
+        pretrained: Let timm fetch the weights. Else ``FrozenTeacher`` reads its
+            ``checkpoint``, timm's file or one that timm converts.
         **kwargs: For ``timm.create_model``.
 
     Raises:
@@ -256,12 +238,7 @@ class TimmViT(LibraryViT):
         )
 
     def load(self, checkpoint: Any, prefix: str | None = None) -> str:
-        """Read weights, which timm's own code gives this model's names and sizes.
-
-        Raises:
-            FileNotFoundError: If there is no such checkpoint.
-            ValueError: If it does not fit.
-        """
+        """Read weights, which timm's own code gives this model's names and sizes."""
         state: Mapping[str, Tensor] = read_state_dict(checkpoint, prefix)
         module = inspect.getmodule(type(self.vit))
         convert = getattr(module, 'checkpoint_filter_fn', None)
@@ -341,12 +318,7 @@ class HuggingFaceViT(LibraryViT):
         return self.vit(images, **self.options)
 
     def load(self, checkpoint: Any = None, prefix: str | None = None) -> str:
-        """Read the folder's weights, to which transformers gives this model's names.
-
-        Raises:
-            FileNotFoundError: If the folder has none.
-            ValueError: If they do not fit.
-        """
+        """Read the folder's weights, to which transformers gives this model's names."""
         files = sorted(self.folder.glob('model*.safetensors'))
         files = files or sorted(self.folder.glob('pytorch_model*.bin'))
         if not files:

@@ -2,23 +2,19 @@
 
 import mmap
 import os
-from abc import ABCMeta, abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-Key = str | int
 
-
-def open_maps(path: str | Path) -> 'MapFiles':
+def open_maps(path: str | Path) -> 'NamedMaps | MapArray':
     """Open maps of any of the three kinds.
 
-    Args:
-        path: A folder of ``.npy`` files, (h, w) each, in subfolders or not; a
-            ``.safetensors`` file with one tensor (h, w) per name; or one ``.npy`` file,
-            (N, h, w), in the order of the sample ids.
+    A folder of ``.npy`` files, (h, w) each; a ``.safetensors`` file with one tensor
+    (h, w) per name; or one ``.npy`` file, (N, h, w), in the order of the sample ids.
 
     Raises:
         FileNotFoundError: If there is nothing at ``path``.
@@ -39,59 +35,20 @@ def open_maps(path: str | Path) -> 'MapFiles':
     )
 
 
-class MapFiles(metaclass=ABCMeta):
-    """Read access to maps; copies and child processes share the files.
-
-    Attributes:
-        path: Where the maps are.
-    """
+class _OnDisk:
+    """Copies and child processes share the files."""
 
     path: Path
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> 'MapFiles':
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return self  # read-only: copies of a model (EMA) share the files
 
-    @abstractmethod
-    def find(self, img_path: str | None, sample_idx: int | None) -> Key:
-        """Return what the image's map is called here.
 
-        Raises:
-            ValueError: If the image has no map.
-        """
+class NamedMaps(_OnDisk, ABC):
+    """Maps found by the image's path, of which the longest end is the map's name.
 
-    @abstractmethod
-    def missing(self, img_paths: Sequence[str | None]) -> list[str]:
-        """Return the images without a map.
-
-        Args:
-            img_paths: All images in the order of their sample ids.
-
-        Raises:
-            ValueError: If the maps cannot be those of these images.
-        """
-
-    @abstractmethod
-    def read(self, keys: Sequence[Any]) -> list[np.ndarray]:
-        """Return maps, (h, w) each, as they were stored; values are not checked.
-
-        Raises:
-            ValueError: If a map cannot be read or is not two-dimensional.
-        """
-
-    @abstractmethod
-    def label(self, key: Any) -> str:
-        """Return how messages name a map."""
-
-
-class NamedMaps(MapFiles):
-    """Maps found by the image's path.
-
-    A map belongs to the images whose path, without the extension, ends with the map's
-    name; the longest name wins. ``n01440764/x`` and, without folders, ``x`` are names
-    for ``data/train/n01440764/x.JPEG``.
-
-    Attributes:
-        names: The names of the maps.
+    ``n01440764/x`` and, without folders, ``x`` are names for
+    ``data/train/n01440764/x.JPEG``.
     """
 
     names: Collection[str]
@@ -136,12 +93,15 @@ class NamedMaps(MapFiles):
         return missing
 
     def read(self, keys: Sequence[str]) -> list[np.ndarray]:
-        """Return maps of any sizes, see the base class."""
+        """Return maps, (h, w) each, as they were stored, or raise ValueError."""
         return [self._read(key) for key in keys]
 
     @abstractmethod
-    def _load(self, key: str) -> np.ndarray:
-        """Return what is stored under a name."""
+    def label(self, key: str) -> str:
+        """Return how messages name a map."""
+
+    @abstractmethod
+    def _load(self, key: str) -> np.ndarray: ...
 
     def _read(self, key: str) -> np.ndarray:
         try:
@@ -217,7 +177,7 @@ class MapTable(NamedMaps):
         return values.numpy()
 
 
-class MapArray(MapFiles):
+class MapArray(_OnDisk):
     """One ``.npy`` file, (N, h, w), memory-mapped, in the order of the sample ids."""
 
     def __init__(self, path: Path) -> None:
@@ -226,14 +186,10 @@ class MapArray(MapFiles):
             self._rows: np.memmap = _open_npy(path)
         except (ValueError, EOFError) as error:
             raise ValueError(f'{path} cannot be read: {error}') from error
-        shape = self._rows.shape
-        if (
-            len(shape) != 3
-            or not self._rows.size
-            or self._rows.dtype.kind not in 'buif'
-        ):
+        if self._rows.ndim != 3 or not _holds_numbers(self._rows):
             raise ValueError(
-                f'{path} must be (N, h, w) numbers, got {shape} {self._rows.dtype}'
+                f'{path} must be (N, h, w) numbers, got {self._rows.shape} '
+                f'{self._rows.dtype}'
             )
         if hasattr(mmap, 'MADV_RANDOM'):  # else each look-up reads 128 kB around it
             memory: Any = self._rows
@@ -268,7 +224,7 @@ class MapArray(MapFiles):
         ]
 
     def read(self, keys: Sequence[int]) -> list[np.ndarray]:
-        """Return rows, see the base class."""
+        """Return maps, (h, w) each."""
         return list(self._rows[list(keys)])
 
     def label(self, key: int) -> str:
@@ -277,11 +233,7 @@ class MapArray(MapFiles):
 
 
 def _open_npy(path: str | Path) -> np.memmap:
-    """Map a file into memory, which compares its header with its size first.
-
-    Raises:
-        ValueError: If it is no whole ``.npy`` file of plain numbers.
-    """
+    """Map a file into memory, which compares its header with its size first."""
     values = np.load(path, mmap_mode='r', allow_pickle=False)
     if not isinstance(values, np.ndarray):
         values.close()

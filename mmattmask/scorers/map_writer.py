@@ -28,12 +28,7 @@ class MapWriter:
     Args:
         path: ``.safetensors``, or ``.npy`` in the order of the ids.
         names: Of the maps, by id; an array needs none and takes their number.
-        made_of: What the maps depend on, for people. Pieces of anything else are
-            refused.
-
-    Attributes:
-        is_complete: Whether the file is there.
-        pieces: How many pieces are there, of ``BATCHES`` batches each.
+        made_of: What the maps depend on; pieces of anything else are refused.
 
     Raises:
         ValueError: If names are not unique or too many, the ending is another one, or
@@ -87,11 +82,9 @@ class MapWriter:
         return self.pieces * BATCHES
 
     def write(self, batches: Batches) -> None:
-        """Write the batches that are missing, then the file.
+        """Write the batches that the pieces lack, then the file.
 
-        Args:
-            batches: After those of the pieces that are there: ids (B,), -1 for an image
-                without a map, and maps (B, h, w).
+        A batch is ids (B,), -1 for an image without a map, and maps (B, h, w).
         """
         waiting: list[tuple[np.ndarray, np.ndarray]] = []
         for batch in batches:

@@ -24,8 +24,7 @@ class PredictedLoss(Scorer):
     """How large a reconstruction loss an EMA teacher predicts for each patch.
 
     A second decoder on the host's decoder tokens learns the losses of the masked
-    patches (``loss_prediction`` beside the host's ``loss``). Its EMA teacher, with one
-    of the encoder and of the decoder's embedding, sees the whole view, unmasked; what
+    patches (``loss_prediction``). Its EMA teacher sees the whole view, unmasked; what
     it predicts is the score. It needs
     ``custom_hooks=[dict(type='mmattmask.LinearEMATeacherHook')]``.
 
@@ -34,8 +33,8 @@ class PredictedLoss(Scorer):
 
     Args:
         relative: Learn which of two patches of an image has the larger loss; False
-            learns the losses, z-scored per image. Defaults to True.
-        loss_weight: Weight of ``loss_prediction``. Defaults to 1.
+            learns the losses, z-scored per image.
+        loss_weight: Weight of ``loss_prediction``.
         depth: Blocks of the second decoder. Defaults to the pixel decoder's.
 
     Raises:
@@ -61,11 +60,7 @@ class PredictedLoss(Scorer):
         self.depth = depth
 
     def bind(self, host: nn.Module) -> None:
-        """Make a second decoder of the host's make, and the teacher.
-
-        Raises:
-            ValueError: If the host has no decoder of pixels, or ``depth`` does not fit.
-        """
+        """Make a second decoder of the host's make, and the teacher."""
         neck: Any = getattr(host, 'neck', None)
         if not hasattr(neck, 'decoder_blocks') or not hasattr(neck, 'embed'):
             raise ValueError(
@@ -85,24 +80,15 @@ class PredictedLoss(Scorer):
 
     @torch.no_grad()
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Return the images' scores, (B, L) float32 in [0, 1].
-
-        Args:
-            model: The host; not used.
-            images: Normalised images of the training views' size, (B, C, H, W).
-
-        Raises:
-            ValueError: If the images have another size.
-        """
+        """Return the images' scores, (B, L) float32 in [0, 1]."""
         # the order is the prediction's; the scale suits every mask generator
         return min_max(self.predict(images))
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Let the teacher predict the loss of every patch of whole images.
+        """Let the teacher predict the loss of every patch, (B, L) float32 of any scale.
 
-        Returns:
-            (B, L) float32, any scale and sign.
+        ValueError if the images do not have the training views' size.
         """
         teacher = self.teacher
         grid = self.map_grid(teacher['backbone'], images.shape[-2:])
@@ -137,18 +123,7 @@ class PredictedLoss(Scorer):
         progress: float,
         tokens: Tensor,
     ) -> dict[str, Tensor]:
-        """Compare predicted and true losses of the masked patches.
-
-        Args:
-            score: Not used: the teacher's.
-            partition: The partition of this batch.
-            error: Reconstruction errors, (B, L).
-            progress: Not used.
-            tokens: Decoder tokens, CLS first, (B, 1 + N, D).
-
-        Returns:
-            ``loss_prediction``, weighted.
-        """
+        """Compare predicted and true losses of the masked patches."""
         pred = self.decoder(tokens)[:, self.num_extra_tokens :]
         pred, error = (
             values.gather(1, partition.ids_mask)

@@ -13,17 +13,8 @@ from mmattmask.masking.attention import at_least_float32, full_precision
 class ScoreDecoder(BaseModule):
     """Predict a scalar for each patch, with a decoder of the pixel decoder's make.
 
-    It has blocks, norm and output layer of its own, of the same kind and sizes as the
-    pixel decoder's. The output is averaged over its channels, as many as a patch has
-    pixel values. Embedding, mask token and positions are the pixel decoder's
-    (``GuidedMAEDecoder.embed``).
-
-    Args:
-        neck: The pixel decoder, a ``GuidedMAEDecoder``.
-        depth: Number of blocks. Defaults to as many as the pixel decoder has.
-
-    Raises:
-        ValueError: If ``depth`` is not in 1 .. the pixel decoder's depth.
+    Blocks (its first ``depth``, or all), norm and output layer are its own; the output
+    is averaged over its channels. ValueError if it has not so many blocks.
 
     Source: HPM; Lrbomchz/MM2024_GPA model_GPA_learn_atten.py.
     """
@@ -55,14 +46,7 @@ class ScoreDecoder(BaseModule):
         _copy(neck.decoder_pred, self.pred)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Predict scalars.
-
-        Args:
-            tokens: Decoder tokens, CLS first, (B, 1 + N, D).
-
-        Returns:
-            Predictions of all tokens, CLS first, (B, 1 + N), at least float32.
-        """
+        """Turn decoder tokens, CLS first, (B, 1 + N, D) into scalars (B, 1 + N)."""
         for block in self.blocks:
             tokens = block(tokens)
         features = at_least_float32(self.ln1(tokens))
@@ -81,7 +65,7 @@ def _copy(source: nn.Module, target: nn.Module) -> None:
 def zero_weighted(module: nn.Module) -> Tensor:
     """Return a zero to which each of the module's parameters contributes.
 
-    Added to a loss it gives an idle module zero gradients instead of none, as DDP
-    without ``find_unused_parameters`` requires.
+    So an idle module has zero gradients instead of none, as DDP without
+    ``find_unused_parameters`` requires.
     """
     return torch.stack([p.flatten()[0] for p in module.parameters()]).sum() * 0.0

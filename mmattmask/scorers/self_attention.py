@@ -1,7 +1,7 @@
 """Read the attention of a ViT while fused attention stays in use."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from mmpretrain.models.utils import BEiTAttention
@@ -11,12 +11,7 @@ from mmattmask.masking import cls_attention, received_attention
 from mmattmask.masking.attention import full_precision
 
 Attention = Literal['received', 'received_paper', 'received_probs', 'cls']
-ATTENTIONS: tuple[Attention, ...] = (
-    'received',
-    'received_paper',
-    'received_probs',
-    'cls',
-)
+ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 
 
 class BlockReachedError(Exception):
@@ -61,11 +56,7 @@ def image_size_of(vit: nn.Module) -> tuple[int, int]:
 def cut(
     image_size: Sequence[int], side: int, what: str = 'patch size'
 ) -> tuple[int, int]:
-    """Return the grid (h, w) of images of ``image_size`` (H, W) px.
-
-    Raises:
-        ValueError: If ``side`` px do not divide the image.
-    """
+    """Return the grid (h, w) of images (H, W), or raise ValueError if it has none."""
     height, width = image_size
     if height % side or width % side:
         raise ValueError(
@@ -78,8 +69,7 @@ class BlockAttention(NamedTuple):
     """What one block's attention is made of.
 
     Attributes:
-        query: Queries of all tokens, (B, heads, N, D).
-        key: Keys of all tokens, (B, heads, N, D).
+        query: Of all tokens, (B, heads, N, D), as ``key``.
         cls_bias: What is added to the CLS token's logits, (heads, N), or None.
         scale: Factor on the logits; None is ``D ** -0.5``.
     """
@@ -93,18 +83,9 @@ class BlockAttention(NamedTuple):
 def attention_to_patches(
     read: BlockAttention, num_prefix_tokens: int, attention: Attention
 ) -> Tensor:
-    """Say how much attention each patch gets, by one of the readings of FrozenTeacher.
+    """Say how much attention each patch gets, (B, H, L), by a reading of FrozenTeacher.
 
-    Args:
-        read: What the block's attention is made of, prefix tokens first.
-        num_prefix_tokens: CLS and other tokens that are not patches.
-        attention: The reading, see ``FrozenTeacher``.
-
-    Returns:
-        (B, H, L) float32 (float64 for float64 input).
-
-    Raises:
-        ValueError: If attention with relative positions is to be summed.
+    ValueError if attention with relative positions is to be summed.
     """
     query, key, cls_bias, scale = read
     if attention == 'cls':
@@ -134,18 +115,12 @@ def read_block(
     stop: bool = False,
     head: int | None = None,
 ) -> BlockAttention:
-    """Run a ViT and return what one block's attention is made of.
+    """Run a ViT by ``forward`` and return what one block's attention is made of.
 
     It is caught during the forward pass, so that same pass gathers sharded parameters
-    (FSDP). The compiler does not see hooks: it leaves this pass to eager mode.
-
-    Args:
-        vit: The ViT.
-        block: The block to read.
-        forward: Runs the ViT.
-        stop: End the pass when the block is reached, without its values and all that
-            comes after them: for models that nothing shards.
-        head: The only head to read. Defaults to all.
+    (FSDP). The compiler does not see hooks: it leaves this pass to eager mode. ``stop``
+    ends the pass when the block is reached: for models that nothing shards. ``head`` is
+    the only one to read.
 
     Raises:
         ValueError: If the ViT has no such projection.
@@ -224,18 +199,9 @@ def read_cls_attention(
 ) -> Tensor:
     """Run a ViT on whole images and return one block's CLS attention.
 
-    Args:
-        vit: The ViT, with a CLS token and blocks that have ``attn.qkv``.
-        images: Normalised images, (B, 3, H, W).
-        block: The block to read. Defaults to the last.
-        forward: Runs the ViT unmasked, through its distributed wrapper if it has one.
-            Defaults to a call with ``mask=None``.
-        stop: See :func:`read_block`; False lets ``forward`` come to its end.
-        head: The only head to read. Defaults to all.
-
-    Returns:
-        Attention of the CLS token to the patches after softmax, (B, heads, L), float32
-        under autocast too.
+    ``forward`` runs it unmasked, through its distributed wrapper if it has one, to its
+    end if not ``stop``. Returns (B, heads, L) after softmax, float32 under autocast
+    too.
 
     Raises:
         ValueError: If the ViT has no such attention to read.

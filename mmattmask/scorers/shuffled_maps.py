@@ -19,10 +19,9 @@ from mmattmask.scorers.user_maps import UserMaps
 class ShuffledMaps(CachedMaps):
     """A scorer that looks maps up, and takes another image's.
 
-    Who gets whose map is drawn once: no image its own, every map is one other's. The
-    map is cropped and flipped as the view it is for. So the scores have the strength,
-    the spread and the preferred places of the maps, and no content: a policy that is
-    not better with the maps themselves follows places.
+    Who gets whose map is drawn once: no image its own, every map is one other's. So the
+    scores have the strength, the spread and the preferred places of the maps, and no
+    content: a policy that is not better with the maps themselves follows places.
 
     Args:
         scorer: The source of the maps, or its config: ``CachedAttention``,
@@ -83,12 +82,7 @@ class ShuffledMaps(CachedMaps):
         return self.scorer.map_grid(backbone, image_size)
 
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Return what the source measures of the images themselves, (B, L) float32.
-
-        Args:
-            model: The host, in its distributed wrapper if it has one.
-            images: Normalised images, (B, 3, H, W).
-        """
+        """Return what the source measures of the images themselves, (B, L) float32."""
         return self.scorer.measure(model, images)
 
     def forward(
@@ -98,12 +92,7 @@ class ShuffledMaps(CachedMaps):
         grid: tuple[int, int],
         cell_size: int,
     ) -> Tensor | None:
-        """Return the score of the views' cells, see the source of the maps.
-
-        Raises:
-            ValueError: If a sample lacks its geometry or has no map, or there is only
-                one map.
-        """
+        """Return the score of the views' cells, see the source of the maps."""
         if isinstance(self.scorer, CachedMaps):
             if self.bank is None:
                 return None
@@ -150,11 +139,7 @@ class ShuffledMaps(CachedMaps):
 
 
 def derangement(number: int, seed: int) -> np.ndarray:
-    """Return a permutation of 0..number-1 that leaves nothing in its place: one cycle.
-
-    Raises:
-        ValueError: If there is nothing to exchange.
-    """
+    """Return a permutation of 0..number-1 that leaves nothing in its place."""
     if number < 2:
         raise ValueError(f'maps cannot be exchanged: there is {number}, 2 are needed')
     order = np.random.default_rng(seed).permutation(number)

@@ -30,14 +30,13 @@ class UserMaps(Scorer):
     A map is (h, w) numbers, not negative, large = attended, of any scale and of any
     size: a 14 x 14 grid, saliency at the image's resolution, a boolean foreground. It
     covers its whole image; a constant one says "nothing is known". Maps are read when
-    they are needed, in the process that asks, and none of them is in checkpoints.
-
-    Maps of more than 64 cells along a side are averaged over the area of each patch, so
-    that no object is too small to count.
+    they are needed; none of them is in checkpoints. Those of more than 64 cells along a
+    side are averaged over the area of each patch, so that no object is too small to
+    count.
 
     Speed: one array is fastest, then ``.safetensors``, then a folder of files. Grids of
     28 x 28 tell a 14 x 14 policy as much as maps of the image's resolution, which cost
-    as much to read as the images; grids of one size are cropped in one operation.
+    as much to read as the images.
 
     Args:
         path: A folder of ``.npy`` files or one ``.safetensors`` file, where a map's
@@ -64,16 +63,7 @@ class UserMaps(Scorer):
         return f'path={str(self.files.path)!r}'
 
     def missing(self, img_paths: Sequence[str | None]) -> list[str]:
-        """Return the images without a map.
-
-        Args:
-            img_paths: All images of the training data, in the order of their sample
-                ids; None for those that are not files.
-
-        Raises:
-            ValueError: If one map would stand for two images, or there are more rows
-                of an array than images.
-        """
+        """Return the images, in the order of their sample ids, without a map."""
         return self.files.missing(img_paths)
 
     def forward(
@@ -83,17 +73,10 @@ class UserMaps(Scorer):
         grid: tuple[int, int],
         cell_size: int,
     ) -> Tensor:
-        """Return the score of the views' cells.
+        """Return the score of the views' cells, (B, h * w), in the range of the maps.
 
-        Args:
-            inputs: Views, (B, 3, H, W); only their device counts.
-            data_samples: One DataSample per view with ``crop_box``, ``ori_shape``,
-                ``flip``, ``flip_direction`` and ``img_path`` or ``sample_idx``.
-            grid: Cells of a view, (h, w).
-            cell_size: Side of a cell in px.
-
-        Returns:
-            Score, (B, h * w) float32, in the range of the maps.
+        Samples have ``crop_box``, ``ori_shape``, ``flip``, ``flip_direction`` and
+        ``img_path`` or ``sample_idx``.
 
         Raises:
             ValueError: If a sample lacks its geometry or its map, or the map holds
@@ -101,7 +84,7 @@ class UserMaps(Scorer):
         """
         device = inputs.device
         crop_box, image_size, flip = view_geometry(data_samples, device)
-        keys = [self.files.find(*key) for key in read_keys(data_samples)]
+        keys: list[Any] = [self.files.find(*key) for key in read_keys(data_samples)]
         maps = self.files.read(keys)
         rows_by_size: dict[tuple[int, ...], list[int]] = {}
         large = []
@@ -145,14 +128,7 @@ class UserMaps(Scorer):
         grid: tuple[int, int],
         cell_size: int,
     ) -> Tensor:
-        """Return the score of the views' cells, (n, h * w).
-
-        Args:
-            maps: Maps of one size, (n, h', w').
-            geometry: Of the views, as ``view_geometry`` returns it.
-            grid: Cells of a view, (h, w).
-            cell_size: Side of a cell in px.
-        """
+        """Return the score of the views' cells, (n, h * w), of maps of one size."""
         return view_score(maps, *geometry, grid, samples=cell_size)
 
     def _checked(self, stack: np.ndarray, keys: Sequence[Any]) -> np.ndarray:
@@ -170,14 +146,7 @@ class UserMaps(Scorer):
     def _check_one(
         self, values: np.ndarray, key: Any, image_size: Sequence[int] | None
     ) -> None:
-        """Raise ValueError unless a map can be used.
-
-        Args:
-            values: The map, (h, w).
-            key: For its name.
-            image_size: Height and width of its image, where the map may be of the
-                image's resolution.
-        """
+        """Raise ValueError unless a map (h, w) of an image (H, W) can be used."""
         self._checked(values[None], [key])
         size = values.shape if image_size is None else tuple(image_size)
         if values.shape != size and values.shape == size[::-1]:
@@ -194,20 +163,10 @@ class UserMaps(Scorer):
         indices: Iterable[int],
         follows_exif: bool = True,
     ) -> Iterator[str | None]:
-        """Read maps to the end and say what is wrong with each.
-
-        Args:
-            img_paths: All images of the training data, in the order of their sample
-                ids; none is missing.
-            indices: Which of them.
-            follows_exif: Whether images are turned as their EXIF orientation says.
-
-        Yields:
-            A sentence for every map that cannot be used, None for the others.
-        """
+        """Read some images' maps to the end; yield what is wrong with each or None."""
         for index in indices:
             try:
-                key = self.files.find(img_paths[index], index)
+                key: Any = self.files.find(img_paths[index], index)
                 (values,) = self.files.read([key])
                 large = max(values.shape) > LARGEST_GRID
                 size = _image_size(img_paths[index], follows_exif) if large else None

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from mmengine.registry import TASK_UTILS
 from mmpretrain.models import MILANViT
 
@@ -79,26 +77,6 @@ def test_first_visible_is_milans_policy(num_patches, ratio, monkeypatch):
     assert torch.equal(partition.ids_restore, ids_restore)
 
 
-@given(
-    st.sampled_from(['sampled', 'top', 'bottom']),
-    st.sampled_from(['middle', 'low']),
-    st.sampled_from(['masked', 'visible']),
-    st.sampled_from([(0.45, 0.4), (0.75, 0.0), (0.3, 0.35), (0.05, 0.94)]),
-    st.integers(20, 200),
-    st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64]),
-)
-def test_partitions_are_permutations_with_exact_counts(
-    ranking, throw, first, ratios, num_patches, dtype
-):
-    options = dict(throw=throw, first=first, ranking=ranking)
-    generator = AMTMaskGenerator(*ratios, **options)
-    partition = generator(torch.rand(2, num_patches).to(dtype))
-    assert partition.budget == PatchBudget.from_ratios(num_patches, *ratios)
-    everyone = [partition.ids_keep, partition.ids_mask, partition.ids_throw]
-    everyone = torch.cat(everyone, dim=1).sort(dim=1).values
-    assert torch.equal(everyone, torch.arange(num_patches).expand(2, -1))
-
-
 @pytest.mark.parametrize('throw', ['middle', 'low'])
 def test_attended_patches_are_masked_more_often(throw):
     score = torch.linspace(0.05, 1, 20).expand(8000, -1)
@@ -116,48 +94,7 @@ def test_attended_patches_are_visible_more_often_if_the_first_are():
     assert (masked[:-5] - masked[5:] > 0.05).all()
 
 
-def test_without_a_score_every_patch_is_equal():
-    draws = 6000
-    partition = AMTMaskGenerator(0.45, 0.40)(torch.zeros(draws, 20))
-    bound = 5 * (0.25 / draws) ** 0.5
-    assert (partition.mask.mean(0) - 0.45).abs().max() < bound
-    assert (partition.thrown.float().mean(0) - 0.40).abs().max() < bound
-
-
-def test_given_generator_reproduces():
-    score = torch.rand(2, 36)
-    before = torch.get_rng_state()
-    partitions = [
-        AMTMaskGenerator()(score, torch.Generator().manual_seed(s)) for s in (1, 1, 2)
-    ]
-    assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(partitions[0].ids_mask, partitions[1].ids_mask)
-    assert not torch.equal(partitions[0].ids_mask, partitions[2].ids_mask)
-
-
 def test_defaults_are_the_papers():
     generator = TASK_UTILS.build(dict(type='mmattmask.AMTMaskGenerator'))
     assert generator.budget(196) == PatchBudget(30, 88, 78)
     assert (generator.throw, generator.ranking) == ('middle', 'sampled')
-
-
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        (dict(throw='top'), r"throw must be one of .*'middle', 'low'.*got 'top'"),
-        (dict(ranking='rank'), r"ranking must be one of .*'sampled'.*got 'rank'"),
-        (dict(first='thrown'), r"first must be one of .*'visible'.*got 'thrown'"),
-        (dict(mask_ratio=0.7), r'0\.7 \+ 0\.4'),
-        (dict(throw_ratio=-0.1), r'-0\.1'),
-    ],
-)
-def test_wrong_options_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        AMTMaskGenerator(**options)
-
-
-def test_ratios_that_do_not_fit_the_patches_are_refused():
-    with pytest.raises(ValueError, match='1 visible, 0 masked and 1 thrown of 2'):
-        AMTMaskGenerator(0.45, 0.40)(torch.zeros(1, 2))
-    with pytest.raises(ValueError, match='0 visible, 5 masked and 5 thrown of 10'):
-        AMTMaskGenerator(0.5, 0.5).budget(10)

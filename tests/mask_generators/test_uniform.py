@@ -4,7 +4,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from mmengine.registry import TASK_UTILS
 
 from mmattmask.mask_generators import UniformMaskGenerator
 from mmattmask.masking import PatchBudget, mask_all_but
@@ -83,19 +82,6 @@ def test_worked_example():
     score = torch.tensor([[0.1, 0.9, 0.3, 0.2, 0.4, 0.5, 0.8, 0.6]])  # 2 x 4
     mask = UniformMaskGenerator(show='most').mask(score, grid=(2, 4))
     assert mask.tolist() == [[1, 0, 1, 1, 1, 1, 0, 1]]
-
-
-@pytest.mark.parametrize(
-    ('changes', 'message'),
-    [
-        (dict(mask_ratio=0.6), r'mask_ratio is 0\.75, it cannot be 0\.6'),
-        (dict(show='best'), r"'random', 'most', 'least'.*got 'best'"),
-        (dict(show='most', balanced=True), r"not for show='most'"),
-    ],
-)
-def test_bad_options(changes, message):
-    with pytest.raises(ValueError, match=message):
-        TASK_UTILS.build(dict(type='mmattmask.UniformMaskGenerator', **changes))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mmattmask.masking import PatchBudget, PatchPartition, partition_patches
+from mmattmask.masking import PatchBudget, partition_patches
 
 ratios = st.floats(0, 1)
 
@@ -131,12 +131,3 @@ def test_impossible_counts_are_refused(counts):
 def test_budget_and_order_must_fit():
     with pytest.raises(ValueError, match=r'for 9 patches, the order has 10'):
         partition_patches(torch.arange(10)[None], PatchBudget(4, 3, 2))
-
-
-def test_budget_of_a_partition_comes_from_its_shapes():
-    ids = torch.arange(6).expand(2, -1)
-    partition = PatchPartition(
-        ids[:, :1], ids[:, 1:3], ids[:, 3:], ids, torch.zeros(2, 6)
-    )
-    assert partition.budget == PatchBudget(1, 2, 3)
-    assert partition.thrown.tolist() == [[False] * 3 + [True] * 3] * 2

@@ -20,44 +20,21 @@ NETS = (('student', ''), ('teacher', 'teacher.'))
 
 
 def from_official_ibot(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Rename an official checkpoint to the names of ``mmattmask.IBOT``.
-
-    Args:
-        content: A whole checkpoint (``student``, ``teacher``, ``ibot_loss``), any part
-            of it, or a backbone alone (``state_dict``, or the weights themselves).
-
-    Returns:
-        The weights and centres it has. A head shared by CLS tokens and patches comes
-        once.
-    """
+    """Rename ``student``, ``teacher`` and ``ibot_loss``, as far as there are any."""
     state: dict[str, Tensor] = {}
     for net, prefix in NETS:
-        weights = _without_wrapper(content.get(net, {}))
-        backbone = _part(weights, 'backbone.')
-        head = _part(weights, 'head.')
+        weights = content.get(net, {})
+        backbone, head = _part(weights, 'backbone.'), _part(weights, 'head.')
         for part, renamed in (('backbone', _vit(backbone)), ('head', _head(head))):
             state |= {f'{prefix}{part}.{name}': w for name, w in renamed.items()}
     for official, name in CENTERS:
         if official in content.get('ibot_loss', {}):
             state[f'distillation.{name}'] = content['ibot_loss'][official].flatten()
-    if state:
-        return state
-    weights = content.get('state_dict', content)
-    weights = {k: w for k, w in weights.items() if isinstance(w, Tensor)}
-    return {f'backbone.{name}': w for name, w in _vit(weights).items()}
+    return state
 
 
 def to_official_ibot(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Rename the weights of ``mmattmask.IBOT`` to those of an official checkpoint.
-
-    Args:
-        state: ``model.state_dict()``, also of a model in its distributed wrapper.
-
-    Returns:
-        ``student``, ``teacher`` and ``ibot_loss``, as far as there are any; what the
-        official evaluation scripts read.
-    """
-    state = _without_wrapper(state)
+    """Rename weights or gradients of ``mmattmask.IBOT``, by network."""
     content: dict[str, dict[str, Tensor]] = {}
     for net, prefix in NETS:
         wrapper = 'module.' if net == 'student' else ''
@@ -68,22 +45,12 @@ def to_official_ibot(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]
         token = weights.pop('backbone.mask_token', None)
         if token is not None:
             weights['backbone.masked_embed'] = token.flatten(0, 1)
-        if weights:
-            content[net] = {f'{wrapper}{name}': w for name, w in weights.items()}
-    centers = {
-        official: state[f'distillation.{name}'].reshape(shape)
-        for (official, name), shape in zip(CENTERS, ((1, -1), (1, 1, -1)), strict=True)
-        if f'distillation.{name}' in state
-    }
-    return {**content, 'ibot_loss': centers} if centers else content
+        content[net] = {f'{wrapper}{name}': w for name, w in weights.items()}
+    return content
 
 
 def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): w for k, w in state.items() if k.startswith(prefix)}
-
-
-def _without_wrapper(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix('module.'): w for name, w in state.items()}
 
 
 def _vit(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

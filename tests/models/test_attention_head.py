@@ -138,16 +138,6 @@ def test_intended_decoder_follows_the_pixel_decoder_until_the_switch(
     torch.testing.assert_close(mine.weight + 1.0, pixel.weight)
 
 
-def test_released_decoder_waits_while_the_encoder_learns(score_predicting_mae):
-    model = score_predicting_mae('released', progress=0.75)
-    step(model)
-    mask_token = model.neck.mask_token.grad.clone()
-    score_predicting_mae.set_progress(0.76)
-    model.zero_grad()
-    step(model)
-    assert not torch.allclose(model.neck.mask_token.grad, mask_token)
-
-
 def test_shared_adds_one_linear_layer_and_a_second_decoder_its_own_weights(
     score_predicting_mae, guided_mae
 ):

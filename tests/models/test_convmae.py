@@ -42,17 +42,6 @@ def partition_of(grid, num_visible, num_thrown=0, batch_size=2):
     return partition_patches(ids, PatchBudget(num_visible, num_masked, num_thrown))
 
 
-def change(images, ids, patch_size):
-    """Other pixels in the given patches, (B, N)."""
-    width = images.shape[-1] // patch_size
-    images = images.clone()
-    for image, row in zip(images, ids.tolist(), strict=True):
-        for i in row:
-            top, left = i // width * patch_size, i % width * patch_size
-            image[:, top : top + patch_size, left : left + patch_size] += 5
-    return images
-
-
 def norm(layer, x):
     return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
@@ -131,61 +120,6 @@ def test_equals_computing_everything_with_masks(
         gradients, torch.autograd.grad(expected, inputs, direction), strict=True
     ):
         torch.testing.assert_close(ours, theirs)
-
-
-@pytest.mark.parametrize('num_thrown', [0, 14])
-def test_hidden_pixels_change_nothing_at_all(convmae, num_thrown):
-    model = convmae()
-    partition = partition_of((6, 6), 7, num_thrown)
-    images = torch.randn(2, 3, 48, 48)
-    results = []
-    hidden = torch.cat([partition.ids_mask, partition.ids_throw], dim=1)
-    for pixels in (
-        images,
-        change(images, hidden, 8),
-        change(images, partition.ids_keep[:, :1], 8),
-    ):
-        model.zero_grad()
-        pixels.requires_grad_()
-        tokens = model.backbone(pixels, partition)[0]
-        tokens.square().sum().backward()
-        gradients = [p.grad for p in model.backbone.parameters() if p.requires_grad]
-        results.append([tokens, pixels.grad, *(g.clone() for g in gradients)])
-    same = [torch.equal(*pair) for pair in zip(*results[:2], strict=True)]
-    assert all(same)
-    assert not torch.equal(results[0][0], results[2][0])
-
-    patches = F.unfold(results[0][1], 8, stride=8).transpose(1, 2)
-    seen = (patches != 0).any(-1).float()
-    assert torch.equal(seen, 1 - torch.zeros(2, 36).scatter(1, hidden, 1))
-
-
-def test_a_stage_on_all_patches_in_any_order_equals_one_on_the_map():
-    torch.manual_seed(0)
-    stage = ConvStage(3, 8, 2, 4, [0.0, 0.0]).double()
-    images = torch.randn(2, 24, 36, 3, dtype=torch.float64)  # 4 x 6 patches of 6 px
-    ids = torch.stack([torch.randperm(24) for _ in range(2)])
-    patches = images.unflatten(2, (-1, 6)).unflatten(1, (-1, 6)).transpose(2, 3)
-    patches = patches.flatten(1, 2)[torch.arange(2)[:, None], ids]
-    cells = stage(patches, ids, (4, 6))
-    assert cells.shape == (2, 24, 3, 3, 8)
-    expected = stage(images).unflatten(2, (-1, 3)).unflatten(1, (-1, 3)).transpose(2, 3)
-    expected = expected.flatten(1, 2)[torch.arange(2)[:, None], ids]
-    torch.testing.assert_close(cells, expected)
-
-
-def test_a_block_reaches_two_cells_into_visible_neighbours_only():
-    torch.manual_seed(0)
-    stage = ConvStage(3, 8, 2, 4, [0.0]).double()
-    patches = torch.randn(1, 3, 8, 8, 3, dtype=torch.float64)  # 4 x 4 cells each
-    ids = torch.tensor([[4, 5, 7]])  # 4 and 5 touch; 6 is hidden between 5 and 7
-    before = stage(patches, ids, (3, 4))
-    patches[0, 0] += 1
-    changed = (stage(patches, ids, (3, 4)) != before).any(-1)[0]
-    assert changed[0].all()
-    assert changed[1, :, :2].all()
-    assert not changed[1, :, 2:].any()
-    assert not changed[2].any()
 
 
 def test_whole_images_give_tokens_maps_and_means_without_fusion():

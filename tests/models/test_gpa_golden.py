@@ -10,31 +10,15 @@ from mmengine.registry import MODELS
 from mmattmask.masking import relative_order_loss, shuffle_soft_to_hard, z_score
 
 from ..golden import each
+from .training_step import names_with_copies, sizes_of
 
 SWITCH = 0.75  # of training: the released code has the attention decoder after it
 DTYPES = [torch.float32, torch.float64]
-FIXED = {'backbone.pos_embed', 'neck.decoder_pos_embed'}
 ATTENTION_PARTS = {
     'decoder_blocks_attenpred.': 'attention_head.decoder.blocks.',
     'decoder_norm_attenpred.': 'attention_head.decoder.ln1.',
     'decoder_pred_attenpred.': 'attention_head.decoder.pred.',
 }
-
-
-def names_of(case) -> dict[str, str]:
-    """Official names of the student's parameters to ours."""
-    names = case.meta['param_map']
-    translated = {}
-    for old, new in names.items():
-        if old.startswith('teacher_model.'):
-            continue
-        if new is None:  # laid out as the pixel decoder's part of the same name
-            part = next(part for part in ATTENTION_PARTS if old.startswith(part))
-            ours = names[old.replace('_attenpred', '')].split('.', 2)
-            tail = ours[2]
-            new = ATTENTION_PARTS[part] + tail
-        translated[old] = new
-    return translated
 
 
 def build(case, config, dtype, monkeypatch, step, **head):
@@ -43,14 +27,7 @@ def build(case, config, dtype, monkeypatch, step, **head):
     hard_0, hard_1, *_ = sizes['mask_args']
     model = MODELS.build(
         config(
-            img_size=sizes['img_size'],
-            patch_size=sizes['patch_size'],
-            dims=sizes['embed_dim'],
-            depth=sizes['depth'],
-            heads=sizes['num_heads'],
-            neck__decoder_embed_dim=sizes['decoder_embed_dim'],
-            neck__decoder_depth=sizes['decoder_depth'],
-            neck__decoder_num_heads=sizes['decoder_num_heads'],
+            **sizes_of(case),
             norm_pix=sizes['norm_pix'],
             type='mmattmask.ScorePredictingMAE',
             attention_head=head,
@@ -63,7 +40,7 @@ def build(case, config, dtype, monkeypatch, step, **head):
             ),
         )
     )
-    names = names_of(case)
+    names = names_with_copies(case, ATTENTION_PARTS)
     state = case.state_dict(names=names)
     missing, unexpected = model.load_state_dict(state, strict=False)
     assert not unexpected
@@ -95,7 +72,7 @@ def build(case, config, dtype, monkeypatch, step, **head):
 
 def check_gradients(model, case, prefix) -> None:
     """Compare the norms of all gradients, and some gradients in full."""
-    ours = names_of(case)
+    ours = names_with_copies(case, ATTENTION_PARTS)
     gradients = {name: value.grad for name, value in model.named_parameters()}
     ordered = case.arrays['out/mam/param_names'].tolist()
     golden_norms = case[f'{prefix}/grad_norms']

@@ -11,6 +11,7 @@ from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import relative_order_loss, shuffle_soft_to_hard, z_score_loss
 
 from ..golden import each
+from .training_step import names_with_copies, sizes_of
 
 DTYPES = [torch.float32, torch.float64]
 HPM_MASKS = dict(
@@ -77,19 +78,6 @@ def test_masks_and_counts(golden, monkeypatch, num_patches):
         assert torch.equal(mask, expected.to(mask.dtype)), (mask_ratio, epoch)
 
 
-def names_of(case) -> dict[str, str]:
-    """Official names of a model's parameters to ours."""
-    names = case.meta['param_map']
-    translated = {}
-    for old, new in names.items():
-        if new is None:  # laid out as the pixel decoder's part of the same name
-            part = next(part for part in PREDICTION_PARTS if old.startswith(part))
-            tail = names[old.replace('_losspred', '')].split('.', 2)[2]
-            new = PREDICTION_PARTS[part] + tail
-        translated[old] = new
-    return translated
-
-
 def in_teacher(name: str) -> str:
     """Our name of a teacher's parameter, by that of the student's."""
     return 'guidance.scorer.teacher.' + name.removeprefix('guidance.scorer.')
@@ -101,19 +89,12 @@ def build(case, config, dtype, monkeypatch, relative=True, **changes):
     model = MODELS.build(
         config(
             scorer=dict(type='mmattmask.PredictedLoss', relative=relative),
-            img_size=sizes['img_size'],
-            patch_size=sizes['patch_size'],
-            dims=sizes['embed_dim'],
-            depth=sizes['depth'],
-            heads=sizes['num_heads'],
-            neck__decoder_embed_dim=sizes['decoder_embed_dim'],
-            neck__decoder_depth=sizes['decoder_depth'],
-            neck__decoder_num_heads=sizes['decoder_num_heads'],
+            **sizes_of(case),
             mask_generator=dict(HPM_MASKS, mask_ratio=sizes['mask_ratio']),
             **changes,
         )
     )
-    names = names_of(case)
+    names = names_with_copies(case, PREDICTION_PARTS)
     state = case.state_dict('weights_student', names)
     teacher = case.state_dict('weights_teacher', names)
     state.update({in_teacher(name): value for name, value in teacher.items()})
@@ -183,7 +164,7 @@ def test_one_step(golden, guided_mae_config, monkeypatch, norm_pix, relative, dt
     close(losses['loss_prediction'].detach(), expected)
     sum(losses.values()).backward()
     gradients = {name: value.grad for name, value in model.named_parameters()}
-    names = names_of(case)
+    names = names_with_copies(case, PREDICTION_PARTS)
     ordered = case.arrays['out/param_names'].tolist()
     compared = set()
     for name, norm in zip(ordered, case[f'{prefix}/grad_norms'], strict=True):
@@ -215,7 +196,7 @@ def test_teacher_moves(golden, guided_mae_config, monkeypatch, dtype):
     case = golden('hpm_forward')
     model, _ = build(case, guided_mae_config, dtype, monkeypatch)
     model.guidance.scorer.teacher.move(1 - case.config['ema_decay'])
-    state, names = model.state_dict(), names_of(case)
+    state, names = model.state_dict(), names_with_copies(case, PREDICTION_PARTS)
     kind = 'f64' if dtype == torch.float64 else 'out'
     keys = case.under(f'{kind}/ema/')
     assert keys

@@ -6,7 +6,6 @@ from mmengine.registry import MODELS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmattmask.geometry import view_samples
-from mmattmask.mask_generators import RandomMaskGenerator
 from mmattmask.scorers import Scorer
 
 from .ibot_model import GivenMasks, build, given, ibot_config
@@ -117,12 +116,6 @@ def test_the_guard_against_waiting_notices():
     for wait in (lambda: mask[mask > 0], lambda: mask.sum().item()):
         with pytest.raises(AssertionError), NoHostSync():
             wait()
-
-
-def test_more_places_than_masked_patches_are_never_needed():
-    assert RandomMaskGenerator(0.5).max_masked(36) == 18
-    assert GivenMasks(None).max_masked(36) == 36
-    assert GivenMasks(None, 11).max_masked(36) == 11
 
 
 def test_a_warm_up_policy_may_mask_more():

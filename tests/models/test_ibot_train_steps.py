@@ -15,6 +15,7 @@ from .ibot_model import (
     official_model,
 )
 from .test_ibot_golden import set_temperatures
+from .training_step import norms_of
 
 NETS = ('student', 'teacher')
 
@@ -24,18 +25,6 @@ def optim_wrapper(model, case):
     groups = [dict(params=decayed), dict(params=others, weight_decay=0.0)]
     optimizer = torch.optim.AdamW(groups)
     return PerTensorClipOptimWrapper(optimizer, clip_grad=dict(max_norm=case['clip']))
-
-
-def norms_of(state, names):
-    """Norms as in the golden file: of query and value only in the qkv biases."""
-    values = []
-    for name in names:
-        value = state[name].double()
-        if name.endswith('qkv.bias'):
-            query, _, rest = value.chunk(3)
-            value = torch.cat([query, rest])
-        values.append(value.norm())
-    return torch.stack(values)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])

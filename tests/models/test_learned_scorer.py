@@ -65,19 +65,6 @@ def test_one_backward_pass_trains_both(model):
     assert not any('scorer.embed' in name for name in model.state_dict())
 
 
-def test_it_learns_to_score_what_is_hard(model):
-    """Hard patches stay hard here: their score falls or rises as its loss says."""
-    images = torch.randn(8, 3, 48, 48)
-    images[:, :, :8] = 0  # the upper row is easy
-    optimizer = torch.optim.Adam(model.guidance.scorer.parameters(), lr=0.05)
-    for _ in range(60):
-        optimizer.zero_grad()
-        model(images, None, mode='loss')['loss_sampling'].backward()
-        optimizer.step()
-    score = model.guidance.score(images, None)
-    assert score[:, 6:].mean() > 1.2 * score[:, :6].mean()
-
-
 def test_no_gradient_flows_from_scores_of_a_scorer_that_does_not_learn(guided_mae):
     class Still(Sampler):
         loss = Scorer.loss
@@ -96,22 +83,3 @@ def test_cached_maps_cannot_learn(guided_mae):
 
     with pytest.raises(ValueError, match=r'Both learns from the error.*cached=True'):
         guided_mae(scorer=Both(), mask_generator=AMT)
-
-
-@pytest.mark.parametrize('cell_size', [16, 24])
-def test_policies_decide_on_cells(guided_mae, cell_size):
-    generator = dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.5)
-    model = guided_mae(mask_generator=generator, cell_size=cell_size)
-    images = torch.randn(4, 3, 48, 48)
-    score, partition = model.guidance.guide(images, None)
-    side = cell_size // 8
-    mask = partition.mask.view(4, 6 // side, side, 6 // side, side)
-    assert (mask.amax((2, 4)) == mask.amin((2, 4))).all()
-    assert score is None
-    model(images, None, mode='loss')['loss'].backward()
-
-
-@pytest.mark.parametrize('cell_size', [12, 4, -8])
-def test_cells_that_do_not_fit_are_refused(guided_mae, cell_size):
-    with pytest.raises(ValueError, match=rf'cell_size \({cell_size} px\).*\(8 px\)'):
-        guided_mae(cell_size=cell_size)

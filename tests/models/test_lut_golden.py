@@ -11,6 +11,7 @@ from mmattmask.models import LUT
 from mmattmask.models.lut import next_partition
 
 from ..golden import each
+from .training_step import norms_of, sizes_of
 
 DTYPES = [torch.float32, torch.float64]
 BUFFERS = ('running_mean', 'running_var', 'num_batches_tracked')
@@ -20,14 +21,7 @@ def build(case, config, dtype, mask_ratio, teacher='weights_student', **changes)
     """The official model of a case, with its weights under our names."""
     sizes = case.config
     changes = dict(
-        img_size=sizes['img_size'],
-        patch_size=sizes['patch_size'],
-        dims=sizes['embed_dim'],
-        depth=sizes['depth'],
-        heads=sizes['num_heads'],
-        neck__decoder_embed_dim=sizes['decoder_embed_dim'],
-        neck__decoder_depth=sizes['decoder_depth'],
-        neck__decoder_num_heads=sizes['decoder_num_heads'],
+        **sizes_of(case),
         mask_generator__mask_ratio=mask_ratio,
         type='mmattmask.LUT',
         hid_channels=sizes['head_mlp_dim'],
@@ -137,18 +131,6 @@ def test_one_step_equals_official_lut(
             assert torch.equal(value, case[key])
     after = model.teacher.state_dict()
     assert all(torch.equal(value, after[key]) for key, value in before.items())
-
-
-def norms_of(state, names) -> torch.Tensor:
-    """Norms as in the golden file, of query and value only in the qkv biases."""
-    values = []
-    for name in names:
-        value = state[name].double()
-        if name.endswith('qkv.bias'):
-            width = len(value) // 3
-            value = torch.cat([value[:width], value[2 * width :]])
-        values.append(value.norm())
-    return torch.stack(values)
 
 
 def adamw(model, case):

@@ -10,6 +10,7 @@ from torch import Tensor
 from mmattmask.models import GuidedMAE
 
 from ..golden import each
+from .training_step import sizes_of
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -37,19 +38,7 @@ class Step:
 
 def build(case, config, dtype, **changes) -> GuidedMAE:
     """The official model of a case, with its weights under our names."""
-    sizes = case.config
-    changes = dict(
-        img_size=sizes['img_size'],
-        patch_size=sizes['patch_size'],
-        dims=sizes['embed_dim'],
-        depth=sizes['depth'],
-        heads=sizes['num_heads'],
-        neck__decoder_embed_dim=sizes['decoder_embed_dim'],
-        neck__decoder_depth=sizes['decoder_depth'],
-        neck__decoder_num_heads=sizes['decoder_num_heads'],
-        **changes,
-    )
-    model = MODELS.build(config(**changes))
+    model = MODELS.build(config(**sizes_of(case), **changes))
     model.load_state_dict(case.state_dict(), strict=True)
     return model.to(dtype)
 

@@ -30,15 +30,6 @@ def test_pixels_do_not_notice_and_the_encoder_learns_from_both(
         assert not torch.allclose(*grads), name
 
 
-def test_log_shows_both_losses_and_their_sum_is_trained(score_predicting_mae):
-    model = score_predicting_mae(loss_weight=0.5)
-    losses = model(torch.randn(3, 3, 48, 48), None, mode='loss')
-    total, log = model.parse_losses(losses)
-    assert log['loss'] == losses['loss']
-    assert log['loss_attention'] == losses['loss_attention']
-    assert total == losses['loss'] + losses['loss_attention']
-
-
 def test_weight_decay_spares_a_waiting_decoder(score_predicting_mae):
     """The line that the documentation gives: without it, waiting weights shrink."""
     shrunk = []
@@ -93,18 +84,6 @@ def test_checkpoint_round_trip(score_predicting_mae, variant):
     assert step(restored)['loss_attention'] == step(model)['loss_attention']
 
 
-@pytest.mark.parametrize('variant', VARIANTS)
-def test_a_few_steps_lower_the_loss(score_predicting_mae, variant):
-    model = score_predicting_mae(variant, progress=0.8)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(30):
-        optimizer.zero_grad()
-        losses.append(step(model)['loss_attention'].item())
-        optimizer.step()
-    assert losses[-1] < 0.9 * losses[0]
-
-
 def test_grids_that_are_not_square(score_predicting_mae):
     model = score_predicting_mae(
         img_size=(48, 32), head__type='mmattmask.GuidedMAEHead'
@@ -137,13 +116,9 @@ def test_bad_options(guided_mae_config, changes, message):
     assert config == before
 
 
-def test_paper_is_the_default_and_the_config_is_not_changed(guided_mae_config):
-    config = guided_mae_config(
-        type='mmattmask.ScorePredictingMAE',
-        scorer=dict(type='mmattmask.CachedAttention'),
-    )
-    before = copy.deepcopy(config)
-    head = MODELS.build(config).attention_head
+def test_paper_is_the_default(guided_mae):
+    scorer = dict(type='mmattmask.CachedAttention')
+    model = guided_mae(type='mmattmask.ScorePredictingMAE', scorer=scorer)
+    head = model.attention_head
     assert head.variant == VARIANTS['paper']
     assert (head.scope, head.loss_weight) == ('masked', 1.0)
-    assert config == before

@@ -7,10 +7,10 @@ from mmengine.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from mmattmask.mask_generators import AMTMaskGenerator
-from mmattmask.masking import PatchBudget, partition_patches, reduce_heads
+from mmattmask.masking import reduce_heads
 from mmattmask.models.guidance import attention_maps
-from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
 from mmattmask.scorers.self_attention import read_cls_attention
+from tests.scorers.banks import write_bank
 
 from .simmim_config import ABSOLUTE, AMT, backbone_config, build, simmim_config
 
@@ -21,13 +21,9 @@ SWIN = dict(type='mmpretrain.SimMIMSwinTransformer', arch='T', img_size=192)
 @pytest.fixture
 def bank(tmp_path):
     """A bank of three maps of 6 x 6: each attends two rows, which are one of cells."""
-    header = BankHeader(3, (6, 6), 'float16', 'dataset', 'epoch 1')
-    writer = BankWriter(tmp_path / 'bank', header)
     maps = np.full((3, 3, 2, 6), 0.01)
     maps[np.arange(3), np.arange(3)] = 1.0
-    writer.write(np.arange(3), maps.reshape(3, 6, 6))
-    writer.finish()
-    return AttentionBank(tmp_path / 'bank')
+    return write_bank(tmp_path / 'bank', maps.reshape(3, 6, 6))
 
 
 def samples_of(*ids, masks=None) -> list[DataSample]:
@@ -59,10 +55,6 @@ def cells_of(mask, factor):
     blocks = mask.unflatten(2, (-1, factor)).unflatten(1, (-1, factor))
     assert (blocks == blocks[:, :, :1, :, :1]).all()
     return blocks[:, :, 0, :, 0]
-
-
-def fix_cells(model, partition) -> None:
-    model.guidance.decide = lambda score, inputs, rng=None: partition
 
 
 def gradients(model):
@@ -113,80 +105,34 @@ def test_without_throwing_it_is_stock_simmim_bit_for_bit(positions):
         assert torch.equal(gradient, expected[name]), name
 
 
-def test_loss_is_that_of_the_compacted_images():
-    """Patches in, patches out, in another way: no grid, no thrown patch anywhere."""
-    model = built(simmim_config()).double()
-    images = torch.randn(2, 3, 48, 48, dtype=torch.float64)
-    cells = partition_patches(torch.rand(2, 9).argsort(1), PatchBudget(3, 4, 2))
-    fix_cells(model, cells)
-    samples = samples_of(0, 1)
-    loss = model(images, samples, mode='loss')['loss']
-
-    backbone, conv = model.backbone, model.neck.decoder[0]
-    total = 0.0
-    for i in range(2):
-        ids = torch.cat([cells.ids_keep[i], cells.ids_mask[i]]).tolist()
-        kept = sorted(
-            12 * (cell // 3) + 2 * (cell % 3) + 6 * row + column
-            for cell in ids
-            for row in range(2)
-            for column in range(2)
-        )
-        masked = model.last_masks[i].flatten()[kept].bool()
-        tokens = backbone.patch_embed(images[i : i + 1])[0][0, kept]
-        tokens = torch.where(masked[:, None], backbone.mask_token[0], tokens)
-        x = torch.cat([backbone.cls_token[0], tokens])[None]
-        places = [0] + [k + 1 for k in kept]
-        bias = backbone.rel_pos_bias()[:, places][:, :, places]
-        for layer in backbone.layers:
-            x = layer(x, bias)
-        x = backbone.ln1(x)[0, 1:]
-        pixels = images[i].unfold(1, 8, 8).unfold(2, 8, 8)  # 3, 6, 6, 8, 8
-        target = pixels.permute(1, 2, 0, 3, 4).flatten(2).flatten(0, 1)[kept]
-        pred = x @ conv.weight.flatten(1).T + conv.bias
-        total = total + (pred - target)[masked].abs().sum()
-    torch.testing.assert_close(loss, total / (2 * 4 * 4 * 64) / 3)
-
-
-def test_masks_are_cells_and_thrown_patches_are_not_in_them():
-    model = built(simmim_config())
-    samples = samples_of(0, 1)
-    seen = tokens_seen(model)
-    model(torch.randn(2, 3, 48, 48), samples, mode='loss')
-    masks = model.last_masks
-    assert masks.dtype == torch.float32
-    assert set(masks.unique().tolist()) == {0.0, 1.0}
-    # 9 cells: ceil(0.44 * 9) = 4 masked, ceil(0.26 * 9) = 3 thrown
-    assert cells_of(masks, 2).sum((1, 2)).tolist() == [4, 4]
-    assert seen == [1 + 4 * (9 - 3)]
-
-
 @pytest.mark.parametrize(
-    ('ratios', 'masked', 'tokens'),
-    [((0.44, 0.26), 22, 144), ((0.33, 0.50), 17, 96), ((0.60, 0.0), 30, 196)],
+    ('img_size', 'ratios', 'masked', 'tokens'),
+    [
+        ((48, 48), (0.44, 0.26), 4, 24),  # of 9 cells 4 are masked, 3 thrown
+        ((32, 80), (0.44, 0.26), 5, 28),  # of 10 cells 5 and 3
+        ((112, 112), (0.44, 0.26), 22, 144),
+        # 96 kept tokens make no square, which the released code would need
+        ((112, 112), (0.33, 0.50), 17, 96),
+        ((112, 112), (0.60, 0.0), 30, 196),
+    ],
 )
-def test_any_ratio_will_do(ratios, masked, tokens):
-    """96 kept tokens make no square, which the released code would need."""
+@pytest.mark.parametrize('positions', [{}, ABSOLUTE])
+def test_masks_are_cells_and_thrown_patches_are_not_encoded(
+    img_size, ratios, masked, tokens, positions
+):
     generator = dict(AMT, mask_ratio=ratios[0], throw_ratio=ratios[1])
-    backbone = backbone_config(img_size=112, **ABSOLUTE)
+    backbone = backbone_config(img_size=img_size, **positions)
     model = built(simmim_config(backbone, mask_generator=generator))
     seen, samples = tokens_seen(model), samples_of(0, 1)
-    loss = model(torch.randn(2, 3, 112, 112), samples, mode='loss')['loss']
+    loss = model(torch.randn(2, 3, *img_size), samples, mode='loss')['loss']
     loss.backward()
     assert seen == [1 + tokens]
-    assert cells_of(model.last_masks, 2).sum((1, 2)).tolist() == [masked] * 2
-    gradients(model)
-
-
-def test_images_need_not_be_square():
-    backbone = backbone_config(img_size=(32, 80))
-    model = built(simmim_config(backbone))
-    seen, samples = tokens_seen(model), samples_of(0, 1)
-    model(torch.randn(2, 3, 32, 80), samples, mode='loss')['loss'].backward()
     masks = model.last_masks
-    assert masks.shape == (2, 4, 10)
-    assert cells_of(masks, 2).sum((1, 2)).tolist() == [5, 5]  # of 10 cells, 3 thrown
-    assert seen == [1 + 4 * 7]
+    assert masks.shape == (2, img_size[0] // 8, img_size[1] // 8)
+    assert masks.dtype == torch.float32
+    assert set(masks.unique().tolist()) == {0.0, 1.0}
+    assert cells_of(masks, 2).sum((1, 2)).tolist() == [masked] * 2
+    gradients(model)
 
 
 def test_no_samples_are_needed_without_a_scorer():
@@ -242,15 +188,6 @@ def test_attended_cells_are_masked(bank):
     assert rows.max(1).values.tolist() == [3, 3]
 
 
-def test_the_score_is_one_value_per_cell(bank):
-    model = built(simmim_config(scorer=CACHED))
-    model.guidance.scorer.bank = bank
-    score = model.guidance.score(torch.randn(2, 3, 48, 48), samples_of(2, 0)).view(
-        2, 3, 3
-    )
-    assert score.mean(2).argmax(1).tolist() == [2, 0]
-
-
 def test_a_generator_of_varying_counts_masks_without_throwing():
     counts = torch.tensor([[1.0] * 2 + [0.0] * 7, [1.0] * 5 + [0.0] * 4])
 
@@ -279,30 +216,13 @@ def test_a_refresh_reads_maps_of_patches_and_not_of_cells(positions):
     assert torch.equal(maps, expected.view(2, 6, 6))
 
 
-def test_features_are_those_of_the_unmasked_images():
-    model = built(simmim_config())
-    images = torch.randn(2, 3, 48, 48)
-    (features,) = model(images, mode='tensor')
-    (expected,) = model.backbone(images, torch.zeros(2, 6, 6))
-    assert torch.equal(features, expected)
-
-
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (
-            dict(backbone=SWIN),
-            'SimMIMSwinTransformer.*mmattmask.GuidedDataPreprocessor',
-        ),
-        (
-            dict(cell_size=12),
-            r'cell_size \(12 px\) must be a multiple of the patch size \(8 px\)',
-        ),
+        (dict(backbone=SWIN), 'SimMIMSwinTransformer.*GuidedDataPreprocessor'),
+        (dict(cell_size=12), r'cell_size \(12 px\) .*patch size \(8 px\)'),
         (dict(cell_size=0), r'cell_size \(0 px\) must be'),
-        (
-            dict(cell_size=32),
-            r'cell size \(32\) does not divide the image size \(48 x 48\)',
-        ),
+        (dict(cell_size=32), r'\(32\) does not divide the image size \(48 x 48\)'),
         (
             dict(head=simmim_config()['head'] | dict(patch_size=4)),
             r'head.patch_size \(4\) must be the patch size \(8\)',
@@ -314,10 +234,6 @@ def test_features_are_those_of_the_unmasked_images():
         (
             dict(scorer=CACHED, warmup_mask_ratio=0.95),
             r'0 visible, 9 masked and 0 thrown of 9',
-        ),
-        (
-            dict(scorer=dict(CACHED, block=2)),
-            'block 2 does not exist in 2 blocks',
         ),
     ],
 )

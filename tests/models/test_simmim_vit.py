@@ -70,17 +70,6 @@ def test_features_are_a_map_with_zeros_where_patches_are_thrown(config):
     assert torch.equal(features == 0, thrown)
 
 
-def test_blocks_see_cls_visible_and_masked_tokens_only(config):
-    vit = build(config)
-    seen = []
-    for layer in vit.layers:
-        layer.register_forward_pre_hook(
-            lambda module, args: seen.append(tuple(args[0].shape))
-        )
-    encode(vit, torch.randn(2, 3, 32, 48), random_partition(2))
-    assert seen == [(2, 1 + 8 + 9, 24)] * 2
-
-
 def test_throwing_equals_forbidding_attention_to_the_thrown(config):
     """The kept tokens get what they would get beside thrown ones nobody may attend."""
     vit = build(config).double()
@@ -101,33 +90,6 @@ def test_throwing_equals_forbidding_attention_to_the_thrown(config):
     (expected,) = vit(images, partition.mask.view(2, *GRID))
     kept = ~partition.thrown.view(2, 1, *GRID).expand_as(features)
     torch.testing.assert_close(features[kept], expected[kept])
-
-
-def test_neither_masked_nor_thrown_pixels_have_an_influence(config):
-    vit = build(config)
-    images = torch.randn(1, 3, 32, 48)
-    partition = random_partition(1)
-    features = encode(vit, images, partition)
-    for ids, changes in (
-        (partition.ids_mask, False),
-        (partition.ids_throw, False),
-        (partition.ids_keep[:, :1], True),
-    ):
-        other = images.clone()
-        for patch in ids[0].tolist():
-            row, column = divmod(patch, GRID[1])
-            other[..., 8 * row : 8 * row + 8, 8 * column : 8 * column + 8] += 1
-        assert torch.equal(encode(vit, other, partition), features) != changes
-
-
-def test_gradients_reach_every_parameter(config):
-    vit = build(config)
-    partition = random_partition(2)
-    encode(vit, torch.randn(2, 3, 32, 48), partition).square().sum().backward()
-    for name, parameter in vit.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.any(), name
 
 
 def test_bfloat16_autocast_throws_too(config):
@@ -155,16 +117,6 @@ def test_its_cls_attention_can_be_read(config, block):
     torch.testing.assert_close(attention, seen[0][:, :, 0, 1:])
     torch.testing.assert_close(one, attention[:, [1]])
     assert len(seen) == 1  # reading alone stops before
-
-
-def test_the_relative_bias_counts_in_the_attention_of_cls():
-    vit = build(backbone_config(img_size=(32, 48)))
-    images = torch.randn(1, 3, 32, 48)
-    with torch.no_grad():
-        before = read_cls_attention(vit, images, 0)
-        num = vit.rel_pos_bias.num_relative_distance
-        vit.rel_pos_bias.relative_position_bias_table[num - 1] += 50  # CLS to CLS
-        assert read_cls_attention(vit, images, 0).sum() < 1e-3 * before.sum()
 
 
 def test_stochastic_depth_drops_each_branch_once():
@@ -231,7 +183,7 @@ def test_sizes_that_do_not_fit_are_refused():
     ('changes', 'message'),
     [
         (dict(img_size=(32, 50)), r'\(8\) does not divide the image size \(32 x 50\)'),
-        (dict(out_type='avg_featmap'), "'featmap' or 'raw', got 'avg_featmap'"),
+        (dict(out_type='avg_featmap'), r"'featmap', 'raw'.*got 'avg_featmap'"),
         (
             dict(use_rel_pos_bias=True, use_shared_rel_pos_bias=False),
             'use_shared_rel_pos_bias=True instead',

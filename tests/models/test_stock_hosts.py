@@ -7,13 +7,11 @@ import pytest
 import torch
 
 from mmattmask.masking import PatchBudget, partition_patches
-from mmattmask.models.guidance import attention_maps, guidance_of
 from tests.tiny_hosts import HOSTS
 
 RANDOM = dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.5)
 AMT = dict(type='mmattmask.AMTMaskGenerator', mask_ratio=0.5, throw_ratio=0.25)
 AM = dict(AMT, throw_ratio=0.0)
-CACHED = dict(type='mmattmask.CachedAttention')
 SELF_MASKING = ['MAE', 'MFF', 'EVA (MAE style)', 'MAE-HiViT', 'ConvMAE', 'MILAN']
 MASK_TOKENS = ['SimMIM (Swin)', 'MaskFeat', 'BEiT', 'CAE']
 
@@ -164,21 +162,6 @@ def test_an_encoder_without_cls_token_keeps_its_first_patch():
     assert stock.decoder_pos_embed.shape == (1, 17, 16)
 
 
-@pytest.mark.parametrize(
-    'name', ['MAE', 'MFF', 'EVA (MAE style)', 'MILAN', 'MaskFeat', 'BEiT', 'CAE']
-)
-def test_the_hosts_own_attention_can_be_read(name):
-    host = HOSTS[name]
-    model = host.build(AM, CACHED).eval()
-    inputs = torch.randn(2, 3, host.size, host.size)
-    with torch.no_grad():
-        maps = attention_maps(model, inputs)
-    assert maps.shape == (2, host.size // 8, host.size // 8)
-    assert maps.amin() == 0
-    assert maps.amax() == 1
-    assert guidance_of(model).scorer.bank is None
-
-
 def test_mff_shows_whole_images_where_the_stock_one_masks():
     host = HOSTS['MFF']
     stock, guided = host.build().eval(), host.build(RANDOM).eval()
@@ -189,39 +172,6 @@ def test_mff_shows_whole_images_where_the_stock_one_masks():
     assert all(
         torch.equal(*pair) for pair in zip(features, guided(images), strict=True)
     )
-
-
-@pytest.mark.parametrize('name', ['MAE-HiViT', 'ConvMAE'])
-def test_no_cls_token_means_no_cls_attention(name):
-    with pytest.raises(ValueError, match=r'has no CLS token'):
-        HOSTS[name].build(AM, CACHED)
-
-
-def test_swin_has_no_cls_attention():
-    model = HOSTS['SimMIM (Swin)'].build(AM, CACHED)
-    with pytest.raises(ValueError, match=r'SimMIMSwinTransformer has no CLS token'):
-        guidance_of(model).scorer.check(model.backbone)
-
-
-def test_milan_throws_nothing():
-    with pytest.raises(
-        ValueError, match=r'GuidedMILAN .* throws 4 of 16.*throw_ratio=0'
-    ):
-        HOSTS['MILAN'].build(AMT)
-
-
-@pytest.mark.parametrize('name', ['MixMIM', 'SparK'])
-def test_hosts_that_read_no_mask_are_refused_in_the_first_step(name):
-    host = HOSTS[name]
-    model = host.build(RANDOM)
-    with pytest.raises(ValueError, match=r'samples have none.*MixMIM mixes pairs'):
-        model.data_preprocessor(host.batch(), True)
-
-
-def test_hosts_with_mask_tokens_throw_nothing():
-    host = HOSTS['BEiT']
-    with pytest.raises(ValueError, match=r'throws 4 of 16: set throw_ratio=0'):
-        host.build(AMT).data_preprocessor(host.batch(), True)
 
 
 def test_cae_needs_its_exact_count():

@@ -10,6 +10,7 @@ from mmattmask.masking import gather_tokens, partition_patches
 from mmattmask.masking.partition import PatchBudget
 
 from ..golden import each
+from .training_step import sizes_of
 
 NAME = 'policies/um_mae_vit'
 NAMES = (
@@ -36,16 +37,9 @@ def build(case, config, dtype):
     sizes = case.config
     model = MODELS.build(
         config(
-            img_size=sizes['img_size'],
-            patch_size=sizes['patch_size'],
-            dims=sizes['embed_dim'],
-            depth=sizes['depth'],
-            heads=sizes['num_heads'],
+            **sizes_of(case),
             norm_pix=sizes['norm_pix_loss'],
             backbone__secondary_ratio=sizes['vis_mask_ratio'],
-            neck__decoder_embed_dim=sizes['decoder_embed_dim'],
-            neck__decoder_depth=sizes['decoder_depth'],
-            neck__decoder_num_heads=sizes['decoder_num_heads'],
             mask_generator=dict(type='mmattmask.UniformMaskGenerator'),
         )
     )

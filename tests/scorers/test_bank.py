@@ -1,6 +1,7 @@
 """The attention bank: what goes in comes out, in any order, within known bounds."""
 
 import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -13,19 +14,9 @@ from mmattmask.scorers import AttentionBank, BankHeader, BankWriter
 from mmattmask.scorers.bank import HEADER_BYTES, default_keep
 from tests.fake_cuda import fake_cuda
 
+from .banks import write_bank
+
 ROWS, GRID = 7, (3, 5)
-
-
-def header_of(storage='float16', rows=ROWS, grid=GRID, source='epoch 40'):
-    return BankHeader(rows, grid, storage, 'fingerprint', source)
-
-
-def make_bank(path, maps, storage='float16', **options) -> AttentionBank:
-    header = header_of(storage, len(maps), maps.shape[1:])
-    writer = BankWriter(path, header, **options)
-    writer.write(np.arange(len(maps)), maps)
-    writer.finish()
-    return AttentionBank(path)
 
 
 def random_maps(rows=ROWS, grid=GRID, seed=0) -> np.ndarray:
@@ -43,7 +34,7 @@ def test_round_trip_within_the_storages_step(
 ):
     maps = random_maps(rows, grid, maps_seed)
     maps.flat[0], maps.flat[-1] = 0, 1  # both ends of the range
-    bank = make_bank(tmp_path_factory.mktemp('bank') / 'bank', maps, storage)
+    bank = write_bank(tmp_path_factory.mktemp('bank') / 'bank', maps, storage)
     read = bank.maps(np.arange(rows))
     assert read.dtype == np.float32
     assert read.shape == maps.shape
@@ -52,12 +43,6 @@ def test_round_trip_within_the_storages_step(
     bound = 2**-12 if storage == 'float16' else 0.5 / 255 + 1e-6
     assert np.abs(read - maps).max() <= bound
     assert (read.min(), read.max()) == (0, 1)
-
-
-def test_small_values_keep_float16s_relative_precision(tmp_path):
-    maps = random_maps() / 196  # near 1 / number of patches, as with 'mean'
-    read = make_bank(tmp_path / 'bank', maps).maps(np.arange(ROWS))
-    np.testing.assert_allclose(read, maps, rtol=2**-10, atol=2**-24)
 
 
 @given(st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=30))
@@ -71,11 +56,7 @@ def test_lookup_gives_each_ids_own_row_in_any_order_and_repeated(shared_bank, id
 @pytest.fixture(scope='module')
 def shared_bank(tmp_path_factory):
     maps = random_maps()
-    return make_bank(tmp_path_factory.mktemp('shared') / 'bank', maps), maps
-
-
-def test_lookup_of_no_ids_is_empty(shared_bank):
-    assert shared_bank[0].maps(np.array([], np.int64)).shape == (0, *GRID)
+    return write_bank(tmp_path_factory.mktemp('shared') / 'bank', maps), maps
 
 
 @pytest.mark.parametrize('ids', [[-1], [0, ROWS], [3, 10**9], [-ROWS, 2]])
@@ -94,9 +75,9 @@ def test_a_lookup_is_a_copy(shared_bank):
 
 
 def test_header_comes_back_and_is_readable_text(tmp_path):
-    bank = make_bank(tmp_path / 'bank', random_maps(), 'uint8')
-    for name in ('num_rows', 'grid', 'storage', 'fingerprint', 'source'):
-        assert getattr(bank.header, name) == getattr(header_of('uint8'), name)
+    bank = write_bank(tmp_path / 'bank', random_maps(), 'uint8')
+    expected = BankHeader(ROWS, GRID, 'uint8', 'fingerprint', 'epoch 1')
+    assert dataclasses.replace(bank.header, checksum=None) == expected
     assert isinstance(bank.header.checksum, int)
     first = (tmp_path / 'bank').read_bytes()[:HEADER_BYTES]
     assert first.endswith(b'\n')
@@ -118,22 +99,9 @@ def test_names_that_are_not_ascii_are_kept(tmp_path):
     assert AttentionBank(str(folder / 'époque_40.bank')).header == bank.header
 
 
-@pytest.mark.parametrize(
-    ('header', 'megabytes'),
-    [
-        (header_of('float16', 1_281_167, (14, 14)), 502),
-        (header_of('uint8', 1_281_167, (14, 14)), 251),
-        (header_of('float16', 1_281_167, (7, 7)), 126),
-        (header_of('float16', 14_197_122, (14, 14)), 5565),
-    ],
-)
-def test_size_of_real_datasets_is_known_without_a_file(header, megabytes):
-    assert round(header.num_bytes / 1e6) == megabytes
-
-
 @pytest.mark.parametrize(('storage', 'size'), [('float16', 2), ('uint8', 1)])
 def test_the_file_has_the_size_its_header_says(tmp_path, storage, size):
-    bank = make_bank(tmp_path / 'bank', random_maps(), storage)
+    bank = write_bank(tmp_path / 'bank', random_maps(), storage)
     expected = HEADER_BYTES + ROWS * 15 * size
     assert bank.path.stat().st_size == bank.header.num_bytes == expected
 
@@ -146,7 +114,7 @@ def test_a_deep_copy_shares_the_file(shared_bank):
 def test_a_changed_row_of_any_chunk_is_noticed(tmp_path, monkeypatch):
     """Large banks are summed in pieces."""
     monkeypatch.setattr('mmattmask.scorers.bank.CHUNK_ROWS', 2)
-    path = make_bank(tmp_path / 'bank', random_maps()).path
+    path = write_bank(tmp_path / 'bank', random_maps()).path
     content = path.read_bytes()
     for place in (HEADER_BYTES, HEADER_BYTES + (len(content) - HEADER_BYTES) // 2, -1):
         changed = bytearray(content)
@@ -156,15 +124,10 @@ def test_a_changed_row_of_any_chunk_is_noticed(tmp_path, monkeypatch):
             AttentionBank(path)
 
 
-def test_the_mapping_is_read_only(shared_bank):
-    with pytest.raises(ValueError, match='read-only'):
-        shared_bank[0]._rows[0] = 0
-
-
 @pytest.mark.parametrize('storage', ['float16', 'uint8'])
 @pytest.mark.parametrize('keep', ['mmap', 'ram', 'device', None])
 def test_maps_are_the_same_wherever_they_are_kept(tmp_path, storage, keep):
-    bank = make_bank(tmp_path / 'bank', random_maps(), storage)
+    bank = write_bank(tmp_path / 'bank', random_maps(), storage)
     ids = np.array([5, 0, 5])
     maps = bank.look_up(ids, torch.device('cpu'), keep)
     assert np.array_equal(maps.numpy(), bank.maps(ids))
@@ -174,7 +137,7 @@ def test_maps_are_the_same_wherever_they_are_kept(tmp_path, storage, keep):
 
 @pytest.mark.parametrize('keep', ['mmap', 'ram', 'device'])
 def test_only_ids_or_maps_go_to_the_device(tmp_path, keep):
-    bank = make_bank(tmp_path / 'bank', random_maps())
+    bank = write_bank(tmp_path / 'bank', random_maps())
     with fake_cuda() as watch:
         device = torch.zeros(1, device='cuda').device
         for _ in range(2):

@@ -10,6 +10,8 @@ import pytest
 
 from mmattmask.scorers import AttentionBank, BankError, BankHeader, BankWriter
 
+from .banks import write_bank
+
 ROWS, GRID = 6, (2, 3)
 
 
@@ -21,10 +23,8 @@ def maps_of(value, rows=ROWS) -> np.ndarray:
     return np.full((rows, *GRID), value, np.float32)
 
 
-def write_whole(path, value, storage='float16', **options) -> None:
-    writer = BankWriter(path, header_of(storage), **options)
-    writer.write(np.arange(ROWS), maps_of(value))
-    writer.finish()
+def write_whole(path, value, storage='float16') -> None:
+    write_bank(path, maps_of(value), storage)
 
 
 def test_the_final_name_appears_only_when_finished(tmp_path):
@@ -81,14 +81,6 @@ def test_a_writer_killed_halfway_leaves_the_old_bank(tmp_path):
     assert not left.exists()
 
 
-def test_rows_that_nobody_wrote_are_zero(tmp_path):
-    writer = BankWriter(tmp_path / 'bank', header_of())
-    writer.write(np.array([4, 1]), np.stack([maps_of(0.5, 1)[0], maps_of(1, 1)[0]]))
-    writer.finish()
-    maps = AttentionBank(tmp_path / 'bank').maps(np.arange(ROWS))
-    assert maps[:, 0, 0].tolist() == [0, 1, 0, 0, 0.5, 0]
-
-
 def test_a_leftover_of_another_size_does_not_shine_through(tmp_path):
     (tmp_path / 'bank.tmp').write_bytes(b'\xff' * 100_000)
     BankWriter(tmp_path / 'bank', header_of()).finish()
@@ -118,16 +110,6 @@ def test_an_unfinished_bank_from_a_previous_one_is_not_complete(tmp_path):
     BankWriter(tmp_path / 'new', header_of(), previous=AttentionBank(tmp_path / 'old'))
     with pytest.raises(BankError, match='torn'):
         AttentionBank(tmp_path / 'new.tmp')
-
-
-def test_two_writers_share_a_file(tmp_path):
-    first = BankWriter(tmp_path / 'bank', header_of())
-    second = BankWriter(tmp_path / 'bank', header_of(), create=False)
-    first.write(np.array([0, 2, 4]), maps_of(0.25, 3))
-    second.write(np.array([5, 3, 1]), maps_of(0.5, 3))
-    first.finish()
-    maps = AttentionBank(tmp_path / 'bank').maps(np.arange(ROWS))
-    assert maps[:, 0, 0].tolist() == [0.25, 0.5, 0.25, 0.5, 0.25, 0.5]
 
 
 def test_writers_of_other_runs_have_files_of_their_own(tmp_path):

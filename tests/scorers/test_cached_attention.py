@@ -5,13 +5,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import MODEL_WRAPPERS, MODELS
+from mmengine.registry import MODEL_WRAPPERS
 from torch import nn
 
 from mmattmask.masking import view_score
-from mmattmask.scorers import AttentionBank, BankHeader, BankWriter, CachedAttention
+from mmattmask.scorers import CachedAttention
 from tests.host_matrix import policy
 from tests.tiny_hosts import HOSTS
+
+from .banks import write_bank
 
 ROWS, GRID = 5, (6, 4)
 
@@ -35,12 +37,7 @@ def maps():
 
 @pytest.fixture
 def bank(tmp_path, maps):
-    writer = BankWriter(
-        tmp_path / 'bank', BankHeader(ROWS, GRID, 'float16', 'dataset', 'epoch 1')
-    )
-    writer.write(np.arange(ROWS), maps)
-    writer.finish()
-    return AttentionBank(tmp_path / 'bank')
+    return write_bank(tmp_path / 'bank', maps)
 
 
 def score_of(scorer, samples, grid=(3, 5), patch_size=8):
@@ -112,34 +109,12 @@ def test_a_view_without_its_geometry_is_refused_with_the_remedy(bank, missing):
         score_of(scorer, [sample(), sample(**{missing: 'absent'})])
 
 
-def test_a_sample_outside_the_bank_is_refused(bank):
-    scorer = CachedAttention()
-    scorer.bank = bank
-    with pytest.raises(ValueError, match=r'0\.\.5 are outside the bank of 5 samples'):
-        score_of(scorer, [sample(0), sample(5)])
-
-
-def test_a_bank_has_no_place_in_checkpoints(bank):
-    scorer = CachedAttention()
-    scorer.bank = bank
-    assert scorer.state_dict() == {}
-    assert list(scorer.parameters()) == []
-
-
-def test_is_registered_for_any_scope():
-    scorer = MODELS.build(
-        dict(type='mmattmask.CachedAttention', storage='uint8', crop_mode='official')
-    )
-    assert isinstance(scorer, CachedAttention)
-    assert (scorer.storage, scorer.crop_mode) == ('uint8', 'official')
-    assert (scorer.reduce_heads, scorer.bank) == ('mean_minmax', None)
-
-
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
         (dict(storage='float32'), r"storage must be one of .*got 'float32'"),
         (dict(reduce_heads='max'), r"reduce_heads must be one of .*got 'max'"),
+        (dict(debias='place'), r"debias must be one of \(None, 'position'\)"),
         (dict(crop_mode='corner'), r"crop_mode must be one of .*got 'corner'"),
         (dict(storage='uint8', reduce_heads='mean'), r"uint8.*reduce_heads='mean'"),
     ],
@@ -166,11 +141,6 @@ def test_debias_takes_the_mean_of_the_bank_off_before_the_crop(bank, maps):
     torch.testing.assert_close(score_of(scorer, samples), expected)
     # one view of one image needs no others: the mean is the bank's
     torch.testing.assert_close(score_of(scorer, samples[2:3]), expected[2:3])
-
-
-def test_debias_knows_its_options():
-    with pytest.raises(ValueError, match=r"debias must be one of \(None, 'position'\)"):
-        CachedAttention(debias='place')
 
 
 @pytest.fixture

