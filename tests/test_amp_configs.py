@@ -80,7 +80,6 @@ def test_small_configs_train_in_bfloat16_and_skip_a_broken_batch(name, tmp_path)
     with (
         patch(f'{AMP}.is_cuda_available', lambda: True),
         patch(f'{AMP}.GradScaler', partial(torch.amp.GradScaler, device='cpu')),
-        patch('mmengine.runner.runner.collect_env', dict),
     ):
         runner = Runner.from_cfg(cfg)
         runner.register_hook(watch, 'LOWEST')

@@ -14,8 +14,9 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS, DefaultScope
 
+from mmattmask.__main__ import main
 from tests.config_building import ROOT, SHIPPED
-from tests.docs.commands import CommandError, check_block
+from tests.docs.commands import CommandError, check_block, split
 from tests.docs.pages import (
     PAGES,
     evaluate,
@@ -24,6 +25,7 @@ from tests.docs.pages import (
     mark_of,
     parse,
 )
+from tests.processes import Child
 
 pytestmark = pytest.mark.onedl  # the environment with the tools of documentation
 
@@ -104,15 +106,22 @@ def run_shell(example):
     mark, _ = mark_of(example)
     if mark:
         assert mark == 'run', f'unknown mark {mark!r}'
-        path = f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}'
-        done = subprocess.run(
-            ['bash', '-euc', str(example.parsed)],
-            env={**os.environ, 'PATH': path, 'CUDA_VISIBLE_DEVICES': ''},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout[-4000:]
+        exported = {}
+        for line in str(example.parsed).replace('\\\n', ' ').splitlines():
+            for program, *arguments in split(line, variables):
+                if program == 'export':
+                    exported.update(word.split('=', 1) for word in arguments)
+                elif program == 'mmattmask':
+                    Child('log.txt', mmattmask, arguments, **exported).finish()
+                else:
+                    subprocess.run([program, *arguments], check=True)
+
+
+def mmattmask(arguments):
+    """Do what the command does in a shell, where PYTHONPATH may be exported."""
+    sys.path[:0] = os.environ.get('PYTHONPATH', '').split(os.pathsep)
+    sys.argv = ['mmattmask', *arguments]
+    sys.exit(main())
 
 
 def evaluate_text(blocks):
@@ -241,7 +250,8 @@ def test_sound_command_passes(block, workspace):
             ValueError,
         ),
         ('<!-- test: rnu -->\n```shell\nls\n```', AssertionError),
-        ('<!-- test: run -->\n```shell\nls none\n```', AssertionError),
+        ('<!-- test: run -->\n```shell\nls none\n```', subprocess.CalledProcessError),
+        ('<!-- test: run -->\n```shell\nmmattmask check CONFIG\n```', AssertionError),
     ],
 )
 def test_broken_block_is_found(block, error, workspace):

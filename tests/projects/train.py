@@ -54,6 +54,8 @@ def train(config):
 
     script = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'train.py'
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={FOLDER}']
+    options += ['default_hooks.checkpoint.interval=9']
+    options += ['default_hooks.checkpoint.save_last=False']
     sys.argv = [str(script), config, '--work-dir', 'work', *options]
     Runner.train = watched
     runpy.run_path(str(script), run_name='__main__')
