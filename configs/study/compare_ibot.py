@@ -10,7 +10,7 @@ block = 'ibot_vit-tiny-p4_1xb64-coslr-8e_cifar10.py'
 random_shape = {'model.mask_generator.shape': 'random'}
 
 
-def attmask(mode, **arguments):
+def attmask(mode, scorer=None, **arguments):
     """Options of masks by the attention of the EMA teacher."""
     generator = dict(
         _delete_=True,
@@ -20,9 +20,15 @@ def attmask(mode, **arguments):
         mask_prob=0.5,
         **arguments,
     )
-    return {'model.mask_generator': generator}
+    return {
+        'model.mask_generator': generator,
+        'model.scorer': scorer or dict(type='mmattmask.TeacherAttention'),
+    }
 
 
+shuffled = dict(
+    type='mmattmask.ShuffledMaps', scorer=dict(type='mmattmask.TeacherAttention')
+)
 runs = dict(
     random=dict(config=block, options=random_shape, title='random', host='iBOT'),
     block=dict(config=block, title='blocks', host='iBOT'),
@@ -31,6 +37,12 @@ runs = dict(
         config=block,
         options=attmask('hint', show_max=0.1),
         title='AttMask-Hint',
+        host='iBOT',
+    ),
+    high_shuffled=dict(
+        config=block,
+        options=attmask('high', shuffled),
+        title="AttMask-High, another image's",
         host='iBOT',
     ),
     low=dict(config=block, options=attmask('low'), title='AttMask-Low', host='iBOT'),

@@ -17,47 +17,46 @@ from mmattmask.scorers.user_maps import UserMaps
 
 @MODELS.register_module()
 class ShuffledMaps(CachedMaps):
-    """A scorer that looks maps up, and takes another image's.
+    """Another image's map: the strength, spread and places of the maps, no content.
 
-    Who gets whose map is drawn once: no image its own, every map is one other's. So the
-    scores have the strength, the spread and the preferred places of the maps, and no
-    content: a policy that is not better with the maps themselves follows places.
+    A policy that is not better with the maps themselves follows places. Where maps are
+    looked up, who gets whose is drawn once: no image its own, every map is one other's.
+    A scorer that looks at views gives each the score of the one before in the batch.
 
     Args:
-        scorer: The source of the maps, or its config: ``CachedAttention``,
-            ``FrozenTeacher`` with ``cached=True``, or ``UserMaps``.
-        seed: Of who gets whose map.
+        scorer: The source of the maps, or its config.
+        seed: Of who gets whose map, where they are looked up.
 
     Raises:
-        ValueError: If the scorer does not look maps up, or there is only one map.
+        ValueError: If the scorer learns, or neither looks maps up nor at images, or
+            there is only one map or view.
     """
 
     def __init__(self, scorer: dict[str, Any] | Scorer, seed: int = 0) -> None:
-        if isinstance(scorer, dict):
-            scorer = MODELS.build(scorer)
-        if not isinstance(scorer, UserMaps) and not (
-            isinstance(scorer, CachedMaps) and scorer.cached
-        ):
+        source: Any = MODELS.build(scorer) if isinstance(scorer, dict) else scorer
+        looks_up = source.cached or isinstance(source, UserMaps)
+        if source.learns or not (looks_up or source.measures):
             raise ValueError(
-                'ShuffledMaps needs a scorer that looks maps up, such as '
-                'CachedAttention, UserMaps or FrozenTeacher with cached=True, got '
-                f'{type(scorer).__name__}'
+                'ShuffledMaps needs a scorer that looks maps up or measures images, '
+                'and does not learn, such as CachedAttention, UserMaps, FrozenTeacher '
+                f'or TeacherAttention, got {type(source).__name__}'
             )
         super().__init__(
-            getattr(scorer, 'crop_mode', 'aligned'),
-            getattr(scorer, 'storage', 'float16'),
+            getattr(source, 'crop_mode', 'aligned'),
+            getattr(source, 'storage', 'float16'),
         )
-        self.scorer = scorer
+        self.scorer = source
+        self.looks_up = looks_up
         self.seed = seed
-        self.cached = scorer.cached
-        self.gives_labels = scorer.gives_labels
+        self.cached = source.cached
+        self.gives_labels = source.gives_labels
         self._others = np.empty(0, np.int64)
         self._names: list[str] = []
 
     @property
     def reads_geometry(self) -> bool:  # type: ignore[override]
         """Views lie in their source images, also where the map is another's."""
-        return True
+        return self.looks_up or self.scorer.reads_geometry
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -93,6 +92,11 @@ class ShuffledMaps(CachedMaps):
         cell_size: int,
     ) -> Tensor | None:
         """Return the score of the views' cells, see the source of the maps."""
+        if not self.looks_up:
+            if len(inputs) < 2:
+                raise ValueError('scores of views cannot be exchanged in a batch of 1')
+            score = self.scorer(inputs, data_samples, grid, cell_size)
+            return None if score is None else score.roll(1, dims=0)
         if isinstance(self.scorer, CachedMaps):
             if self.bank is None:
                 return None

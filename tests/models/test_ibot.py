@@ -145,6 +145,16 @@ def test_the_score_is_the_teachers_attention_to_each_large_crop():
         alone = model.guidance.score(view, None)
         torch.testing.assert_close(generator.score[3 * index : 3 * index + 3], alone)
     assert (generator.score.sum(1) < 1).all()  # the rest is attention to CLS
+    shuffled = dict(
+        type='mmattmask.ShuffledMaps', scorer=dict(type='mmattmask.TeacherAttention')
+    )
+    own = generator.score
+    anothers = build(generator, scorer=shuffled)
+    anothers.load_state_dict(model.state_dict())
+    anothers(inputs, None, mode='loss')
+    for score, expected in zip(generator.score.split(3), own.split(3), strict=True):
+        torch.testing.assert_close(score, expected.roll(1, dims=0))
+    generator.score = own
     other = build(generator, seed=0).guidance.score(
         inputs[0], None
     )  # the student's weights

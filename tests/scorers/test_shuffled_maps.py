@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmattmask.scorers import CachedAttention, ShuffledMaps
+from mmattmask.scorers import CachedAttention, PatchContrast, Scorer, ShuffledMaps
 from mmattmask.scorers.shuffled_maps import derangement
 from tests.engine.toy_run import toy_config, train, write_images
 
@@ -81,9 +81,24 @@ def test_no_score_before_the_first_refresh():
     assert score_of(ShuffledMaps(CachedAttention()), [sample()]) is None
 
 
-def test_what_does_not_look_maps_up_is_refused():
-    with pytest.raises(ValueError, match=r'looks maps up.*got CenterPrior'):
-        ShuffledMaps(dict(type='mmattmask.CenterPrior'))
+class NoMap(Scorer):
+    def forward(self, inputs, data_samples, grid, cell_size):
+        return torch.ones(len(inputs), grid[0] * grid[1])
+
+
+def test_what_neither_looks_maps_up_nor_measures_is_refused():
+    with pytest.raises(ValueError, match=r'looks maps up or measures.*got NoMap'):
+        ShuffledMaps(NoMap())
+
+
+def test_scores_of_views_are_those_of_the_view_before():
+    views, where = torch.randn(3, 3, 16, 24), ((2, 3), 8)
+    own, shuffled = PatchContrast(), ShuffledMaps(dict(type='mmattmask.PatchContrast'))
+    assert not shuffled.reads_geometry
+    expected = own(views, None, *where)[[2, 0, 1]]
+    assert torch.equal(shuffled(views, None, *where), expected)
+    with pytest.raises(ValueError, match='batch of 1'):
+        shuffled(views[:1], None, *where)
 
 
 def test_missing_geometry_images_and_maps_are_named(bank, tmp_path):  # noqa: F811
