@@ -405,7 +405,7 @@ def load(args, workers):
         batch_size=8 if args.tiny else 64, num_workers=workers, persistent_workers=True
     )
     loader_ = Runner.build_dataloader(cfg, seed=0)
-    exchange_stock([loader_.dataset])  # as FastLoaderHook does
+    exchange_stock(loader_.dataset.pipeline.transforms)  # as FastLoaderHook does
     loader_.collate_fn = partial(collate_compactly, collate=loader_.collate_fn)
     batches = iter(loader_)
     for _ in range(2 * workers):  # what was loaded before the clock starts

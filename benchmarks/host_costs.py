@@ -24,7 +24,7 @@ from step_time import make_samples
 from torch.utils.data import DataLoader, Dataset
 
 from mmattmask.datasets import ResidentImages
-from mmattmask.datasets.recording import record_views
+from mmattmask.datasets.recording import exchange_stock
 from mmattmask.geometry import read_metainfo, view_geometry
 from mmattmask.masking import block_masks
 from mmattmask.reporting.machine import machine
@@ -63,7 +63,7 @@ def photograph(args, folder):
         CustomDataset(data_root=root, with_label=False, pipeline=pipeline)
         for _ in range(2)
     )
-    record_views([own])
+    exchange_stock(own.pipeline.transforms)
     return (lambda: [stock[i] for i in range(8)]), lambda: [own[i] for i in range(8)]
 
 

@@ -23,16 +23,11 @@ def flip_axes(flip: bool, direction: str | None) -> tuple[bool, bool]:
 
 
 def record_crop(results: dict[str, Any], box: Box, size: tuple[int, int]) -> None:
-    """Update ``results['crop_box']`` for a crop of the current image.
+    """Update ``results['crop_box']`` for a crop (top, left, height, width) in px.
 
-    Crops, resizes and flips may follow each other in any order: the box is kept in
-    pixels of the source image, before any flip.
-
-    Args:
-        results: The pipeline's dictionary; ``crop_box`` (top, left, height, width) in
-            px of the source image and, where missing, ``ori_shape`` are written.
-        box: The crop in px of the current image: top, left, height, width.
-        size: Height and width of the current image before the crop, in px.
+    ``box`` and ``size`` (h, w) are of the current image before the crop, what is kept
+    is of the source image, before any flip: crops, resizes and flips may follow each
+    other in any order. Where it is missing, ``ori_shape`` is written too.
     """
     results.setdefault('ori_shape', tuple(size))
     whole = (0.0, 0.0, *map(float, results['ori_shape'][:2]))
@@ -49,74 +44,55 @@ def record_crop(results: dict[str, Any], box: Box, size: tuple[int, int]) -> Non
     results['crop_box'] = (*origin, *extent)
 
 
+def record_whole(results: dict[str, Any]) -> None:
+    """Record that a view without a crop is the whole image."""
+    if 'crop_box' not in results:
+        size = results['img'].shape[:2]
+        record_crop(results, (0, 0, *size), size)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ViewSample:
-    """Which part of which image a view shows; what scorers read of a DataSample.
+    """Which part of which image a view shows; what scorers read of a DataSample."""
 
-    Attributes:
-        sample_idx: Key of the image, or None where its file is the key.
-        img_path: Its file, or None for an image in memory.
-        ori_shape: Its height and width in px.
-        crop_box: The view in px of the image: top, left, height, width.
-        flip: Whether the view was flipped after the crop.
-        flip_direction: ``'horizontal'``, ``'vertical'``, ``'diagonal'`` or None.
-    """
-
-    sample_idx: int | None
-    img_path: str | None
-    ori_shape: tuple[int, ...]
-    crop_box: Box
-    flip: bool
+    sample_idx: int | None  # None where the file is the key
+    img_path: str | None  # None for an image in memory
+    ori_shape: tuple[int, ...]  # height and width of the image in px
+    crop_box: Box  # top, left, height and width of the view in px of the image
+    flip: bool  # after the crop
     flip_direction: str | None
 
 
 def view_samples(data_samples: Sequence[Any], view: int) -> list[ViewSample]:
-    """Return one view's geometry of each image of a batch.
-
-    Args:
-        data_samples: One DataSample per image, of a pipeline with ``MultiCrop`` and
-            ``mmattmask.PackInputs``.
-        view: Index of the view, in the order of the inputs.
-
-    Returns:
-        One object per image that a scorer takes in place of a DataSample.
+    """Return what a scorer takes in place of DataSamples, for one view of each image.
 
     Raises:
-        ValueError: If the samples have no geometry per view, or not of so many views.
+        ValueError: If the samples have no geometry per view (which ``MultiCrop`` and
+            ``mmattmask.PackInputs`` give them), or not of so many views.
     """
-    return [_view_sample(sample, view) for sample in data_samples]
-
-
-def _view_sample(sample: Any, view: int) -> ViewSample:
-    boxes = getattr(sample, 'crop_box', None)
-    if not isinstance(boxes, list):
-        raise ValueError(
-            f'a sample came with crop_box {boxes} instead of a list of one per view: '
-            "make views with type='mmattmask.MultiCrop' and end the training pipeline "
-            "with type='mmattmask.PackInputs'"
+    views = []
+    for sample in data_samples:
+        boxes = getattr(sample, 'crop_box', None)
+        if not isinstance(boxes, list):
+            raise ValueError(
+                f'a sample came with crop_box {boxes} instead of a list of one per '
+                "view: make views with type='mmattmask.MultiCrop' and end the training "
+                "pipeline with type='mmattmask.PackInputs'"
+            )
+        if not 0 <= view < len(boxes):
+            raise ValueError(f'there is no view {view}, only {len(boxes)} from 0')
+        path = getattr(sample, 'img_path', None)
+        flip, direction = sample.flip[view], sample.flip_direction[view]
+        views.append(
+            ViewSample(
+                sample.sample_idx, path, sample.ori_shape, boxes[view], flip, direction
+            )
         )
-    if not 0 <= view < len(boxes):
-        raise ValueError(f'there is no view {view}, only {len(boxes)} from 0')
-    return ViewSample(
-        sample.sample_idx,
-        getattr(sample, 'img_path', None),
-        sample.ori_shape,
-        boxes[view],
-        sample.flip[view],
-        sample.flip_direction[view],
-    )
+    return views
 
 
 def read_metainfo(data_samples: Sequence[Any], *names: str) -> list[tuple[Any, ...]]:
-    """Return fields of every view.
-
-    Args:
-        data_samples: One DataSample per view.
-        *names: The fields.
-
-    Raises:
-        ValueError: If a view lacks one.
-    """
+    """Return fields of every view, or raise ValueError if a view lacks one."""
     columns = [_column(data_samples, name) for name in names]
     if all(column is not None for column in columns):
         return list(zip(*columns, strict=True))
@@ -152,17 +128,12 @@ def view_geometry(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return where the views lie in their source images, as ``view_score`` wants it.
 
-    Args:
-        data_samples: One DataSample per view with ``crop_box``, ``ori_shape`` and, if
-            it may be flipped, ``flip`` and ``flip_direction``.
-        device: Where the tensors go, in one copy.
-
     Returns:
         ``crop_box`` (B, 4) and ``image_size`` (B, 2) in px, float32, and ``flip``
-        (B, 2) bool, vertically and horizontally.
+        (B, 2) bool, vertically and horizontally; in one copy to the device.
 
     Raises:
-        ValueError: If a view lacks its geometry.
+        ValueError: If a view lacks ``crop_box`` or ``ori_shape``.
     """
     rows = getattr(data_samples, 'geometry', lambda: None)()
     rows = geometry_rows(data_samples) if rows is None else rows
@@ -174,14 +145,9 @@ def view_geometry(
 def geometry_rows(data_samples: Sequence[Any]) -> np.ndarray:
     """Return :func:`view_geometry` in one array, (B, 8) float32."""
     places = read_metainfo(data_samples, 'crop_box', 'ori_shape')
-    rows = [
-        (*box, *shape[:2], *_flips(sample))
-        for sample, (box, shape) in zip(data_samples, places, strict=True)
-    ]
+    rows = []
+    for sample, (box, shape) in zip(data_samples, places, strict=True):
+        direction = getattr(sample, 'flip_direction', None)
+        flips = flip_axes(getattr(sample, 'flip', False), direction)
+        rows.append((*box, *shape[:2], *flips))
     return np.array(rows, dtype=np.float32)
-
-
-def _flips(sample: Any) -> tuple[bool, bool]:
-    return flip_axes(
-        getattr(sample, 'flip', False), getattr(sample, 'flip_direction', None)
-    )

@@ -20,9 +20,6 @@ class SampleBatch(Sequence[Any]):
 
     To whoever reads it, it is a sequence of DataSamples: after the journey they are
     made when the first of them is asked for.
-
-    Args:
-        samples: DataSamples, as the pipeline packs them.
     """
 
     _kind: Any
@@ -37,12 +34,10 @@ class SampleBatch(Sequence[Any]):
     def of_columns(
         cls, samples: Sequence[Any], place: dict[str, Any], geometry: np.ndarray
     ) -> 'SampleBatch':
-        """Return samples with another place of their views.
+        """Return samples of the same fields with other places of their views.
 
-        Args:
-            samples: DataSamples with the same fields; they stay as they are.
-            place: A list for each field of the views' places.
-            geometry: The same, see ``geometry_rows``.
+        ``place`` has a list for each field that says it, ``geometry`` the same as
+        ``geometry_rows`` does. The samples stay as they are.
         """
         rows = [vars(sample) for sample in samples]
         batch = cls(())
@@ -105,7 +100,10 @@ class SampleBatch(Sequence[Any]):
             for name in FIELD_NAMES:  # one for all
                 self._columns[name] = _packed(getattr(samples[0], name))
             self._kind = type(samples[0])
-            self._geometry = _geometry(samples)
+            names = ('crop_box', 'ori_shape')
+            place = [getattr(samples[0], name, None) for name in names]
+            one_view = all(isinstance(value, tuple) for value in place)
+            self._geometry = geometry_rows(samples) if one_view else None
             self._samples = None
         return self
 
@@ -131,12 +129,6 @@ def _packed(values: Any) -> bytes:
     return pickle.dumps(torch.stack(values) if is_one and values else values, PROTOCOL)
 
 
-def _geometry(samples: list[Any]) -> np.ndarray | None:
-    """Return where views lie, of one view per image, or None."""
-    boxes = [getattr(samples[0], name, None) for name in ('crop_box', 'ori_shape')]
-    return geometry_rows(samples) if all(isinstance(b, tuple) for b in boxes) else None
-
-
 def collate_compactly(
     batch: Sequence[Any], collate: Callable[[Sequence[Any]], Any]
 ) -> Any:
@@ -151,11 +143,7 @@ def collate_compactly(
 def send_compactly(loader: Any, model: Any) -> None:
     """Let a loader's processes send samples in few pieces to a model that takes them.
 
-    Batches that are made on the device are not pinned.
-
-    Args:
-        loader: Of the training images, before its workers start.
-        model: The algorithm; its data preprocessor says ``takes_sample_batches``.
+    Call it before they start. Batches that are made on the device are not pinned.
     """
     if getattr(loader.dataset, 'makes_batches', False):
         loader.pin_memory = False

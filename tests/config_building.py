@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmpretrain.models.utils.clip_generator_helper import CLIP
 from PIL import Image
 
-from mmattmask.datasets.recording import record_transforms
+from mmattmask.datasets.recording import check_pipeline, exchange_stock
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(
@@ -129,7 +129,8 @@ def build_pipeline(cfg):
     hooks = [hook['type'] for hook in cfg.get('custom_hooks', [])]
     scorer = (cfg.model.get('scorer') or {}).get('type', '')
     if 'mmattmask.AttentionRefreshHook' in hooks or scorer.endswith('Maps'):
-        record_transforms(pipeline.transforms)
+        exchange_stock(pipeline.transforms)
+        check_pipeline(pipeline.transforms)
     return pipeline
 
 

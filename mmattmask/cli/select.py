@@ -17,11 +17,11 @@ from mmattmask.cli.arguments import add_device, read_config
 from mmattmask.datasets.foreground import (
     AnnotatedImage,
     patch_mask,
+    read_coco,
     read_index,
     read_label_maps,
     read_mask_folder,
 )
-from mmattmask.datasets.foreground_coco import read_coco
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.evaluation.frozen_backbone import normalisation_of
 from mmattmask.evaluation.head_selection import (

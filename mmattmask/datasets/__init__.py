@@ -2,8 +2,7 @@
 
 from mmattmask.datasets.concat import ConcatDataset
 from mmattmask.datasets.generate_mask import GenerateMask
-from mmattmask.datasets.multi_crop import MultiCrop
-from mmattmask.datasets.multi_view import MultiView
+from mmattmask.datasets.multi_view import MultiCrop, MultiView
 from mmattmask.datasets.packed_images import PackedImages
 from mmattmask.datasets.resident_images import ResidentImages
 from mmattmask.datasets.stl10 import STL10

@@ -7,19 +7,10 @@ from mmpretrain.datasets.utils import check_integrity, download_and_extract_arch
 
 
 def fetch_archive(name: str, url: str, md5: str, folder: str | Path) -> None:
-    """Download an archive into a folder, check it and unpack it there.
+    """Download a dataset's archive into a folder, check its MD5 and unpack it there.
 
     The first process does it, the others wait. An archive that is there already and
     intact is only unpacked.
-
-    Args:
-        name: The dataset's name, for messages.
-        url: Where the archive is; its last part is the file's name.
-        md5: Of the archive, 32 hexadecimal digits.
-        folder: Where archive and content go.
-
-    Raises:
-        FileNotFoundError: If the archive cannot be downloaded, or is damaged.
     """
     folder = Path(folder)
     archive = folder / Path(url).name

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+Box = tuple[int, int, int, int]
 # of Pillow's filters, in px of the smaller image
 RADIUS = {'bilinear': 1.0, 'bicubic': 2.0}
 
@@ -19,16 +20,8 @@ def draw_boxes(
 ) -> Tensor:
     """Draw crops by the law of MMPretrain's and torchvision's RandomResizedCrop.
 
-    Args:
-        number: How many, N.
-        size: Height and width of the images in px.
-        area_range: Least and largest share of the image's area.
-        aspect_range: Least and largest width over height.
-        attempts: So many draws may miss the image; then the crop is a central one.
-        generator: Source of randomness. Defaults to torch's own.
-
-    Returns:
-        Top, left, height and width in px, (N, 4) int64 on the CPU.
+    Returns top, left, height and width in px, (number, 4) int64 on the CPU. So many
+    ``attempts`` may miss the image of ``size`` (h, w); then the crop is a central one.
     """
     height, width = size
     shape = (4, number, attempts)
@@ -49,9 +42,7 @@ def draw_boxes(
     return torch.where(fits.any(dim=1, keepdim=True), boxes, central)
 
 
-def _central_box(
-    size: tuple[int, int], aspect_range: tuple[float, float]
-) -> tuple[int, int, int, int]:
+def _central_box(size: tuple[int, int], aspect_range: tuple[float, float]) -> Box:
     """Return the largest box in the middle whose shape is within the range."""
     height, width = size
     if width / height < min(aspect_range):
@@ -68,17 +59,10 @@ def crop_resized(
     size: tuple[int, int],
     interpolation: str = 'bicubic',
 ) -> Tensor:
-    """Crop every image, resize it as Pillow does and flip it.
+    """Crop every image, resize it, by 2 of 255 levels as Pillow, and maybe flip it.
 
-    Args:
-        images: (B, C, H, W) uint8.
-        boxes: Top, left, height and width in px, (B, 4).
-        flip: Whether left and right are exchanged, (B,) bool.
-        size: Height and width of the views in px.
-        interpolation: ``'bilinear'`` or ``'bicubic'``.
-
-    Returns:
-        Views, (B, C, h, w) uint8, of 255 levels at most 2 from Pillow's.
+    Images (B, C, H, W) uint8 and boxes (B, 4) of :func:`draw_boxes`; ``flip``, (B,)
+    bool, exchanges left and right. Returns (B, C, *size) uint8.
     """
     radius = RADIUS[interpolation]
     top, left, height, width = boxes.float().unbind(dim=1)
@@ -98,15 +82,7 @@ def _rounded(values: Tensor) -> Tensor:
 def _weights(
     start: Tensor, length: Tensor, size: int, target: int, radius: float
 ) -> Tensor:
-    """Return what each px of an axis counts in each of a view, (B, target, size).
-
-    Args:
-        start: First px of the crop, (B,).
-        length: Px of the crop, (B,).
-        size: Px of the image.
-        target: Px of the view.
-        radius: Of the filter.
-    """
+    """Return what px of an axis count in each of a view, (B, target, size)."""
     start, length = start[:, None, None], length[:, None, None]
     scale = length / target
     steps = torch.arange(target, device=start.device)[None, :, None]

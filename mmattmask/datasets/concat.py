@@ -36,19 +36,10 @@ class ConcatDataset(MMEngineConcatDataset):
 
 
 def bases(dataset: Any) -> list[BaseDataset]:
-    """Return the datasets that number the samples, in the order of their keys.
+    """Return the datasets behind wrappers that number the samples, fully initialised.
 
-    Args:
-        dataset: A dataset or a wrapper (RepeatDataset, ClassBalancedDataset,
-            KFoldDataset, mmattmask.ConcatDataset).
-
-    Returns:
-        Fully initialised base datasets; sample ``i`` of the second has the key
-        ``len(first) + i``.
-
-    Raises:
-        ValueError: If samples cannot be identified: stock ConcatDataset, or a dataset
-            that is not MMEngine's.
+    In the order of the keys: sample ``i`` of the second has ``len(first) + i``.
+    ValueError for samples without keys of their own.
     """
     if isinstance(dataset, ConcatDataset):
         return [base for part in dataset.datasets for base in bases(part)]
@@ -71,14 +62,7 @@ def bases(dataset: Any) -> list[BaseDataset]:
 
 
 def fingerprint(datasets: list[BaseDataset]) -> str:
-    """Hash what the datasets list: paths or arrays, labels, and their order.
-
-    Args:
-        datasets: Base datasets, see :func:`bases`.
-
-    Returns:
-        32 hexadecimal digits. Not the pixels behind the paths.
-    """
+    """Hash what base datasets list: paths or arrays, labels, and their order."""
     digest = hashlib.blake2b(digest_size=16)
     for dataset in datasets:
         digest.update(f'{type(dataset).__name__} {len(dataset)} '.encode())

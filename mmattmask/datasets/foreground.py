@@ -1,13 +1,16 @@
-"""Images with annotated foreground: folders of masks or label maps, index files."""
+"""Images with annotated foreground: masks, label maps, index files, COCO."""
 
 import csv
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 PathLike = str | Path
@@ -15,27 +18,14 @@ PathLike = str | Path
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedImage:
-    """An image and where its foreground is.
-
-    Attributes:
-        path: The image.
-        source: The file of the annotation, for messages.
-        read_mask: Returns the foreground, (H, W) bool.
-    """
+    """An image and where its foreground is."""
 
     path: Path
-    source: Path
-    read_mask: Callable[[], np.ndarray]
+    source: Path  # of the annotation, for messages
+    read_mask: Callable[[], np.ndarray]  # (H, W) bool
 
     def load(self) -> tuple[Image.Image, np.ndarray]:
-        """Read both.
-
-        Returns:
-            The image in RGB, turned upright, and its foreground, (H, W) bool.
-
-        Raises:
-            ValueError: If a file cannot be read or the sizes differ.
-        """
+        """Return the image in RGB, turned upright, and its foreground, (H, W) bool."""
         image = _open(self.path)
         mask = self.read_mask()
         if mask.shape != image.size[::-1]:
@@ -51,17 +41,10 @@ def read_index(
     where: Mapping[str, str] | None = None,
     root: PathLike | None = None,
 ) -> list[AnnotatedImage]:
-    """Read a CSV file with the columns ``image`` and ``mask``.
+    """Read a CSV file with the columns ``image`` and ``mask`` (not 0 = foreground).
 
-    Args:
-        index: The file; its masks are PNG files, not 0 = foreground.
-        where: Values that columns must have, such as ``dict(split='select')``.
-        root: What the paths are relative to. Defaults to the folder of the file, or the
-            one above it if the first image is only there.
-
-    Raises:
-        ValueError: If a column is missing or no row is left.
-        FileNotFoundError: If there is no such file.
+    Other columns have the values of ``where``. Paths are relative to ``root``, else to
+    the folder of the file, or the one above it if the first image is only there.
     """
     index, where = Path(index), dict(where or {})
     with index.open(newline='', encoding='utf-8') as file:
@@ -83,15 +66,7 @@ def read_index(
 
 
 def read_mask_folder(images: PathLike, masks: PathLike) -> list[AnnotatedImage]:
-    """Read a folder of PNG masks, not 0 = foreground, and their images.
-
-    Args:
-        images: Folder of the images; those without a mask are left out.
-        masks: Folder of the masks, each with its image's name, subfolder included.
-
-    Raises:
-        ValueError: If there is no mask, or a mask without its image.
-    """
+    """Read a folder of PNG masks, not 0 = foreground, and the images of their names."""
     return [_binary(image, mask) for image, mask in _pairs(images, masks)]
 
 
@@ -101,17 +76,9 @@ def read_label_maps(
     foreground: Collection[int] | None = None,
     background: Collection[int] | None = None,
 ) -> list[AnnotatedImage]:
-    """Read a folder of PNG label maps, such as ADE20K's, and their images.
+    """Read a folder of PNG label maps, such as ADE20K's, and the images of their names.
 
-    Args:
-        images: Folder of the images; those without labels are left out.
-        labels: Folder of the label maps, each with its image's name.
-        foreground: Labels that are foreground.
-        background: Instead of these, labels that are not.
-
-    Raises:
-        ValueError: If not exactly one of foreground and background is given, or files
-            do not match.
+    Either the foreground's or the background's labels are given.
     """
     if (foreground is None) == (background is None):
         raise ValueError(
@@ -119,30 +86,67 @@ def read_label_maps(
             f'foreground={foreground} and background={background}'
         )
     ids = sorted(foreground if foreground is not None else background or ())
+
+    def select(path: Path) -> np.ndarray:
+        return np.isin(_labels(path), ids, invert=foreground is None)
+
+    return [
+        AnnotatedImage(image, label, partial(select, label))
+        for image, label in _pairs(images, labels)
+    ]
+
+
+def read_coco(
+    annotations: PathLike,
+    images: PathLike,
+    shapes: Literal['polygons', 'boxes'] = 'polygons',
+    categories: Sequence[str] | None = None,
+) -> list[AnnotatedImage]:
+    """Read COCO-style instances (no pycocotools); foreground is their union, no crowds.
+
+    Of the categories with these names, else of all. Instances that are run-length
+    encoded have no polygons: ValueError unless boxes are asked for.
+    """
+    if shapes not in ('polygons', 'boxes'):
+        raise ValueError(f"shapes must be 'polygons' or 'boxes', got {shapes!r}")
+    path = Path(annotations)
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        ids = {item['name']: item['id'] for item in content['categories']}
+        infos, instances = content['images'], content['annotations']
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not in COCO's format: {error!r}") from error
+    unknown = [name for name in categories or () if name not in ids]
+    if unknown:
+        raise ValueError(f'{path} has no category {unknown[0]!r} but {sorted(ids)}')
+    wanted = {ids[name] for name in categories or ids}
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for item in instances:
+        if item['category_id'] in wanted and not item.get('iscrowd', 0):
+            found[item['image_id']].append(item)
+            polygons = item.get('segmentation')
+            if shapes == 'polygons' and not isinstance(polygons, list):
+                raise ValueError(
+                    f'{path}: annotation {item.get("id")} has no polygons '
+                    f'({type(polygons).__name__}): use boxes'
+                )
     return [
         AnnotatedImage(
-            image, label, partial(_select_labels, label, ids, foreground is None)
+            Path(images) / info['file_name'],
+            path,
+            partial(_draw, info, found[info['id']], shapes),
         )
-        for image, label in _pairs(images, labels)
+        for info in infos
     ]
 
 
 def patch_mask(
     mask: np.ndarray, grid: tuple[int, int], coverage: float = 0.5
 ) -> np.ndarray:
-    """Tell which patches of the squashed image are foreground.
+    """Tell which patches of the squashed image are foreground, (h * w,) bool.
 
-    Args:
-        mask: Foreground of the whole image, (H, W) bool, of any size: as the model sees
-            the image squashed, patch (i, j) stands for an h-th by a w-th of it.
-        grid: Patches of the image, (h, w).
-        coverage: A patch is foreground if at least this share of it is, in (0, 1].
-
-    Returns:
-        (h * w,) bool; all False for an empty foreground.
-
-    Raises:
-        ValueError: If coverage is not in (0, 1].
+    Of ``mask``, (H, W) bool, of any size, patch (i, j) stands for an h-th by a w-th. It
+    is foreground if at least the share ``coverage`` of it is.
     """
     if not 0 < coverage <= 1:
         raise ValueError(f'coverage must be in (0, 1], got {coverage}')
@@ -169,14 +173,7 @@ def _open(path: Path) -> Image.Image:
 
 
 def read_saliency(path: Path) -> np.ndarray:
-    """Read an image as a map: grey values, or all but a palette's first colour.
-
-    Returns:
-        (H, W) float32 in [0, 1].
-
-    Raises:
-        ValueError: If it cannot be read, or holds floats.
-    """
+    """Read grey values, or all but a palette's first colour, (H, W) in [0, 1]."""
     if _open(path).mode in ('1', 'P'):
         return (_labels(path) != 0).astype(np.float32)
     values = _labels(path)
@@ -198,10 +195,6 @@ def _binary(image: Path, mask: Path) -> AnnotatedImage:
     return AnnotatedImage(image, mask, lambda: _labels(mask) != 0)
 
 
-def _select_labels(path: Path, ids: list[int], invert: bool) -> np.ndarray:
-    return np.isin(_labels(path), ids, invert=invert)
-
-
 def _pairs(images: PathLike, annotations: PathLike) -> list[tuple[Path, Path]]:
     """Match the files of two folders by name, subfolders included."""
     of_name: dict[Path, Path] = {}
@@ -220,3 +213,19 @@ def _pairs(images: PathLike, annotations: PathLike) -> list[tuple[Path, Path]]:
     if not pairs:
         raise ValueError(f'there is no PNG file in {annotations}')
     return pairs
+
+
+def _draw(
+    info: dict[str, Any], instances: list[dict[str, Any]], shapes: str
+) -> np.ndarray:
+    """Draw the union of the instances, (H, W) bool."""
+    canvas = Image.new('L', (info['width'], info['height']))
+    draw = ImageDraw.Draw(canvas)
+    for item in instances:
+        if shapes == 'boxes':
+            x, y, width, height = item['bbox']
+            draw.rectangle((x, y, x + width, y + height), fill=1)
+        else:
+            for polygon in item['segmentation']:
+                draw.polygon(polygon, fill=1)
+    return np.asarray(canvas) != 0

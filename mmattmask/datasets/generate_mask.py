@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from mmcv.transforms import BaseTransform
+from mmengine.utils import to_2tuple
 from torch import nn
 
 from mmattmask.mask_generators import BaseMaskGenerator, check_policy
@@ -24,7 +25,7 @@ class GenerateMask(BaseTransform):
     grid of the model's tokens, 1 = masked, which stock PackInputs packs. As with
     SimMIM, the policy decides on cells of ``mask_patch_size`` px, each a block of
     tokens. Masks are drawn from torch's own generator in the process that loads the
-    image: loader processes are seeded differently, and the same seed repeats them.
+    image.
 
     Args:
         mask_generator: The policy or its config.
@@ -47,9 +48,7 @@ class GenerateMask(BaseTransform):
         model_patch_size: int = 4,
         scorer: 'dict[str, Any] | UserMaps | None' = None,
     ) -> None:
-        if isinstance(input_size, int):
-            input_size = (input_size, input_size)
-        height, width = input_size
+        height, width = to_2tuple(input_size)
         too_long = height % mask_patch_size or width % mask_patch_size
         if too_long or mask_patch_size % model_patch_size:
             raise ValueError(
@@ -96,12 +95,7 @@ class GenerateMask(BaseTransform):
 
     @torch.no_grad()
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add ``mask``, int64 (h, w), 1 = masked.
-
-        Raises:
-            ValueError: If there is a scorer and the view's crop was not recorded, or
-                the image has no map.
-        """
+        """Add ``mask``, int64 (h, w), 1 = masked."""
         score = torch.zeros(1, self.grid[0] * self.grid[1])
         if self.scorer is not None:
             if 'crop_box' not in results:

@@ -33,9 +33,6 @@ class PackedImages(BaseDataset):
         ValueError: If an array is missing, counts differ, or an image cannot be read.
     """
 
-    def __init__(self, ann_file: str, data_root: str = '', **kwargs: Any) -> None:
-        super().__init__(ann_file=ann_file, data_root=data_root, **kwargs)
-
     def load_data_list(self) -> list[dict[str, Any]]:
         """Decode all images."""
         path = Path(self.ann_file)

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmcv.transforms import CenterCrop as MMCVCenterCrop
-from mmengine.dataset import BaseDataset
 from mmpretrain.datasets import transforms as stock
 
 from mmattmask.datasets.transforms import (
@@ -60,68 +59,26 @@ RECORDING: dict[type, Any] = {
 }
 
 
-def record_views(datasets: Iterable[BaseDataset]) -> list[str]:
-    """Make training pipelines record where their views come from.
+def exchange_stock(transforms: list[Any]) -> list[str]:
+    """Let stock crops and packing of a pipeline record views, and return their names.
 
-    Stock crops and the stock packing are exchanged, in place, for ours of the same
-    name, which return the same crops from the same random numbers, their pixels by
-    ``resize``. Call it in the main process before loader workers start.
-
-    Args:
-        datasets: Base datasets with a pipeline each.
-
-    Returns:
-        Names of the transforms that were exchanged, each once.
-
-    Raises:
-        ValueError: As :func:`check_pipeline`, for what cannot be exchanged.
+    They are exchanged in place for ours, which return the same crops from the same
+    random numbers, their pixels by ``resize``. Call it before loader workers start.
     """
-    datasets = list(datasets)
-    names = exchange_stock(datasets)
-    for dataset in datasets:
-        check_pipeline(dataset.pipeline.transforms)
-    return names
-
-
-def exchange_stock(datasets: Iterable[BaseDataset]) -> list[str]:
-    """As :func:`record_views`, wherever views come from."""
-    names: dict[str, None] = {}
-    for dataset in datasets:
-        _exchange(dataset.pipeline.transforms, names)
-    return list(names)
-
-
-def record_transforms(transforms: list[Any]) -> list[str]:
-    """As :func:`record_views`, for the transforms of one pipeline."""
-    names: dict[str, None] = {}
-    _exchange(transforms, names)
-    check_pipeline(transforms)
-    return list(names)
-
-
-def _exchange(transforms: list[Any], names: dict[str, None]) -> None:
+    names = []
     for place, transform in enumerate(transforms):
         own = RECORDING.get(type(transform))
         if own is not None and not getattr(transform, 'auto_pad', False):
             transforms[place] = own.from_stock(transform)
-            names[own.__name__] = None
-        inner = getattr(transform, 'transforms', None)
-        if isinstance(inner, list):
-            _exchange(inner, names)
-        elif inner is not None:
-            _exchange([inner], names)  # Compose, whose own list is looked at
+            names.append(own.__name__)
+        inner = getattr(transform, 'transforms', None) or []
+        # or a Compose, whose own list is looked at
+        names += exchange_stock(inner if isinstance(inner, list) else [inner])
+    return names
 
 
 def check_pipeline(transforms: Iterable[Any]) -> None:
-    """Raise unless the pipeline lets a view be found in its source image.
-
-    Args:
-        transforms: The transforms of a training pipeline; wrappers are searched too.
-
-    Raises:
-        ValueError: If a transform moves pixels without recording it or the packing
-            transform drops the record; the message names it and its replacement.
-    """
+    """Raise ValueError unless a pipeline lets a view be found in its source image."""
     transforms = list(transforms)
     _check_moves(transforms)
     last = transforms[-1] if transforms else None
@@ -135,13 +92,18 @@ def check_pipeline(transforms: Iterable[Any]) -> None:
 
 def _check_moves(transforms: Iterable[Any], num_flips: int = 0) -> None:
     for transform in transforms:
-        name = _lossy_name(transform)
-        if name is not None:
+        names = class_names(transform)
+        lossy = next((name for name in names if name in LOSSY_TRANSFORMS), None)
+        if lossy and not getattr(transform, 'records_geometry', False):
+            advice = (
+                'replace it with one of the crops of mmattmask.datasets or remove it'
+            )
+            if lossy in TRANSFORMS.module_dict:
+                advice = f"use type='mmattmask.{lossy}', which takes the same arguments"
             raise ValueError(
-                'the training pipeline contains '
-                f'{type(_unwrap(transform)).__name__}, after which a view cannot be '
-                'found in its source image, so cached attention cannot be cropped with '
-                f'it: {_advice(name)}'
+                f'the training pipeline contains {names[0]}, after which a view cannot '
+                'be found in its source image, so cached attention cannot be cropped '
+                f'with it: {advice}'
             )
         num_flips += type(transform).__name__ == 'RandomFlip'
         if num_flips > 1:
@@ -158,15 +120,6 @@ def _unwrap(transform: Any) -> Any:
     return getattr(transform, 't', transform)  # torchvision/X is a wrapper around X
 
 
-def _lossy_name(transform: Any) -> str | None:
-    """Return the name under which a transform is known to lose geometry, or None."""
-    if getattr(transform, 'records_geometry', False):
-        return None
-    names = [cls.__name__ for cls in type(_unwrap(transform)).__mro__]
-    return next((name for name in names if name in LOSSY_TRANSFORMS), None)
-
-
-def _advice(name: str) -> str:
-    if name in TRANSFORMS.module_dict:
-        return f"use type='mmattmask.{name}', which takes the same arguments"
-    return 'replace it with one of the crops of mmattmask.datasets or remove it'
+def class_names(transform: Any) -> list[str]:
+    """Return the names of a transform's classes, the wrapped one's of torchvision/X."""
+    return [cls.__name__ for cls in type(_unwrap(transform)).__mro__]

@@ -38,12 +38,6 @@ class ResidentImages(Dataset):
 
     Raises:
         ValueError: If the pipeline is another.
-
-    Example:
-        >>> dataset = dict(
-        ...     type='mmattmask.ResidentImages',
-        ...     dataset='{{_base_.train_dataloader.dataset}}',
-        ... )
     """
 
     makes_batches = True
@@ -53,8 +47,7 @@ class ResidentImages(Dataset):
             dataset = DATASETS.build(dataset)
         self.dataset: BaseDataset = dataset
         steps = self.dataset.pipeline.transforms
-        names = [type(step).__name__ for step in steps]
-        self.load = [s for s, n in zip(steps, names, strict=True) if n[:4] == 'Load']
+        self.load = [step for step in steps if type(step).__name__[:4] == 'Load']
         views: list[Any] = steps[len(self.load) :]
         views = views if len(views) > 1 else [None, None]
         self.crop, *flip, self.pack = views
@@ -106,25 +99,20 @@ class ResidentImages(Dataset):
         """
         images = self._load()
         number, crop = len(indices), self.crop
-        boxes = draw_boxes(
-            number,
-            (images.shape[-2], images.shape[-1]),
-            crop.crop_ratio_range,
-            crop.aspect_ratio_range,
-            crop.max_attempts,
-        )
+        size = (images.shape[-2], images.shape[-1])
+        ranges = crop.crop_ratio_range, crop.aspect_ratio_range
+        boxes = draw_boxes(number, size, *ranges, crop.max_attempts)
         flip = torch.rand(number) < self.flip_prob
         plan = torch.cat([torch.tensor(indices)[:, None], boxes, flip[:, None]], dim=1)
-        plan = to_device(plan, images.device)
+        which, places, flips = to_device(plan, images.device).split([1, 4, 1], dim=1)
         views = crop_resized(
-            images[plan[:, 0]],
-            plan[:, 1:5],
-            plan[:, 5].bool(),
+            images[which[:, 0]],
+            places,
+            flips[:, 0].bool(),
             tuple(crop.scale),
             crop.interpolation,
         )
-        samples = self._samples_of(indices, boxes, flip)
-        return dict(inputs=views, data_samples=samples)
+        return dict(inputs=views, data_samples=self._samples_of(indices, boxes, flip))
 
     def _load(self) -> Tensor:
         """Return all images, (N, C, H, W) uint8, on the device; load them at first."""
@@ -151,8 +139,7 @@ class ResidentImages(Dataset):
         self, indices: Sequence[int], boxes: Tensor, flip: Tensor
     ) -> SampleBatch:
         """Return what the pipeline would pack beside the images."""
-        assert self._images is not None
-        channels, *size = self._images.shape[1:]
+        channels, *size = self._load().shape[1:]
         number = len(indices)
         geometry = torch.zeros(number, 8)
         geometry[:, :4], geometry[:, 7] = boxes, flip

@@ -13,20 +13,11 @@ def resize(
 
     Torch's vectorised kernels average as Pillow's do where an image gets smaller, with
     weights rounded elsewhere: of 255 levels they differ by 2 at most. OpenCV's bicubic
-    does not average and differs by dozens.
-
-    Args:
-        image: (H, W) or (H, W, C).
-        size: Height and width in px.
-        interpolation: As for MMCV.
-        backend: As for MMCV.
+    does not average and differs by dozens. ``size`` is height and width.
     """
     is_colour = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
-    if (
-        backend != 'pillow'
-        or interpolation not in ('bilinear', 'bicubic')
-        or not is_colour
-    ):
+    is_known = backend == 'pillow' and interpolation in ('bilinear', 'bicubic')
+    if not (is_colour and is_known):
         image = np.ascontiguousarray(image)  # Pillow reads it several times faster
         return mmcv.imresize(image, size[::-1], False, interpolation, backend=backend)
     # Differs from MMPretrain, which asks Pillow: weights are rounded elsewhere.

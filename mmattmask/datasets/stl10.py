@@ -40,7 +40,6 @@ class STL10(BaseDataset):
             where to put them.
         split: ``'train'``, ``'test'`` or ``'unlabeled'``; the last has no labels.
         download: Download the archive (2.6 GB) where the files are missing.
-        metainfo: Meta information, as in BaseDataset.
         **kwargs: As for MMPretrain's BaseDataset.
 
     Raises:
@@ -55,32 +54,18 @@ class STL10(BaseDataset):
     METAINFO: ClassVar[dict[str, Any]] = {'classes': CLASSES}
 
     def __init__(
-        self,
-        data_root: str,
-        split: str = 'train',
-        download: bool = True,
-        metainfo: dict[str, Any] | None = None,
-        **kwargs: Any,
+        self, data_root: str, split: str = 'train', download: bool = True, **kwargs: Any
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f'split must be one of {SPLITS}, got {split!r}')
         self.split = split
         self.download = download
-        super().__init__(
-            ann_file='',
-            metainfo=metainfo,
-            data_root=data_root,
-            data_prefix=dict(root='stl10_binary'),
-            **kwargs,
-        )
-
-    @property
-    def image_file(self) -> Path:
-        """The file with the pixels of this split."""
-        return Path(self.data_prefix['root']) / f'{self.split}_X.bin'
+        prefix = dict(root='stl10_binary')
+        super().__init__('', data_root=data_root, data_prefix=prefix, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List which image of the file has which label."""
+        self.image_file = Path(self.data_prefix['root']) / f'{self.split}_X.bin'
         needed = [self.image_file]
         if self.split != 'unlabeled':
             needed.append(self.image_file.with_name(f'{self.split}_y.bin'))
@@ -103,11 +88,17 @@ class STL10(BaseDataset):
             dict(img_path=f'{self.image_file}#{index}', image=index)
             for index in range(count)
         ]
-        if len(needed) > 1:
-            labels = np.fromfile(needed[1], dtype=np.uint8).astype(int) - 1
-            check_labels(labels, count, needed[1])
+        for path in needed[1:]:
+            labels = np.fromfile(path, dtype=np.uint8).astype(int)
+            if len(labels) != count:
+                raise ValueError(f'{path} has {len(labels)} labels for {count} images')
+            if labels.min() < 1 or labels.max() > len(CLASSES):
+                raise ValueError(
+                    f'{path} has labels {labels.min()} to {labels.max()}, not 1 to '
+                    f'{len(CLASSES)}'
+                )
             for sample, label in zip(samples, labels.tolist(), strict=True):
-                sample['gt_label'] = label
+                sample['gt_label'] = label - 1
         return samples
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
@@ -126,14 +117,3 @@ class STL10(BaseDataset):
     def get_gt_labels(self) -> np.ndarray:
         """Return all labels, (N,)."""
         return np.array([self.get_cat_ids(index)[0] for index in range(len(self))])
-
-
-def check_labels(labels: np.ndarray, count: int, path: Path) -> None:
-    """Raise ValueError unless there are this many labels, 0 to 9."""
-    if len(labels) != count:
-        raise ValueError(f'{path} has {len(labels)} labels for {count} images')
-    if labels.min() < 0 or labels.max() >= len(CLASSES):
-        raise ValueError(
-            f'{path} has labels {labels.min() + 1} to {labels.max() + 1}, not 1 to '
-            f'{len(CLASSES)}'
-        )

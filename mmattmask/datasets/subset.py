@@ -26,18 +26,6 @@ def first_per_class(
         ValueError: If ``images_per_class`` is not positive, the dataset is a wrapper,
             an image has not exactly one label, or a class has fewer images.
 
-    Example:
-        AttMask's 20 % of ImageNet-1k, from a config that trains on all of it:
-
-        >>> train_dataloader = dict(
-        ...     dataset=dict(
-        ...         _delete_=True,
-        ...         type='mmattmask.FirstPerClass',
-        ...         images_per_class=260,
-        ...         dataset=_base_.train_dataloader.dataset,
-        ...     )
-        ... )
-
     Source: AttMask, gkakogeorgiou/attmask utils.py (``--subset``).
     """
     if images_per_class < 1:
@@ -57,7 +45,14 @@ def first_per_class(
         if seen[label] < images_per_class:
             kept.append(index)
         seen[label] += 1
-    _check_counts(seen, images_per_class, dataset.metainfo.get('classes'))
+    short = sorted(label for label in seen if seen[label] < images_per_class)
+    if short:
+        names = dataset.metainfo.get('classes')
+        listed = [f'{names[c] if names else c} {seen[c]}' for c in short[:8]]
+        raise ValueError(
+            f'{len(short)} of {len(seen)} classes have fewer than {images_per_class} '
+            f'images: {", ".join(listed)}{", ..." if len(short) > 8 else ""}'
+        )
     return dataset.get_subset(kept)
 
 
@@ -70,17 +65,3 @@ def _label(info: dict[str, Any]) -> int:
             f'{info.get("img_path", "an image")} has the label {label}: '
             'mmattmask.FirstPerClass needs one label per image (with_label=True)'
         ) from error
-
-
-def _check_counts(
-    counts: Counter[int], images_per_class: int, names: Any | None
-) -> None:
-    short = sorted(label for label in counts if counts[label] < images_per_class)
-    if short:
-        listed = ', '.join(
-            f'{names[label] if names else label} {counts[label]}' for label in short[:8]
-        )
-        raise ValueError(
-            f'{len(short)} of {len(counts)} classes have fewer than {images_per_class} '
-            f'images: {listed}{", ..." if len(short) > 8 else ""}'
-        )

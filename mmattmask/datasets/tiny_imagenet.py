@@ -53,15 +53,15 @@ class TinyImageNet(CustomDataset):
         folder, root = Path(self.img_prefix), Path(self.data_root)
         if not (folder.is_dir() and (root / 'train').is_dir()):
             self._fetch(root)
-        classes = class_folders(root / 'train')
+        classes = _folders(root / 'train')
         self._metainfo.setdefault('classes', tuple(classes))
         labels = {name: label for label, name in enumerate(classes)}
         if (folder / ANNOTATIONS).is_file():
-            pairs = read_annotations(folder / ANNOTATIONS)
+            pairs = _read_annotations(folder / ANNOTATIONS)
         else:
             pairs = [
                 (str(path.relative_to(folder)), name)
-                for name in class_folders(folder)
+                for name in _folders(folder)
                 for path in sorted((folder / name).rglob('*'))
                 if self.is_valid_file(path.name)
             ]
@@ -91,12 +91,11 @@ class TinyImageNet(CustomDataset):
         fetch_archive('Tiny-ImageNet', self.url, self.md5, root.parent)
 
 
-def class_folders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, sorted."""
+def _folders(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
-def read_annotations(path: Path) -> list[tuple[str, str]]:
+def _read_annotations(path: Path) -> list[tuple[str, str]]:
     """Return (``images/<file>``, class) of each line of ``val_annotations.txt``."""
     rows = [line.split('\t') for line in path.read_text().splitlines() if line]
     if any(len(row) < 2 for row in rows):

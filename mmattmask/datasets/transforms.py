@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import transforms as stock
 
 from mmattmask.datasets.resize import resize
-from mmattmask.geometry import GEOMETRY_KEYS, Box, record_crop
+from mmattmask.geometry import GEOMETRY_KEYS, Box, record_crop, record_whole
 from mmattmask.registry import TRANSFORMS
 
 
@@ -41,7 +41,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
 
     Args:
         max_unreadable: More unreadable images than this in one loader process stop the
-            run. Defaults to 10.
+            run.
         **kwargs: Arguments of the stock transform.
     """
 
@@ -79,21 +79,14 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
 class RandomResizedCrop(Recording, stock.RandomResizedCrop):
     """MMPretrain's RandomResizedCrop that records ``crop_box``."""
 
-    _box: tuple[int, int, int, int]
-
-    def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
-        """Draw the crop and remember it."""
-        self._box = super().rand_crop_params(img)
-        return self._box
-
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crop, resize and record where the crop came from."""
         image = results['img']
-        top, left, height, width = self.rand_crop_params(image)
+        top, left, height, width = box = self.rand_crop_params(image)
         crop = image[top : top + height, left : left + width]
         results['img'] = resize(crop, self.scale, self.interpolation, self.backend)
         results['img_shape'] = results['img'].shape
-        record_crop(results, self._box, image.shape[:2])
+        record_crop(results, box, image.shape[:2])
         return results
 
 
@@ -229,7 +222,6 @@ class PackInputs(stock.PackInputs):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pack; a pipeline without a crop shows the whole image."""
-        if 'crop_box' not in results and isinstance(results.get('img'), np.ndarray):
-            size = results['img'].shape[:2]
-            record_crop(results, (0, 0, *size), size)
+        if isinstance(results.get('img'), np.ndarray):
+            record_whole(results)
         return super().transform(results)

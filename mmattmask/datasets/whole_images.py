@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from mmattmask.datasets.recording import LOSSY_TRANSFORMS
+from mmattmask.datasets.recording import LOSSY_TRANSFORMS, class_names
 
 Transform = Callable[[dict[str, Any]], dict[str, Any] | None]
 
@@ -37,19 +37,14 @@ NUM_TRIED = 100
 
 
 class WholeImages(Dataset):
-    """The images behind base datasets, squashed to one size without augmentation.
+    """The images behind base datasets, squashed to ``input_size`` (h, w) in px.
 
     What is done to an image comes from its dataset's own pipeline: all of its steps in
     their order, with one resize where the first crop, flip or resize is, and without
     random steps. So the pass has the channels, the type and the range of training.
     Random numbers of a user's own steps depend on the image alone, and the process's
-    random state stays as it was.
-
-    Args:
-        datasets: Base datasets, see ``datasets.concat.bases``.
-        input_size: Height and width in px; the aspect ratio is not kept.
-        pipeline: Transforms before packing, as config dicts, instead of the datasets'
-            own.
+    random state stays as it was. ``pipeline``, configs of transforms before packing,
+    stands in for the datasets' own.
     """
 
     def __init__(
@@ -80,13 +75,7 @@ class WholeImages(Dataset):
         return part, copy.copy(self.datasets[part].get_data_info(index - first))
 
     def __getitem__(self, index: int) -> tuple[Tensor, int, int, str]:
-        """Return the image (C, H, W), its id, its label and what went wrong.
-
-        An image that cannot be read is zeros of its dataset's channels and type.
-
-        Raises:
-            ValueError: If an image that was read cannot be transformed.
-        """
+        """Return the image (C, H, W), or zeros, its id, label and what went wrong."""
         part, results = self.info(index)
         label = results.get('gt_label', -1)
         label = int(label) if np.ndim(label) == 0 else -1
@@ -94,35 +83,25 @@ class WholeImages(Dataset):
         return self.blank(part) if image is None else image, index, label, error
 
     def blank(self, part: int) -> Tensor:
-        """Return what stands for unreadable images of a dataset, zeros (C, H, W).
-
-        Raises:
-            ValueError: If none of its first images can be read.
-        """
-        if part not in self._blanks:
-            first = int(self.ends[part - 1]) if part else 0
-            tried = range(first, min(first + NUM_TRIED, int(self.ends[part])))
-            errors = []
-            for index in tried:
-                image, error = self._load(index)
-                if image is not None:
-                    self._blanks[part] = torch.zeros_like(image)
-                    break
-                errors.append(error)
-            else:
-                raise ValueError(
-                    f'none of the first {len(tried)} images of '
-                    f'{type(self.datasets[part]).__name__} can be read: '
-                    f'{"; ".join(errors[:3])}'
-                )
-        return self._blanks[part]
+        """Return what stands for unreadable images of a dataset, zeros (C, H, W)."""
+        if part in self._blanks:
+            return self._blanks[part]
+        first = int(self.ends[part - 1]) if part else 0
+        tried = range(first, min(first + NUM_TRIED, int(self.ends[part])))
+        errors = []
+        for index in tried:
+            image, error = self._load(index)
+            if image is not None:
+                self._blanks[part] = torch.zeros_like(image)
+                return self._blanks[part]
+            errors.append(error)
+        raise ValueError(
+            f'none of the first {len(tried)} images of '
+            f'{type(self.datasets[part]).__name__} can be read: {"; ".join(errors[:3])}'
+        )
 
     def check(self) -> Tensor:
-        """Try an image of every dataset; return zeros like theirs, (C, H, W).
-
-        Raises:
-            ValueError: If none can be read or transformed, or they differ.
-        """
+        """Try an image of every dataset; return zeros like theirs, (C, H, W)."""
         blanks = [self.blank(part) for part in range(len(self.datasets))]
         kinds = {(tuple(blank.shape), str(blank.dtype)) for blank in blanks}
         size = tuple(blanks[0].shape[1:])
@@ -167,17 +146,9 @@ class Squash:
 
 
 def squash(image: Any, size: tuple[int, int]) -> Any:
-    """Resize bilinearly, averaging over the area where that is larger than a pixel.
+    """Resize to (h, w) bilinearly, averaging where the area is larger than a pixel.
 
-    Args:
-        image: (H, W) or (H, W, C) of any real type, or a Pillow image.
-        size: Height and width in px.
-
-    Returns:
-        The image of that size, of the same kind and type.
-
-    Raises:
-        ValueError: If it is no image.
+    Arrays (H, W) or (H, W, C) of any real type, or a Pillow image; returns its like.
     """
     if isinstance(image, Image.Image):
         return image.resize(size[::-1], Image.Resampling.BILINEAR)
@@ -202,27 +173,24 @@ def squash(image: Any, size: tuple[int, int]) -> Any:
 def measuring_steps(
     transforms: Iterable[Any], size: tuple[int, int]
 ) -> list[Transform]:
-    """Make a training pipeline into one that shows whole images, always the same.
+    """Return a training pipeline's steps without random ones and packing.
 
-    Args:
-        transforms: The pipeline; of several views, the first branch counts.
-        size: Height and width in px.
-
-    Returns:
-        Its steps without random ones and packing; one resize stands for all that move
-        pixels, at the place of the first.
+    One resize to (h, w) stands for all that move pixels, at the place of the first. Of
+    several views, the first branch counts.
     """
     steps: list[Any] = []
     squashed = False
     for transform in _flat(transforms):
-        names = _names(transform)
+        names = class_names(transform)
         if any(map(PACKING.search, names)):
             break
-        if _moves_pixels(transform, names):
+        moves = any(n in LOSSY_TRANSFORMS or GEOMETRIC.search(n) for n in names)
+        marked = getattr(type(transform), '_methods_with_randomness', ())
+        if moves or getattr(transform, 'records_geometry', False):
             if not squashed:
                 steps.append(Squash(size))
             squashed = True
-        elif not _is_random(transform, names):
+        elif not marked and not any(map(RANDOM.search, names)):
             steps.append(transform)
     return steps if squashed else [*steps, Squash(size)]
 
@@ -235,23 +203,6 @@ def _flat(transforms: Iterable[Any]) -> Iterator[Any]:
             yield from _flat(transform.transforms[:1])
         else:
             yield transform
-
-
-def _names(transform: Any) -> list[str]:
-    """Names of a transform's classes, the wrapped one's of ``torchvision/X``."""
-    kind = type(getattr(transform, 't', transform))
-    return [cls.__name__ for cls in kind.__mro__]
-
-
-def _moves_pixels(transform: Any, names: list[str]) -> bool:
-    return getattr(transform, 'records_geometry', False) or any(
-        name in LOSSY_TRANSFORMS or GEOMETRIC.search(name) for name in names
-    )
-
-
-def _is_random(transform: Any, names: list[str]) -> bool:
-    marked = getattr(type(transform), '_methods_with_randomness', ())
-    return bool(marked) or any(map(RANDOM.search, names))
 
 
 @contextmanager

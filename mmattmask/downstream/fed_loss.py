@@ -14,18 +14,11 @@ def federated_classes(
     weight: Tensor,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Choose the classes that a loss looks at: those there are, and others at random.
+    """Choose the classes that a loss looks at, (K,) bool: those there are, and others.
 
-    Args:
-        labels: Classes of the proposals, (N,) int64; K is background, which counts as
-            one of ``num_sampled`` where it occurs, as in the released code.
-        num_sampled: How many to choose; more if more occur.
-        weight: Of each class, (K,); the others are drawn in proportion to it, without
-            replacement.
-        generator: Randomness.
-
-    Returns:
-        True for chosen classes, (K,) bool.
+    The others are drawn in proportion to ``weight``, (K,), without replacement, until
+    there are ``num_sampled``. Among the labels, (N,) int64, K is background, which
+    counts as one of these where it occurs, as in the released code.
 
     Source: https://arxiv.org/abs/2103.07461; facebookresearch/detectron2
     detectron2/modeling/roi_heads/fast_rcnn.py.
@@ -94,18 +87,9 @@ class FedLoss(nn.Module):
         reduction_override: str | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Compute the loss.
+        """Compute the loss of logits (N, K) and classes (N,), of which K is background.
 
-        Args:
-            cls_score: Logits, (N, K).
-            label: Classes, K is background, (N,).
-            weight: Of each proposal, (N,).
-            avg_factor: Divides the sum. Defaults to N.
-            reduction_override: Not supported; a box head passes None.
-            generator: Randomness.
-
-        Returns:
-            A scalar.
+        Proposals have a ``weight``, (N,); ``avg_factor``, else N, divides the sum.
 
         Raises:
             ValueError: If another reduction is asked for.

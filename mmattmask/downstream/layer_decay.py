@@ -25,10 +25,8 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
     share a group, so the optimizer runs few kernels; the stock constructor makes a
     group of every parameter.
 
-    Args:
-        optim_wrapper_cfg: Config of the optimizer wrapper, with its ``optimizer``.
-        paramwise_cfg: ``layer_decay_rate``, and as in MMPretrain ``norm_decay_mult``,
-            ``bias_decay_mult``, ``flat_decay_mult`` and ``custom_keys``.
+    ``paramwise_cfg`` takes ``layer_decay_rate``, and as in MMPretrain
+    ``norm_decay_mult``, ``bias_decay_mult``, ``flat_decay_mult`` and ``custom_keys``.
     """
 
     def add_params(
@@ -48,7 +46,7 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
             super().add_params(params, module, prefix, get_layer_depth, **kwargs)
             return
         single: list[dict[str, Any]] = []
-        super().add_params(single, module, prefix, depth_function(module), **kwargs)
+        super().add_params(single, module, prefix, _depth_function(module), **kwargs)
         groups: dict[Any, list[nn.Parameter]] = defaultdict(list)
         for group in single:
             options = {k: v for k, v in group.items() if k not in OF_ONE}
@@ -56,9 +54,9 @@ class LayerDecayOptimWrapperConstructor(LearningRateDecayOptimWrapperConstructor
         params.extend(dict(options, params=ps) for options, ps in groups.items())
 
 
-def depth_function(model: nn.Module) -> Depth:
+def _depth_function(model: nn.Module) -> Depth:
     """Return the function from a parameter's name to (its layer, number of layers)."""
-    own = getattr(model, 'get_layer_depth', None)
+    own: Any = getattr(model, 'get_layer_depth', None)
     if own is not None:
         return own
     backbone: Any = getattr(model, 'backbone', None)

@@ -15,17 +15,10 @@ from mmattmask.registry import DATA_SAMPLERS
 
 
 def repeat_factors(categories: Sequence[Collection[int]], threshold: float) -> Tensor:
-    """Compute how often each image should come in an epoch.
+    """Compute how often each image should come in an epoch, from its categories.
 
-    A category in a fraction f of the images has the factor max(1, sqrt(t / f)), an
-    image that of its rarest category.
-
-    Args:
-        categories: For each image, its categories.
-        threshold: t; categories in more images than this fraction are not repeated.
-
-    Returns:
-        Factors, at least 1, (number of images,) float64.
+    A category in a fraction f of the images has the factor max(1, sqrt(threshold / f)),
+    an image, (number of images,) float64, that of its rarest category.
 
     Source: LVIS, https://arxiv.org/abs/1908.03195, appendix B.2.
     """
@@ -49,7 +42,7 @@ class RepeatFactorSampler(Sampler[int]):
 
     Args:
         dataset: Has ``get_cat_ids(index)``, as detection datasets do.
-        threshold: See :func:`repeat_factors`.
+        threshold: Categories in more images than this fraction are not repeated.
         seed: Same for all processes. Defaults to a random one.
 
     Source: facebookresearch/detectron2 detectron2/data/samplers/distributed_sampler.py.
@@ -71,17 +64,14 @@ class RepeatFactorSampler(Sampler[int]):
         ids = torch.arange(self.size).repeat_interleave(times)
         return ids[torch.randperm(len(ids), generator=rng)]
 
-    def _endless(self) -> Iterator[int]:
-        rng = torch.Generator().manual_seed(self.seed)
-        while True:
-            yield from self.epoch(rng).tolist()
-
     def __iter__(self) -> Iterator[int]:
         """Yield this process's share of one endless order."""
-        yield from itertools.islice(self._endless(), self.rank, None, self.world_size)
+        rng = torch.Generator().manual_seed(self.seed)
+        epochs = (self.epoch(rng).tolist() for _ in itertools.count())
+        order = itertools.chain.from_iterable(epochs)
+        return itertools.islice(order, self.rank, None, self.world_size)
 
     def __len__(self) -> int:
-        """Number of images."""
         return self.size
 
     def set_epoch(self, epoch: int) -> None:

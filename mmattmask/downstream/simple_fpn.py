@@ -60,14 +60,10 @@ class SimpleFeaturePyramid(BaseModule):
         )
 
     def forward(self, inputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Build the pyramid.
+        """Return five maps of one (B, C, h, w), or of the last of several.
 
-        Args:
-            inputs: A map (B, C, h, w), or what a backbone returns, whose last is used.
-
-        Returns:
-            Five maps, (B, out_channels, 4h, 4w) first; the last is every second pixel
-            of the one before.
+        The first is (B, out_channels, 4h, 4w), the last every second pixel of the one
+        before.
         """
         x = inputs if isinstance(inputs, Tensor) else inputs[-1]
         maps = [stage(x) for stage in self.stages]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmengine.model import ModuleList
+from mmengine.utils import to_2tuple
 from mmpretrain.models.backbones.vit_sam import (
     Attention,
     TransformerEncoderLayer,
@@ -23,15 +24,10 @@ from mmattmask.registry import MODELS
 
 
 def relative_table(rel_pos: Tensor, size: int) -> Tensor:
-    """Look up one axis of the relative positions.
+    """Return the row of the distance of each query and key coordinate, (size, size, d).
 
-    Args:
-        rel_pos: One row per distance, (2 * n - 1, d); interpolated if n is not
-            ``size``.
-        size: Tokens along the axis.
-
-    Returns:
-        For each query and key coordinate the row of their distance, (size, size, d).
+    ``rel_pos`` has a row per distance, (2 * n - 1, d); interpolated if n is not
+    ``size``.
 
     Source: facebookresearch/detectron2 detectron2/modeling/backbone/utils.py.
     """
@@ -52,14 +48,7 @@ class ViTDetAttention(Attention):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend within each of the maps.
-
-        Args:
-            x: Tokens, (B, h, w, C).
-
-        Returns:
-            The same shape.
-        """
+        """Attend within each of the maps, (B, h, w, C)."""
         batch, height, width, _ = x.shape
         qkv = self.qkv(x).reshape(batch, height * width, 3, self.num_heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
@@ -93,12 +82,7 @@ class ViTDetAttention(Attention):
 
 
 class ViTDetLayer(TransformerEncoderLayer):
-    """A block of ViTSAM that drops both of its branches.
-
-    Args:
-        drop_path_rate: Probability to skip a branch, for each image.
-        **kwargs: As for mmpretrain's ``vit_sam.TransformerEncoderLayer``.
-    """
+    """A block of ViTSAM that drops both of its branches, for each image."""
 
     def __init__(self, drop_path_rate: float = 0.0, **kwargs: Any) -> None:
         super().__init__(drop_path_rate=drop_path_rate, **kwargs)
@@ -128,6 +112,16 @@ class ViTDetLayer(TransformerEncoderLayer):
         return self.ffn(self.ln2(x), identity=x)
 
 
+def _arch(embed_dims: int, num_heads: int) -> dict[str, Any]:
+    return dict(
+        embed_dims=embed_dims,
+        num_layers=12,
+        num_heads=num_heads,
+        feedforward_channels=4 * embed_dims,
+        global_attn_indexes=[2, 5, 8, 11],
+    )
+
+
 @MODELS.register_module()
 class ViTDet(ViTSAM):
     """ViTDet's backbone: a pre-trained plain ViT for images of any size.
@@ -145,11 +139,10 @@ class ViTDet(ViTSAM):
         window_size: Side of a window in patches; 0 makes all blocks global.
         drop_path_rate: Rate of the last block; it grows linearly from 0 in the first.
         out_indices: Blocks whose features are returned.
-        qkv_bias: Whether queries, keys and values have a bias.
-        use_abs_pos: Whether there is a position embedding.
-        use_rel_pos: Whether there are relative positions, zero at first.
-        with_cp: Whether to compute the blocks again in the backward pass: less memory,
-            a third more time.
+        qkv_bias: Queries, keys and values have a bias.
+        use_abs_pos: There is a position embedding.
+        use_rel_pos: There are relative positions, zero at first.
+        with_cp: Compute blocks again in the backward pass.
         norm_cfg: Of the norms in the blocks.
         init_cfg: ``dict(type='Pretrained', _scope_='mmattmask', checkpoint=FILE)``.
 
@@ -159,20 +152,8 @@ class ViTDet(ViTSAM):
 
     arch_zoo: ClassVar[dict[str, dict[str, Any]]] = {
         **ViTSAM.arch_zoo,
-        'tiny': dict(
-            embed_dims=192,
-            num_layers=12,
-            num_heads=3,
-            feedforward_channels=768,
-            global_attn_indexes=[2, 5, 8, 11],
-        ),
-        'small': dict(
-            embed_dims=384,
-            num_layers=12,
-            num_heads=6,
-            feedforward_channels=1536,
-            global_attn_indexes=[2, 5, 8, 11],
-        ),
+        'tiny': _arch(embed_dims=192, num_heads=3),
+        'small': _arch(embed_dims=384, num_heads=6),
     }
 
     def __init__(
@@ -240,14 +221,7 @@ class ViTDet(ViTSAM):
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Encode images.
-
-        Args:
-            x: Images, (B, 3, H, W).
-
-        Returns:
-            For each of ``out_indices`` a map (B, C, h, w), no norm after it.
-        """
+        """Return a map (B, C, h, w), no norm after it, for each of ``out_indices``."""
         x, grid = self.patch_embed(x)
         x = x.unflatten(1, grid)
         if self.pos_embed is not None:
@@ -277,7 +251,7 @@ class ViTDet(ViTSAM):
 
 
 def _grid(img_size: int | tuple[int, int], patch_size: int) -> tuple[int, int]:
-    height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+    height, width = to_2tuple(img_size)
     grid = (height // patch_size, width // patch_size)
     if math.prod(grid) == 0 or (height % patch_size, width % patch_size) != (0, 0):
         raise ValueError(

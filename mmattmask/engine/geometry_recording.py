@@ -6,31 +6,24 @@ from typing import Any
 import torch
 from mmengine.dataset import BaseDataset, InfiniteSampler
 
-from mmattmask.datasets.recording import exchange_stock, record_views
+from mmattmask.datasets.recording import check_pipeline, exchange_stock
 
 
 def record_in_log(runner: Any, datasets: Sequence[BaseDataset]) -> None:
-    """Make the training pipeline record where views come from, and say so.
-
-    Args:
-        runner: The runner, before training.
-        datasets: Its base datasets.
-
-    Raises:
-        ValueError: If a view cannot be found in its source image.
-    """
+    """As :func:`exchange_in_log`; ValueError if a view cannot be found in its image."""
     exchange_in_log(runner, datasets)
-    record_views(datasets)
+    for dataset in datasets:
+        check_pipeline(dataset.pipeline.transforms)
 
 
 def exchange_in_log(runner: Any, datasets: Sequence[BaseDataset]) -> None:
-    """As :func:`record_in_log`, wherever views come from."""
-    names = exchange_stock(datasets)
+    """Make the training pipeline record where views come from, and say so."""
+    names = [n for each in datasets for n in exchange_stock(each.pipeline.transforms)]
     if not names:
         return
     runner.logger.info(
-        f'training pipeline: {", ".join(names)} of mmattmask stand in for the stock '
-        'ones and record where views come from'
+        f'training pipeline: {", ".join(dict.fromkeys(names))} of mmattmask stand in '
+        'for the stock ones and record where views come from'
     )
     _restart_workers(runner)
 

@@ -117,7 +117,8 @@ class BuiltConfig:
             return None
         if self.hooks_of('FastLoaderHook'):
             with suppress(ValueError):  # as in a run
-                exchange_stock(bases(dataset))
+                for base in bases(dataset):
+                    exchange_stock(base.pipeline.transforms)
         return measured_rate(dataset)
 
     def hooks_of(self, name: str) -> list[Any]:

@@ -13,7 +13,7 @@ import torch
 from mmengine.runner import IterBasedTrainLoop
 
 from mmattmask.checkpoints import load_whole, read_checkpoint
-from mmattmask.datasets.recording import check_pipeline, record_transforms
+from mmattmask.datasets.recording import check_pipeline, exchange_stock
 from mmattmask.inspection.built_config import (
     BuiltConfig,
     all_datasets,
@@ -67,8 +67,10 @@ def lost_geometry(built: BuiltConfig) -> Finding | None:
         return None
     recorded = built.hooks_of('AttentionRefreshHook') or built.hooks_of('CheckMapsHook')
     try:
-        for transforms in built.pipelines or []:
-            (record_transforms if recorded else check_pipeline)(list(transforms))
+        for transforms in map(list, built.pipelines or []):
+            if recorded:
+                exchange_stock(transforms)
+            check_pipeline(transforms)
     except ValueError as error:
         return _split(error)
     return None

@@ -39,6 +39,17 @@ def expected_coordinates():
     return expected
 
 
+def folder_config(folder, **options) -> dict:
+    """Config of a dataset of class folders that packs whole images."""
+    load = dict(type='mmpretrain.LoadImageFromFile')
+    return dict(
+        type='mmpretrain.CustomDataset',
+        data_prefix=str(folder),
+        pipeline=[load, dict(type='mmattmask.PackInputs')],
+        **options,
+    )
+
+
 @pytest.fixture
 def image_folder(tmp_path):
     """Writer of a folder of class folders with small images."""

@@ -70,25 +70,6 @@ def test_crops_are_resized_as_by_pillow(cfg, bgr, pil, part):
         assert difference.mean() <= 0.01
 
 
-@pytest.mark.parametrize('part', ['global_crop', 'local_crop'])
-def test_crops_are_drawn_as_by_torchvision(cfg, bgr, pil, part):
-    seed(0)
-    crop, scale = build(cfg[part]), cfg[part].crop_ratio_range
-    ours = np.array([crop.rand_crop_params(bgr) for _ in range(1500)])
-    theirs = np.array(
-        [
-            T.RandomResizedCrop.get_params(pil, scale, (3 / 4, 4 / 3))
-            for _ in range(1500)
-        ]
-    )
-    for quantile in (0.05, 0.25, 0.5, 0.75, 0.95):
-        one, other = (np.quantile(boxes, quantile, axis=0) for boxes in (ours, theirs))
-        np.testing.assert_allclose(one, other, atol=4)
-    area = ours[:, 2] * ours[:, 3] / bgr[:, :, 0].size
-    assert area.min() > scale[0] - 0.02
-    assert area.max() < scale[1] + 0.02
-
-
 def test_jitter_is_torchvisions_on_rgb(cfg, bgr, pil):
     jitter = T.ColorJitter(0.4, 0.4, 0.2, 0.1)
     hues = set()
@@ -123,12 +104,7 @@ def test_blur_is_pillows_with_a_radius_per_image(cfg, bgr, pil, monkeypatch):
         expected = pil.filter(ImageFilter.GaussianBlur(used[-1]))
         np.testing.assert_array_equal(rgb(results), expected)
     assert len(set(used)) == 3
-    drawn = np.array([draw() for _ in range(4000)])
-    expected = 0.1 + 1.9 * np.linspace(0, 1, 11)
-    np.testing.assert_allclose(
-        np.quantile(drawn, np.linspace(0, 1, 11)), expected, atol=0.06
-    )
-    assert 0.1 <= drawn.min() < drawn.max() <= 2
+    assert all(0.1 <= radius <= 2 for radius in used)
 
 
 def test_solarize_is_pillows(cfg, bgr, pil):
@@ -153,25 +129,3 @@ def test_order_and_probabilities_of_each_view(cfg, view, blur, solarize):
     flip, apply, gray = steps[1], steps[3], steps[4]
     assert (flip.prob, apply.prob, gray.p, steps[6].prob) == (0.5, 0.8, 0.2, blur)
     assert [step.prob for step in steps[7:]] == [solarize] * bool(solarize)
-
-
-def test_parts_are_applied_as_often_as_they_say(cfg, bgr):
-    """What each step of the second view changed, over many images."""
-    image = bgr[:8, :8].copy()
-    steps = cfg.multi_crop.transforms[1][1:]
-    seed(0)
-    for config, expected in (
-        (steps[0], 0.5),
-        (steps[5], 0.1),
-        (steps[6], 0.2),
-    ):
-        step = build(config)
-        changed = [(step({'img': image})['img'] != image).any() for _ in range(600)]
-        assert np.mean(changed) == pytest.approx(expected, abs=0.06), config
-    for config, expected in ((steps[2], 0.8), (steps[3], 0.2)):
-        step = build(config)
-        before = Image.fromarray(image)
-        changed = [
-            (np.array(step({'img': before})['img']) != image).any() for _ in range(600)
-        ]
-        assert np.mean(changed) == pytest.approx(expected, abs=0.06), config

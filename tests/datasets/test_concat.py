@@ -8,26 +8,9 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from torch.utils.data import TensorDataset
 
-from mmattmask.datasets import ConcatDataset
 from mmattmask.datasets.concat import bases, fingerprint
 
-PIPELINE = [
-    dict(type='mmpretrain.LoadImageFromFile'),
-    dict(type='mmattmask.PackInputs'),
-]
-
-
-def folder_config(folder, **options) -> dict:
-    return dict(
-        type='mmpretrain.CustomDataset',
-        data_prefix=str(folder),
-        pipeline=PIPELINE,
-        **options,
-    )
-
-
-def build(config):
-    return DATASETS.build(config)
+from .conftest import folder_config
 
 
 def key_to_path(dataset) -> dict[int, str]:
@@ -44,6 +27,11 @@ def folders(image_folder):
     return [image_folder('first', images=2), image_folder('second', images=3)]
 
 
+def joined(parts, **options):
+    config = dict(type='mmattmask.ConcatDataset', datasets=parts, **options)
+    return DATASETS.build(config)
+
+
 def repeated(config, times=2):
     return dict(type='RepeatDataset', dataset=config, times=times)
 
@@ -52,7 +40,7 @@ def repeated(config, times=2):
 def test_keys_are_unique_and_in_the_order_of_the_bases(folders, wrap):
     parts = [folder_config(folder) for folder in folders]
     parts[1] = wrap(parts[1])
-    dataset = build(dict(type='mmattmask.ConcatDataset', datasets=parts))
+    dataset = joined(parts)
     paths = key_to_path(dataset)
     assert sorted(paths) == list(range(4 + 6))
     listed = [
@@ -66,22 +54,17 @@ def test_keys_are_unique_and_in_the_order_of_the_bases(folders, wrap):
 
 def test_the_same_folder_twice_is_two_datasets(folders):
     config = folder_config(folders[0])
-    dataset = build(dict(type='mmattmask.ConcatDataset', datasets=[config, config]))
+    dataset = DATASETS.build(
+        dict(type='mmattmask.ConcatDataset', datasets=[config, config])
+    )
     keys = [dataset[i]['data_samples'].sample_idx for i in range(len(dataset))]
     assert keys == list(range(8))
 
 
 def test_parts_may_be_concatenations_and_indices_negative(folders):
-    inner = dict(
-        type='mmattmask.ConcatDataset',
-        datasets=[folder_config(folder) for folder in folders],
-    )
-    dataset = build(
-        dict(
-            type='mmattmask.ConcatDataset',
-            datasets=[folder_config(folders[0]), inner, folder_config(folders[1])],
-        )
-    )
+    first, second = map(folder_config, folders)
+    inner = dict(type='mmattmask.ConcatDataset', datasets=[first, second])
+    dataset = joined([first, inner, second])
     keys = [dataset[i]['data_samples'].sample_idx for i in range(len(dataset))]
     assert keys == list(range(4 + 10 + 6))
     assert dataset[-1]['data_samples'].sample_idx == 19
@@ -90,9 +73,7 @@ def test_parts_may_be_concatenations_and_indices_negative(folders):
 
 def test_a_lazy_concatenation_is_keyed_when_first_used(folders):
     parts = [folder_config(folder, lazy_init=True) for folder in folders]
-    dataset = build(
-        dict(type='mmattmask.ConcatDataset', datasets=parts, lazy_init=True)
-    )
+    dataset = joined(parts, lazy_init=True)
     assert dataset[5]['data_samples'].sample_idx == 5
 
 
@@ -105,7 +86,7 @@ def test_a_lazy_concatenation_is_keyed_when_first_used(folders):
     ],
 )
 def test_keys_of_wrapped_datasets_belong_to_their_base(folders, wrapper):
-    dataset = build({**wrapper, 'dataset': folder_config(folders[1])})
+    dataset = DATASETS.build({**wrapper, 'dataset': folder_config(folders[1])})
     (base,) = bases(dataset)
     paths = key_to_path(dataset)
     assert len(paths) > 1
@@ -117,46 +98,46 @@ def test_folds_have_fingerprints_of_their_own(folders):
     fold = dict(type='mmpretrain.KFoldDataset', num_splits=3, seed=0)
     config = folder_config(folders[1])
     prints = {
-        fingerprint(bases(build({**fold, 'fold': k, 'dataset': config})))
+        fingerprint(bases(DATASETS.build({**fold, 'fold': k, 'dataset': config})))
         for k in range(3)
     }
-    whole = fingerprint(bases(build(config)))
+    whole = fingerprint(bases(DATASETS.build(config)))
     assert len(prints | {whole}) == 4
 
 
 def test_wrappers_keep_the_fingerprint_of_their_base(folders):
     config = folder_config(folders[1])
-    plain = fingerprint(bases(build(config)))
-    assert fingerprint(bases(build(repeated(config)))) == plain
+    plain = fingerprint(bases(DATASETS.build(config)))
+    assert fingerprint(bases(DATASETS.build(repeated(config)))) == plain
     balanced = dict(type='ClassBalancedDataset', oversample_thr=0.9, dataset=config)
-    assert fingerprint(bases(build(balanced))) == plain
+    assert fingerprint(bases(DATASETS.build(balanced))) == plain
 
 
 @pytest.mark.parametrize('serialize', [True, False])
 def test_fingerprint_is_stable_and_changes_with_the_files(folders, serialize):
     config = folder_config(folders[0], serialize_data=serialize)
-    before = fingerprint(bases(build(config)))
+    before = fingerprint(bases(DATASETS.build(config)))
     assert len(before) == 32
-    assert fingerprint(bases(build(config))) == before
+    assert fingerprint(bases(DATASETS.build(config))) == before
     image = np.zeros((8, 8, 3), np.uint8)
     mmcv.imwrite(image, str(folders[0] / 'class_0' / 'new.png'))
-    after = fingerprint(bases(build(config)))
+    after = fingerprint(bases(DATASETS.build(config)))
     assert after != before
     (folders[0] / 'class_0' / 'new.png').unlink()
-    assert fingerprint(bases(build(config))) == before
+    assert fingerprint(bases(DATASETS.build(config))) == before
     (folders[0] / 'class_0' / '0.png').rename(folders[0] / 'class_1' / '9.png')
-    assert fingerprint(bases(build(config))) not in (before, after)
+    assert fingerprint(bases(DATASETS.build(config))) not in (before, after)
 
 
 def test_fingerprint_sees_order_subset_and_number_of_datasets(folders):
-    parts = [build(folder_config(folder)) for folder in folders]
+    parts = [DATASETS.build(folder_config(folder)) for folder in folders]
     prints = [
         fingerprint(parts),
         fingerprint(parts[::-1]),
         fingerprint(parts[:1]),
         fingerprint([parts[0], parts[0]]),
-        fingerprint([build(folder_config(folders[0], indices=[0, 1, 2]))]),
-        fingerprint([build(folder_config(folders[0], indices=[1, 0, 2]))]),
+        fingerprint([DATASETS.build(folder_config(folders[0], indices=[0, 1, 2]))]),
+        fingerprint([DATASETS.build(folder_config(folders[0], indices=[1, 0, 2]))]),
     ]
     assert len(set(prints)) == len(prints)
 
@@ -179,7 +160,7 @@ def test_fingerprint_sees_arrays_in_memory(serialize):
 @pytest.mark.parametrize('wrap', [lambda c: c, repeated])
 def test_a_stock_concatenation_is_refused_with_the_replacement(folders, wrap):
     parts = [folder_config(folder) for folder in folders]
-    dataset = build(wrap(dict(type='ConcatDataset', datasets=parts)))
+    dataset = DATASETS.build(wrap(dict(type='ConcatDataset', datasets=parts)))
     message = r"2 images would share one.*use type='mmattmask\.ConcatDataset'"
     with pytest.raises(ValueError, match=message):
         bases(dataset)
@@ -189,7 +170,7 @@ def test_a_stock_concatenation_inside_ours_is_refused_too(folders):
     parts = [folder_config(folder) for folder in folders]
     inner = dict(type='ConcatDataset', datasets=parts)
     with pytest.raises(ValueError, match=r"use type='mmattmask\.ConcatDataset'"):
-        build(dict(type='mmattmask.ConcatDataset', datasets=[inner, parts[0]]))
+        joined([inner, parts[0]])
 
 
 def test_a_dataset_without_sample_numbers_is_refused_by_name():
@@ -198,10 +179,3 @@ def test_a_dataset_without_sample_numbers_is_refused_by_name():
         ValueError, match='TensorDataset gives its samples no sample_idx'
     ):
         bases(dataset)
-
-
-def test_is_registered_for_any_scope(folders):
-    dataset = build(
-        dict(type='mmattmask.ConcatDataset', datasets=[folder_config(folders[0])])
-    )
-    assert isinstance(dataset, ConcatDataset)

@@ -9,11 +9,11 @@ from PIL import Image
 
 from mmattmask.datasets.foreground import (
     patch_mask,
+    read_coco,
     read_index,
     read_label_maps,
     read_mask_folder,
 )
-from mmattmask.datasets.foreground_coco import read_coco
 
 
 def save(path, pixels, **options):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 from mmpretrain.datasets import RandomResizedCrop
 from scipy.stats import ks_2samp
 from torch.utils.data import DataLoader
@@ -180,18 +179,3 @@ def test_a_resumed_run_sees_the_same_crops(folder):
         (folder / 'resumed' / path.name).symlink_to(path)
     resumed = run(folder, 'resumed', resume=True)
     assert_equal_weights(expected, resumed)
-
-
-def test_the_sampler_says_who_gets_which_images(folder):
-    seen = []
-    for rank in range(2):
-        loader = dict(batch_size=4, num_workers=0, dataset=config(folder))
-        loader |= dict(
-            collate_fn=dict(type='default_collate'),
-            sampler=dict(type='DefaultSampler', shuffle=True, seed=0),
-        )
-        built = Runner.build_dataloader(loader)
-        built.sampler.rank, built.sampler.world_size = rank, 2
-        built.sampler.num_samples = 12
-        seen += [s.sample_idx for batch in built for s in batch['data_samples']]
-    assert sorted(seen) == list(range(24))

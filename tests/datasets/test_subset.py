@@ -14,19 +14,7 @@ from mmengine.runner import Runner
 from mmattmask.datasets import first_per_class
 from mmattmask.datasets.concat import bases, fingerprint
 
-PIPELINE = [
-    dict(type='mmpretrain.LoadImageFromFile'),
-    dict(type='mmattmask.PackInputs'),
-]
-
-
-def folder_config(folder, **options) -> dict:
-    return dict(
-        type='mmpretrain.CustomDataset',
-        data_prefix=str(folder),
-        pipeline=PIPELINE,
-        **options,
-    )
+from .conftest import folder_config
 
 
 def subset(config, number):

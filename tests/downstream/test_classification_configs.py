@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS, DefaultScope
 
 from tests.command_line import mmattmask, table_of
 from tests.config_building import ROOT, SHIPPED, load
 from tests.train_tool import train
+
+from .conftest import assert_layer_decay, groups_of
 
 FOLDER = 'configs/transfer/classification/'
 NAMES = [name for name in SHIPPED if name.startswith(FOLDER)]
@@ -104,35 +105,12 @@ def build(cfg):
         return MODELS.build({**cfg.model, 'data_preprocessor': cfg.data_preprocessor})
 
 
-def optimizer_of(cfg, model):
-    """Build the optimizer of a config, without AMP."""
-    options = {**cfg.optim_wrapper, 'type': 'OptimWrapper'}
-    options.pop('loss_scale', None)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        return build_optim_wrapper(model, options)
-
-
-def layer_of(name, depth):
-    """Return the layer of MAE's and BEiT's rule: 0 at the pixels, depth + 1 above."""
-    if re.match(r'backbone\.(cls_token|pos_embed|patch_embed)', name):
-        return 0
-    block = re.match(r'backbone\.layers\.(\d+)\.', name)
-    return int(block.group(1)) + 1 if block else depth + 1
-
-
 @pytest.mark.parametrize('name', FT)
 def test_every_weight_has_the_rate_and_decay_of_the_paper(name):
     cfg, rule = load(name), protocol(name, FINE_TUNING)
     lr = rule['lr'] * images_of(name) / rule['per']
     model = build(cfg)
-    groups = optimizer_of(cfg, model).optimizer.param_groups
-    found = {id(p): group for group in groups for p in group['params']}
-    assert len(found) == len(list(model.parameters()))
-    for key, value in model.named_parameters():
-        scale = rule['decay'] ** (13 - layer_of(key, depth=12))
-        assert found[id(value)]['lr'] == pytest.approx(lr * scale), key
-        spared = value.ndim == 1 or key.endswith(('cls_token', 'pos_embed'))
-        assert found[id(value)]['weight_decay'] == (0.0 if spared else 0.05), key
+    assert_layer_decay(model, groups_of(cfg, model), lr, rule['decay'])
     assert cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert tuple(cfg.optim_wrapper.optimizer.betas) == (0.9, 0.999)
     clip = cfg.optim_wrapper.get('clip_grad')
@@ -238,10 +216,9 @@ def test_probe_learns_one_linear_layer(name):
     assert features[-1].shape == (2, expected)
     assert model.head(features).shape == (2, cfg.model.head.num_classes)
     if kind == 'LARS':
-        groups = optimizer_of(cfg, model).optimizer.param_groups
         excluded = {
             value.ndim: group.get('lars_exclude', False)
-            for group in groups
+            for group in groups_of(cfg, model)
             for value in group['params']
             if value.requires_grad
         }

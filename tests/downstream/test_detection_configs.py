@@ -2,11 +2,7 @@
 
 import json
 import math
-import os
 import re
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +15,17 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, METRICS, MODELS, DefaultScope
 from torch import nn
 
+from tests.config_building import ROOT
+from tests.train_tool import train
+
+from .conftest import train_with_own_tool
 from .test_layer_decay import WRAPPER, assert_detectron2_rule
 
 pytestmark = pytest.mark.downstream
+mmdet = pytest.importorskip('mmdet', exc_type=ImportError)
 pytest.importorskip('mmdet.models', exc_type=ImportError)
 pytest.importorskip('mmcv.ops', exc_type=ImportError)
 
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'configs' / 'transfer' / 'detection'
 NAMES = sorted(path.name for path in FOLDER.glob('*.py'))
 DEBUG = [name for name in NAMES if name.endswith('_debug.py')]
@@ -57,7 +57,7 @@ def load(name):
     return Config.fromfile(str(FOLDER / name))
 
 
-def build(cfg, registry, part):
+def build(registry, part):
     with DefaultScope.overwrite_default_scope('mmdet'):
         return registry.build(part)
 
@@ -162,7 +162,7 @@ def test_whole_model_has_detectron2s_rates_norms_and_blocks(name):
     cfg = load(name)
     cfg.model.backbone.init_cfg = None
     with torch.device('meta'):
-        model = build(cfg, MODELS, cfg.model)
+        model = build(MODELS, cfg.model)
     windows = [layer.window_size for layer in model.backbone.layers]
     assert windows == [14, 14, 0] * 4
     assert model.backbone.pos_embed.shape == (1, 14, 14, 768)
@@ -196,7 +196,7 @@ def small_model(**changes):
     cfg.model.backbone.update(arch=arch, init_cfg=None, **changes)
     cfg.model.neck.in_channels = 12
     torch.manual_seed(0)
-    model = build(cfg, MODELS, cfg.model)
+    model = build(MODELS, cfg.model)
     model.init_weights()
     return model
 
@@ -267,23 +267,23 @@ def test_padding_is_zero_after_normalisation():
     assert inputs[..., :40, :50].abs().mean() > 0.1
 
 
-def evaluated(name, data_folder, monkeypatch, tmp_path):
-    """Evaluator and dataset of a config's validation, on the small real data."""
+@pytest.fixture
+def data(data_folder, monkeypatch, tmp_path):
+    """A folder, the present one, with the small real data where configs look for it."""
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'coco').symlink_to(data_folder / 'coco_mini')
     (tmp_path / 'data' / 'lvis_v1').symlink_to(data_folder / 'lvis_mini')
     monkeypatch.chdir(tmp_path)
-    cfg = load(name)
-    dataset = build(cfg, DATASETS, cfg.val_dataloader.dataset)
-    metric = build(cfg, METRICS, cfg.val_evaluator)
-    metric.dataset_meta = dataset.metainfo
-    return dataset, metric
+    return tmp_path
 
 
 @pytest.mark.parametrize('name', [COCO_90K, LVIS_75K])
-def test_truth_as_prediction_is_perfect(name, data_folder, monkeypatch, tmp_path):
+def test_truth_as_prediction_is_perfect(name, data):
     pytest.importorskip('lvis')
-    dataset, metric = evaluated(name, data_folder, monkeypatch, tmp_path)
+    cfg = load(name)
+    dataset = build(DATASETS, cfg.val_dataloader.dataset)
+    metric = build(METRICS, cfg.val_evaluator)
+    metric.dataset_meta = dataset.metainfo
     for index in range(len(dataset)):
         packed = dataset[index]['data_samples']
         truth = packed.gt_instances
@@ -301,17 +301,14 @@ def test_truth_as_prediction_is_perfect(name, data_folder, monkeypatch, tmp_path
     assert not hasattr(np, 'float')
 
 
-def test_crowds_of_coco_are_ignored_not_learned(data_folder, monkeypatch, tmp_path):
-    (tmp_path / 'data').mkdir()
-    (tmp_path / 'data' / 'coco').symlink_to(data_folder / 'coco_mini')
-    monkeypatch.chdir(tmp_path)
+def test_crowds_of_coco_are_ignored_not_learned(data):
     annotations = json.loads(
         Path('data/coco/annotations/instances_train2017.json').read_text()
     )['annotations']
     crowds = [a for a in annotations if a['iscrowd']]
     assert crowds
     cfg = load(DEBUG[0])
-    dataset = build(cfg, DATASETS, cfg.train_dataloader.dataset)
+    dataset = build(DATASETS, cfg.train_dataloader.dataset)
     seen = 0
     for index in range(len(dataset)):
         image_id = dataset.get_data_info(index)['img_id']
@@ -321,39 +318,6 @@ def test_crowds_of_coco_are_ignored_not_learned(data_folder, monkeypatch, tmp_pa
             assert len(packed.gt_instances) <= sum(not a['iscrowd'] for a in here)
             seen += 1
     assert seen
-
-
-TOOLS = {
-    'ours': ROOT / 'tools' / 'train.py',
-    'mmdet': Path(find_spec('mmdet').origin).parent / '.mim' / 'tools' / 'train.py',
-}
-
-
-def train(tool, name, data_folder, tmp_path, *options):
-    """Run a training tool in a folder with the small real data; return its logs."""
-    (tmp_path / 'data').mkdir()
-    (tmp_path / 'data' / 'coco').symlink_to(data_folder / 'coco_mini')
-    (tmp_path / 'data' / 'lvis_v1').symlink_to(data_folder / 'lvis_mini')
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
-    command = [sys.executable, str(TOOLS[tool]), str(FOLDER / name)]
-    command += ['--work-dir', 'work', '--cfg-options', *options]
-    run = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            'PYTHONPATH': path,
-            'CUDA_VISIBLE_DEVICES': '',
-            'OMP_NUM_THREADS': '1',
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    (scalars,) = (tmp_path / 'work').glob('*/vis_data/scalars.json')
-    return [json.loads(line) for line in scalars.read_text().splitlines()]
 
 
 FEW = 'val_dataloader.dataset.indices=4'
@@ -369,21 +333,21 @@ def assert_trained(log, metric):
     assert 0 <= last[metric.replace('segm', 'bbox')] <= 1
 
 
-def test_mmdet_trains_and_evaluates_on_lvis(data_folder, pre_trained, tmp_path):
+def test_mmdet_trains_and_evaluates_on_lvis(data, pre_trained):
     pytest.importorskip('lvis')
     file = f'model.backbone.init_cfg.checkpoint={pre_trained}'
-    log = train('mmdet', DEBUG[1], data_folder, tmp_path, FEW, file)
-    assert_trained(log, 'lvis/segm_AP')
+    name = f'configs/transfer/detection/{DEBUG[1]}'
+    assert_trained(train_with_own_tool(mmdet, name, data, FEW, file), 'lvis/segm_AP')
 
 
-def test_coco_starts_from_a_pre_training(data_folder, pre_trained, tmp_path):
+def test_coco_starts_from_a_pre_training(data, pre_trained):
     file = f'model.backbone.init_cfg.checkpoint={pre_trained}'
-    log = train('ours', DEBUG[0], data_folder, tmp_path, FEW, file)
-    assert_trained(log, 'coco/segm_mAP')
-    (log,) = (tmp_path / 'work').glob('*/*.log')
+    name = f'configs/transfer/detection/{DEBUG[0]}'
+    assert_trained(train(name, data / 'work', FEW, file), 'coco/segm_mAP')
+    (log,) = (data / 'work').glob('*/*.log')
     # all but 24 tables of relative positions; the row of CLS and the last norm are over
     assert 'matched 147/171 weights of' in log.read_text()
-    trained = torch.load(tmp_path / 'work' / 'iter_6.pth', weights_only=False)
+    trained = torch.load(data / 'work' / 'iter_6.pth', weights_only=False)
     state = torch.load(pre_trained, weights_only=False)['state_dict']
     start = state['backbone.layers.0.attn.qkv.weight']
     change = trained['state_dict']['backbone.layers.0.attn.qkv.weight'] - start
@@ -399,19 +363,10 @@ def test_says_what_it_is_and_how_to_run_it(name):
     assert len(source.splitlines()) < 60
 
 
-def test_readme_and_metafile_list_every_config():
+def test_metafile_has_the_numbers_of_every_config():
     metafile = yaml.safe_load((FOLDER / 'metafile.yml').read_text())
-    collections = {collection['Name'] for collection in metafile['Collections']}
-    listed = {}
     for model in metafile['Models']:
-        assert model['In Collection'] in collections
-        assert model['Name'] == Path(model['Config']).stem
-        listed[Path(model['Config']).name] = model['Metadata']
-    assert sorted(listed) == NAMES
-    links = re.findall(r'\]: ([\w.-]+\.py)', (FOLDER / 'README.md').read_text())
-    assert sorted(links) == NAMES
-    for name, metadata in listed.items():
-        cfg = load(name)
+        cfg, metadata = load(Path(model['Config']).name), model['Metadata']
         length = cfg.train_cfg.get('max_iters') or cfg.train_cfg.get('max_epochs')
         assert metadata.get('Iterations', metadata.get('Epochs')) == length
         assert metadata['Batch Size'] == cfg.auto_scale_lr.base_batch_size
@@ -419,6 +374,6 @@ def test_readme_and_metafile_list_every_config():
 
 def test_configs_ask_for_a_checkpoint():
     cfg = load(DEBUG[0])
-    model = build(cfg, MODELS, cfg.model)
+    model = build(MODELS, cfg.model)
     with pytest.raises(ValueError, match=r'model\.backbone\.init_cfg\.checkpoint=FILE'):
         model.init_weights()

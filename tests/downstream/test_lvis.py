@@ -180,18 +180,3 @@ def test_processes_share_one_order(monkeypatch):
     assert first(0, 2)[:6] == whole[::2]
     assert first(1, 2)[:6] == whole[1::2]
     assert first(0, 1) == whole
-
-
-def test_numpy_alias_is_there_for_a_while_and_only_for_lvis():
-    evaluator = pytest.importorskip('lvis.eval')
-    pytest.importorskip('mmdet.evaluation', exc_type=ImportError)
-    from mmattmask.downstream.lvis_metric import float_for_lvis
-
-    with float_for_lvis():
-        assert evaluator.np.float is float
-        assert evaluator.np.cumsum is np.cumsum
-        assert not hasattr(np, 'float')
-    assert evaluator.np is np
-    with pytest.raises(RuntimeError), float_for_lvis():
-        raise RuntimeError
-    assert evaluator.np is np

@@ -1,23 +1,19 @@
 """configs/transfer/segmentation: the papers' numbers, and they train and evaluate."""
 
-import json
-import os
 import re
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, utils
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, METRICS, MODELS, DefaultScope
 
 from tests.config_building import ROOT, SHIPPED, load, plain
 from tests.train_tool import train
+
+from .conftest import assert_layer_decay, groups_of, train_with_own_tool
 
 mmseg = pytest.importorskip('mmseg')
 pytestmark = pytest.mark.downstream
@@ -93,35 +89,14 @@ def test_schedule_and_data(name):
     assert cfg.model.backbone.init_cfg.checkpoint == ''
 
 
-def layer_of(name, depth):
-    """Return the layer of BEiT's rule: 0 at the pixels, depth + 1 in the heads."""
-    if re.match(r'backbone\.(cls_token|pos_embed|patch_embed)', name):
-        return 0
-    block = re.match(r'backbone\.layers\.(\d+)\.', name)
-    return int(block.group(1)) + 1 if block else depth + 1
-
-
 @pytest.mark.parametrize('name', FULL)
 def test_every_weight_has_the_rate_and_decay_of_the_paper(name):
     cfg = Config.fromfile(str(ROOT / name))
     word, *_ = parts(name)
     model = build(cfg.model)
-    options = {**cfg.optim_wrapper, 'type': 'OptimWrapper'}
-    del options['loss_scale']
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        groups = build_optim_wrapper(model, options).optimizer.param_groups
-    found = {id(p): group for group in groups for p in group['params']}
-    rate, decay = RATES[word]
-    assert len(found) == len(list(model.parameters()))
-    for key, value in model.named_parameters():
-        group = found[id(value)]
-        scale = decay ** (13 - layer_of(key, depth=12))
-        assert group['lr'] == pytest.approx(rate * scale), key
-        spared = value.ndim == 1
-        # MMSegmentation's constructor looks for 'pos_embed', not 'backbone.pos_embed'
-        if word != 'mae-base':
-            spared |= key.endswith(('cls_token', 'pos_embed'))
-        assert group['weight_decay'] == (0.0 if spared else 0.05), key
+    # MMSegmentation's constructor looks for 'pos_embed', not 'backbone.pos_embed'
+    spared = () if word == 'mae-base' else ('cls_token', 'pos_embed')
+    assert_layer_decay(model, groups_of(cfg, model), *RATES[word], spared)
     assert tuple(cfg.optim_wrapper.optimizer.betas) == (0.9, 0.999)
 
 
@@ -242,24 +217,5 @@ def test_debug_config_trains_and_reports_mean_iou(tmp_path, pre_trained, data_fo
 
 
 def test_debug_config_trains_with_mmsegs_own_tool(tmp_path, pre_trained, data_folder):
-    tool = Path(mmseg.__file__).parent / '.mim' / 'tools' / 'train.py'
-    command = [sys.executable, str(tool), str(ROOT / debug('vit'))]
-    command += [
-        '--work-dir',
-        str(tmp_path),
-        '--cfg-options',
-        *options(pre_trained, data_folder),
-    ]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
-    run = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, 'PYTHONPATH': path, 'CUDA_VISIBLE_DEVICES': ''},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr[-3000:]
-    (scalars,) = tmp_path.glob('*/vis_data/scalars.json')
-    check_rows([json.loads(line) for line in scalars.read_text().splitlines()])
+    more = options(pre_trained, data_folder)
+    check_rows(train_with_own_tool(mmseg, debug('vit'), tmp_path, *more))
