@@ -4,14 +4,13 @@ from mmattmask.engine.attention_refresh_hook import AttentionRefreshHook
 from mmattmask.engine.check_maps_hook import CheckMapsHook
 from mmattmask.engine.clock_hook import ClockHook
 from mmattmask.engine.decay_groups import DecayGroupsOptimWrapperConstructor
-from mmattmask.engine.ema_teacher_hook import EMATeacherHook
+from mmattmask.engine.ema_teacher_hook import EMATeacherHook, LinearEMATeacherHook
 from mmattmask.engine.epoch_seed_hook import EpochSeedHook
 from mmattmask.engine.fast_loader_hook import FastLoaderHook
 from mmattmask.engine.finite_loss_hook import FiniteLossHook
 from mmattmask.engine.freeze_last_layer_hook import FreezeLastLayerHook
 from mmattmask.engine.guidance_scalars_hook import GuidanceScalarsHook
 from mmattmask.engine.knn_hook import KNNHook
-from mmattmask.engine.linear_ema_teacher_hook import LinearEMATeacherHook
 from mmattmask.engine.mask_strip_hook import MaskStripHook
 from mmattmask.engine.per_tensor_clip import (
     PerTensorClipAmpOptimWrapper,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.hooks import Hook
+from mmengine.utils import to_2tuple
 from mmpretrain.utils import get_ori_model
 
 from mmattmask.datasets.concat import bases, fingerprint
@@ -109,8 +110,7 @@ class AttentionRefreshHook(Hook):
                 f'max_keep_banks ({max_keep_banks}) must be at least 1 and '
                 f'max_unreadable ({max_unreadable}) at least 0'
             )
-        sides = (input_size,) * 2 if isinstance(input_size, int) else input_size
-        self.input_size = None if sides is None else (sides[0], sides[1])
+        self.input_size = None if input_size is None else tuple(to_2tuple(input_size))
         self.rolling = rolling
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -132,15 +132,22 @@ class AttentionRefreshHook(Hook):
         if now <= self.schedule.begin or self._is_due(now) or self._restore(runner):
             return
         runner.logger.warning(
-            f'attention refresh: making a new bank from the weights at {self._unit} '
-            f'{now}; training goes on, but not bit for bit'
+            'attention refresh: making a new bank from the weights at '
+            f'{self.schedule.unit} {now}; training goes on, but not bit for bit'
         )
         self._refresh(runner, now)
 
     def check_model(self, runner: Any) -> None:
         """Raise ValueError if the schedule never comes or the model keeps no maps."""
-        self.schedule.check(runner, type(self).__name__)
-        self.schedule.check_begin(runner, type(self).__name__)
+        schedule = self.schedule
+        schedule.check(runner, 'AttentionRefreshHook')
+        total = runner.max_epochs if schedule.by_epoch else runner.max_iters
+        if schedule.begin >= total:
+            raise ValueError(
+                f'AttentionRefreshHook begins after {schedule.begin} {schedule.unit}s, '
+                f'the run has {total}: it would never act; set begin to less than '
+                f'{total}'
+            )
         self._model = get_ori_model(runner.model)
         guidance = guidance_of(self._model)
         scorer = None if guidance is None else guidance.scorer
@@ -173,11 +180,10 @@ class AttentionRefreshHook(Hook):
         """Refresh by epoch."""
         if not self.schedule.by_epoch:
             return
-        now = self.schedule.now(runner)
+        now, step = self.schedule.now(runner), self.schedule.interval
         if self._is_due(now):
             self._refresh(runner, now)
         elif self.rolling and now > self.schedule.begin:
-            step = self.schedule.interval
             assert step is not None
             first = (now - self.schedule.begin) % step
             self._refresh(runner, now, range(first, len(self._images), step))
@@ -193,10 +199,6 @@ class AttentionRefreshHook(Hook):
     def time_share(self) -> float:
         """Share of the training's duration so far that refreshes took."""
         return self._seconds / (time.perf_counter() - self._start)
-
-    @property
-    def _unit(self) -> str:
-        return self.schedule.unit
 
     def _is_due(self, now: int) -> bool:
         """Return whether the whole bank is renewed now."""
@@ -215,7 +217,7 @@ class AttentionRefreshHook(Hook):
     def _restore(self, runner: Any) -> bool:
         """Open the bank that the resumed checkpoint was trained with."""
         saved = runner.message_hub.get_info(BANK_KEY, None)
-        reason, bank = '', None
+        reason = ''
         try:
             if saved is None:
                 raise ValueError('the checkpoint names no attention bank')
@@ -229,7 +231,6 @@ class AttentionRefreshHook(Hook):
                 f'{reason or "another rank cannot read it"}'
             )
             return False
-        assert bank is not None
         if saved.get('in_use', True):
             self._scorer.bank = bank
         used = 'going on with' if self._scorer.bank is bank else 'still not using'
@@ -255,10 +256,10 @@ class AttentionRefreshHook(Hook):
     ) -> None:
         """Make a bank, all of it or only ``rows`` anew, and give it to the scorer."""
         start = time.perf_counter()
-        scorer = self._scorer
-        name = f'{self._unit}_{now}'
+        scorer, unit = self._scorer, self.schedule.unit
+        name = f'{unit}_{now}'
         path = self._path(runner, name)
-        header = dataclasses.replace(self._header, source=f'{self._unit} {now}')
+        header = dataclasses.replace(self._header, source=f'{unit} {now}')
         is_leader = get_rank() == self._leaders[get_rank()]
         tags = [f'.{uuid.uuid4().hex[:8]}']  # a name no other run has
         broadcast_object_list(tags)
@@ -285,7 +286,7 @@ class AttentionRefreshHook(Hook):
         )
         self._seconds += time.perf_counter() - start
         runner.logger.info(
-            f'attention refresh before {self._unit} {now}: '
+            f'attention refresh before {unit} {now}: '
             f'{len(rows) if rows is not None else len(bank)} maps of '
             f'{header.grid[0]} x {header.grid[1]} in '
             f'{time.perf_counter() - start:.1f} s; refreshes took '
@@ -306,15 +307,13 @@ class AttentionRefreshHook(Hook):
         self, runner: Any, writer: BankWriter, rows: Sequence[int] | None
     ) -> np.ndarray:
         """Run this rank's share of the images; return the ids written."""
-        loader = runner.train_dataloader
-        workers = loader.num_workers if self.num_workers is None else self.num_workers
         written, without = [], []
         with evaluating(runner) as model:
             for batch in image_pass(
                 runner,
                 self._images,
-                self.batch_size or loader.batch_size,
-                workers,
+                self.batch_size,
+                self.num_workers,
                 'attention refresh',
                 rows,
                 self.max_unreadable,
@@ -338,19 +337,13 @@ class AttentionRefreshHook(Hook):
 
     def _prune(self, newest: Path) -> None:
         """Remove this node's oldest banks."""
-        suffix = ''.join(newest.suffixes)
-        banks = [
-            path
-            for path in newest.parent.glob(f'*{suffix}')
-            if ''.join(path.suffixes) == suffix
-        ]
-        # by number, not by time stamp: clocks go back
-        banks.sort(key=lambda path: (path == newest, _number(path)))
+
+        def number(path: Path) -> int:
+            """Return 40 of ``epoch_40.bank``: time stamps go back with the clock."""
+            digits = path.name.partition('.')[0].rpartition('_')[2]
+            return int(digits) if digits.isdecimal() else -1
+
+        banks = [p for p in newest.parent.iterdir() if p.suffixes == newest.suffixes]
+        banks.sort(key=lambda path: (path == newest, number(path)))
         for path in banks[: -self.max_keep_banks]:
             path.unlink()
-
-
-def _number(path: Path) -> int:
-    """Return the number of a refresh: 40 of ``epoch_40.bank``."""
-    digits = path.name.partition('.')[0].rpartition('_')[2]
-    return int(digits) if digits.isdecimal() else -1

@@ -26,12 +26,7 @@ def succeeded_everywhere(success: bool) -> bool:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Let a block fail on all ranks if it fails on one, so that none waits for it.
-
-    Raises:
-        Exception: What the block raised here.
-        RuntimeError: If it failed on another rank.
-    """
+    """Let a block fail on all ranks if it fails on one, so that none waits for it."""
     failure = None
     try:
         yield
@@ -44,15 +39,10 @@ def together() -> Iterator[None]:
 
 
 def exchange_rows(rows: np.ndarray, ids: np.ndarray, leaders: list[int]) -> None:
-    """Give every node the rows that ranks on other nodes wrote.
+    """Give every node the rows (their ids (M,)) that ranks on other nodes wrote.
 
-    Nothing happens where all ranks are on one machine. Else the rows travel in chunks,
-    and the first rank of each node stores them.
-
-    Args:
-        rows: This node's bank, (N, h, w), open for writing.
-        ids: The rows this rank wrote, (M,) integers.
-        leaders: See :func:`node_leaders`.
+    They travel in chunks, and the first rank of each node stores them in its bank,
+    (N, h, w), which is open for writing.
     """
     if len(set(leaders)) == 1:
         return
@@ -60,14 +50,12 @@ def exchange_rows(rows: np.ndarray, ids: np.ndarray, leaders: list[int]) -> None
     owned[ids] = True
     for start in range(0, len(rows), CHUNK_ROWS):
         part, own = rows[start : start + CHUNK_ROWS], owned[start : start + CHUNK_ROWS]
-        # the last column counts the owners: padding repeats a sample on two ranks
+        # the last column tells the rows that a rank wrote
         total = np.zeros((len(part), part[0].size + 1), dtype=np.float32)
         total[own, :-1] = part[own].reshape(-1, part[0].size)
         total[own, -1] = 1
-        shared = torch.from_numpy(total)
-        all_reduce(shared, op='sum')
-        count = total[:, -1:]
-        known = count[:, 0] > 0
+        all_reduce(torch.from_numpy(total), op='sum')
         if get_rank() == leaders[get_rank()]:
-            mean = total[known, :-1] / count[known]
-            part[known] = mean.reshape(-1, *part.shape[1:]).astype(part.dtype)
+            known = total[:, -1] > 0
+            rows_of_all = total[known, :-1].reshape(-1, *part.shape[1:])
+            part[known] = rows_of_all.astype(part.dtype)

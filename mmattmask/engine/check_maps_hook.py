@@ -6,7 +6,6 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.hooks import Hook
-from torch import nn
 
 from mmattmask.datasets import GenerateMask, PackInputs
 from mmattmask.datasets.concat import bases
@@ -37,12 +36,7 @@ class CheckMapsHook(Hook):
         self.check_data(runner)
 
     def check_data(self, runner: Any) -> None:
-        """Check.
-
-        Raises:
-            ValueError: If a map is missing or cannot be used, or no scorer is
-                ``UserMaps``.
-        """
+        """Raise ValueError if a map cannot be used, or no scorer is ``UserMaps``."""
         datasets = bases(runner.train_dataloader.dataset)
         guidance = guidance_of(runner.model)
         scorer = None if guidance is None else guidance.scorer
@@ -56,14 +50,11 @@ class CheckMapsHook(Hook):
         if not pairs:
             raise ValueError(
                 "CheckMapsHook needs scorer=dict(type='mmattmask.UserMaps', …) in the "
-                f'model, its data preprocessor or GenerateMask, got {_name(scorer)}'
+                'model, its data preprocessor or GenerateMask, got '
+                f'{"no scorer" if scorer is None else type(scorer).__name__}'
             )
         for scorer, dataset in pairs:
             _check_images(scorer, [dataset])
-
-
-def _name(scorer: nn.Module | None) -> str:
-    return 'no scorer' if scorer is None else type(scorer).__name__
 
 
 def _pipeline_scorers(dataset: BaseDataset) -> list[UserMaps]:
@@ -73,20 +64,15 @@ def _pipeline_scorers(dataset: BaseDataset) -> list[UserMaps]:
     for index, transform in enumerate(transforms):
         if isinstance(transform, GenerateMask) and transform.scorer is not None:
             check_pipeline([*transforms, PackInputs()])  # any packing will do
-            _check_behind(transforms[index + 1 :])
+            for later in transforms[index + 1 :]:
+                name = type(later).__name__
+                if name == 'RandomFlip' or getattr(later, 'records_geometry', False):
+                    raise ValueError(
+                        f'{name} is behind GenerateMask in the pipeline and moves the '
+                        'view away from its mask: put GenerateMask behind it'
+                    )
             scorers.append(transform.scorer)
     return scorers
-
-
-def _check_behind(transforms: list[Any]) -> None:
-    """Raise ValueError if the view moves after it was masked."""
-    for transform in transforms:
-        name = type(transform).__name__
-        if name == 'RandomFlip' or getattr(transform, 'records_geometry', False):
-            raise ValueError(
-                f'{name} is behind GenerateMask in the pipeline and moves the view '
-                'away from its mask: put GenerateMask behind it'
-            )
 
 
 def _check_images(scorer: UserMaps, datasets: list[BaseDataset]) -> None:

@@ -18,12 +18,6 @@ def split_by_decay(
     Biases and vectors have none. Position embeddings, CLS and mask tokens and both
     parts of a weight-normalised layer have more than one dimension: they are decayed.
 
-    Args:
-        named_parameters: As of ``nn.Module.named_parameters``.
-
-    Returns:
-        The decayed ones and the others.
-
     Source: bytedance/ibot utils.py.
     """
     decayed, others = [], []
@@ -46,10 +40,6 @@ class DecayGroupsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     weight decay must leave 0 at 0, as MMPretrain's ``CosineAnnealingWeightDecay``
     does.
 
-    Args:
-        optim_wrapper_cfg: Config of the optimizer wrapper, with its ``optimizer``.
-        paramwise_cfg: Not supported.
-
     Raises:
         ValueError: If there is a ``paramwise_cfg``.
     """
@@ -65,8 +55,7 @@ class DecayGroupsOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'got paramwise_cfg={paramwise_cfg}'
             )
         # The stock words for the same rule: with them the base class asks for groups.
-        rule = dict(flat_decay_mult=0.0)
-        super().__init__(optim_wrapper_cfg, rule)
+        super().__init__(optim_wrapper_cfg, dict(flat_decay_mult=0.0))
 
     def add_params(
         self, params: list[dict[str, Any]], module: nn.Module, **kwargs: Any

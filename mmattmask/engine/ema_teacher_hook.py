@@ -50,12 +50,11 @@ class EMATeacherHook(Hook):
         """Check that there is a teacher, and one optimizer to count the steps of."""
         name = type(self).__name__
         self.check_model(runner)
-        sharded = [
-            m for m in runner.model.modules() if isinstance(m, FullyShardedDataParallel)
-        ]
+        modules = runner.model.modules()
+        sharded = sum(isinstance(m, FullyShardedDataParallel) for m in modules)
         if sharded:
             raise ValueError(
-                f'{name} cannot average sharded weights: {len(sharded)} modules are in '
+                f'{name} cannot average sharded weights: {sharded} modules are in '
                 'FullyShardedDataParallel, in which student and teacher have shards of '
                 'different shapes; use DistributedDataParallel'
             )
@@ -98,12 +97,43 @@ class EMATeacherHook(Hook):
 
 
 def cosine_momentum(step: int, total: int, start: float, end: float) -> float:
-    """Return the momentum of update ``step`` (from 0) of ``total``.
+    """Return the momentum of update ``step``, from 0; number ``total`` has ``end``."""
+    return end + (start - end) * (1 + math.cos(math.pi * step / total)) / 2
+
+
+@HOOKS.register_module()
+class LinearEMATeacherHook(EMATeacherHook):
+    """Move every ``EMATeacher`` of the model after every optimizer step (HPM).
+
+    The momentum is constant within an epoch; it goes from ``momentum`` to
+    ``end_momentum`` in ``ramp_epochs`` epochs and stays there.
 
     Args:
-        step: Optimizer steps before this one.
-        total: Optimizer steps of the run.
-        start: Momentum of step 0.
-        end: Momentum that step ``total`` would have.
+        momentum: Share of the student in the first epoch, in [0, 1]. MMEngine's
+            convention: the default 0.001 is the paper's 0.999.
+        end_momentum: Share of the student after the ramp.
+        ramp_epochs: Epochs of the ramp, at least 1.
+
+    Raises:
+        ValueError: As :class:`EMATeacherHook`.
+
+    Source: Haochen-Wang409/HPM engine_pretrain.py.
     """
-    return end + (start - end) * (1 + math.cos(math.pi * step / total)) / 2
+
+    epoch_arguments = ('ramp_epochs',)
+
+    def __init__(
+        self,
+        momentum: float = 0.001,
+        end_momentum: float = 0.0001,
+        ramp_epochs: int = 100,
+    ) -> None:
+        super().__init__(momentum, end_momentum)
+        if ramp_epochs < 1:
+            raise ValueError(f'ramp_epochs must be at least 1, got {ramp_epochs}')
+        self.ramp_epochs = ramp_epochs
+
+    def momentum_of(self, runner: Any) -> float:
+        """Return the momentum of this epoch."""
+        share = min(runner.epoch / self.ramp_epochs, 1.0)
+        return self.momentum + share * (self.end_momentum - self.momentum)

@@ -80,11 +80,7 @@ class FiniteLossHook(Hook):
         self.check(runner.iter)
 
     def check(self, last: int) -> None:
-        """Raise if too many losses since the last reading were not finite.
-
-        Args:
-            last: Number of the newest iteration, from 1.
-        """
+        """Raise if too many losses since the last reading, up to ``last``, were bad."""
         if self.counts is None:
             return
         counts, iterations = self.counts, self.iterations

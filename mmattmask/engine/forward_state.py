@@ -13,16 +13,10 @@ from mmattmask.scorers.ema_teacher import teachers_of
 class ForwardState:
     """Centres of self-distillation and running statistics of batch norm.
 
-    Centres move once for each optimizer step. If a loss scaler has skipped the step,
-    centres and statistics are as they were before its iterations: after a batch of inf
-    or NaN, every later loss would be NaN. The device is not waited for.
-
-    A step counts as skipped if the scale has fallen, or if statistics or means are not
-    finite: with a fixed scale, gradients that overflow alone are not noticed.
-
-    Args:
-        model: The model, in its wrapper if it has one.
-        optim_wrapper: The optimizer wrapper.
+    Centres move once for each optimizer step. If a loss scaler has skipped the step
+    (the scale has fallen, or statistics are not finite), both are as they were before
+    its iterations: else every later loss would be NaN. With a fixed scale, gradients
+    that overflow alone are not noticed. The device is not waited for.
     """
 
     def __init__(self, model: nn.Module, optim_wrapper: Any) -> None:
@@ -30,12 +24,8 @@ class ForwardState:
         self.scaler = scaler if scaler is not None and scaler.is_enabled() else None
         self.losses = [m for m in model.modules() if isinstance(m, IBOTLoss)]
         teachers = {m for teacher in teachers_of(model) for m in teacher.modules()}
-        norms = [
-            m
-            for m in model.modules()
-            if isinstance(m, _BatchNorm) and m not in teachers
-        ]
-        self.buffers = [buffer for norm in norms for buffer in norm.buffers()]
+        norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+        self.buffers = [b for m in norms if m not in teachers for b in m.buffers()]
         if self.scaler is not None:
             self._saved = [buffer.clone() for buffer in self.buffers]
             self._scale = torch.tensor(self.scaler.get_scale())

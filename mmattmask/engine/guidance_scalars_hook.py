@@ -115,20 +115,15 @@ class GuidanceScalarsHook(Hook):
         """Compare maps after a refresh; measure a batch if it is time."""
         scalars = self._look_at_bank(runner)
         if self.every_n_train_iters(runner, self.interval):
-            scalars |= self.measure(runner, data_batch) | self._refresh_share()
+            scalars |= self.measure(runner, data_batch)
+            if self._refreshes:
+                shares = [hook.time_share for hook in self._refreshes]
+                scalars['refresh_share'] = sum(shares)
         for name, value in scalars.items():
             runner.message_hub.update_scalar(f'{PREFIX}/{name}', value)
 
     def measure(self, runner: Any, data_batch: dict[str, Any]) -> dict[str, float]:
-        """Score and mask a batch once more.
-
-        Args:
-            runner: The runner.
-            data_batch: As it comes from the loader; stays as it is.
-
-        Returns:
-            The scalars of attention and masks by name.
-        """
+        """Score and mask a batch, which stays as it is; return the scalars by name."""
         devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
         # nothing below draws from torch's own stream; a scorer of the user's may
         with torch.random.fork_rng(devices), evaluating(runner):
@@ -147,14 +142,14 @@ class GuidanceScalarsHook(Hook):
             self._draw(score, images, self.seed + 2 * iteration + draw)
             for draw in range(2)
         )
-        values: dict[str, Tensor] = {}
+        values: dict[str, float | Tensor] = {}
         labels = getattr(guidance.scorer, 'gives_labels', False)
         attention = None if labels else score
         if attention is not None:
             values['attention_entropy'] = attention_entropy(attention)
             if len(attention) > 1:
-                share = position_share(attention.float().cpu().numpy())
-                values['position_share'] = torch.tensor(share)
+                numbers = attention.float().cpu().numpy()
+                values['position_share'] = position_share(numbers)
         if first is not None and second is not None:
             values['masked'] = first.mean()
             values['mask_agreement'] = mask_agreement(first, second)
@@ -164,10 +159,9 @@ class GuidanceScalarsHook(Hook):
             if foreground is not None:
                 if attention is not None:
                     pair = (x.cpu().float().numpy() for x in (attention, foreground))
-                    values['foreground_auc'] = torch.tensor(area_under_curve(*pair))
-                values['foreground_masked'] = foreground_masked(
-                    first, foreground.to(first.device)
-                )
+                    values['foreground_auc'] = area_under_curve(*pair)
+                foreground = foreground.to(first.device)
+                values['foreground_masked'] = foreground_masked(first, foreground)
         floats = {name: float(value) for name, value in values.items()}
         return {name: value for name, value in floats.items() if np.isfinite(value)}
 
@@ -183,8 +177,7 @@ class GuidanceScalarsHook(Hook):
 
     def _draw(self, score: Tensor | None, views: Tensor, seed: int) -> Tensor | None:
         """Draw masks, (B, L), or return None where the host makes its own."""
-        policy = self._guidance.policy(score)
-        if policy is None or not self._guidance.masking:
+        if self._guidance.policy(score) is None or not self._guidance.masking:
             return None
         rng = torch.Generator(views.device).manual_seed(seed)
         return self._guidance.decide_mask(score, views, rng)
@@ -200,9 +193,11 @@ class GuidanceScalarsHook(Hook):
         scalars = {}
         if len(maps) > 1:
             content = ScoreContent.of(maps)
-            scalars['map_position_share'] = content.position_share
-            scalars['shuffled_correlation'] = content.shuffled_correlation
-            scalars['shuffled_overlap'] = content.shuffled_overlap
+            scalars = dict(
+                map_position_share=content.position_share,
+                shuffled_correlation=content.shuffled_correlation,
+                shuffled_overlap=content.shuffled_overlap,
+            )
             if not content.is_content:
                 runner.logger.warning(f'attention refresh: {content.sentence()}')
         if before is None or before.shape != maps.shape:
@@ -211,8 +206,3 @@ class GuidanceScalarsHook(Hook):
         if changed.any():
             before, maps = before[changed], maps[changed]
         return scalars | {'refresh_correlation': rank_correlation(before, maps)}
-
-    def _refresh_share(self) -> dict[str, float]:
-        if not self._refreshes:
-            return {}
-        return {'refresh_share': sum(hook.time_share for hook in self._refreshes)}

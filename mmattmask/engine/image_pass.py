@@ -22,24 +22,18 @@ from mmattmask.progress_report import report_progress
 
 @dataclasses.dataclass(frozen=True)
 class ImageBatch:
-    """Whole images, ready for the model.
+    """Whole images, ready for the model."""
 
-    Attributes:
-        inputs: Normalised images on the model's device, (B, 3, H, W).
-        ids: Sample ids, (B,) int64 on the CPU; -1 where the image cannot be read.
-        labels: Class indices, (B,) int64 on the CPU; -1 where there is none.
-    """
-
-    inputs: Tensor
-    ids: Tensor
-    labels: Tensor
+    inputs: Tensor  # normalised, on the model's device, (B, 3, H, W)
+    ids: Tensor  # (B,) int64 on the CPU; -1 of unreadable images and padding
+    labels: Tensor  # class indices, (B,) int64 on the CPU; -1 where there is none
 
 
 @contextmanager
 def evaluating(runner: Any) -> Iterator[nn.Module]:
-    """Evaluation mode, no gradients, and autocast when the run uses it.
+    """Yield the model in evaluation mode, without gradients, with the run's autocast.
 
-    Yields the runner's model, wrapper included; its training mode comes back.
+    It is the runner's, wrapper included; its training mode comes back.
     """
     model: nn.Module = runner.model
     training = model.training
@@ -64,12 +58,7 @@ def normalized(preprocessor: nn.Module, pixels: Tensor) -> Tensor:
 
 
 def check_images(runner: Any, images: WholeImages) -> None:
-    """Try one image of every dataset, up to what the model is given.
-
-    Raises:
-        ValueError: If none can be read, or pipeline or data preprocessor do not take
-            it.
-    """
+    """Try one image of every dataset, up to what the model is given, or ValueError."""
     blank = images.check()
     preprocessor = get_ori_model(runner.model).data_preprocessor
     try:
@@ -84,42 +73,31 @@ def check_images(runner: Any, images: WholeImages) -> None:
 def image_pass(
     runner: Any,
     images: WholeImages,
-    batch_size: int,
-    num_workers: int,
+    batch_size: int | None,
+    num_workers: int | None,
     description: str,
     ids: Sequence[int] | None = None,
     max_unreadable: int = 10,
 ) -> Iterator[ImageBatch]:
-    """Go through this rank's share of whole images.
+    """Go through this rank's share of whole images, or of those with these ids.
 
-    The ranks share the images evenly; the first one comes again where needed so that
-    all ranks make the same number of steps. The loader has its own random state, so
-    training's stays as it was.
-
-    Args:
-        runner: The runner; its model's data preprocessor normalises the images.
-        images: Where images come from.
-        batch_size: Images per step and rank.
-        num_workers: Loader processes per rank.
-        description: For the progress line.
-        ids: Which images. Defaults to all.
-        max_unreadable: More unreadable images than this on one rank stop the pass.
-
-    Yields:
-        Batches; unreadable images are zeros, have the id -1 and are named in the log.
-
-    Raises:
-        ValueError: If more than ``max_unreadable`` images cannot be read.
+    Unreadable images are zeros, have the id -1 and are named in the log; ValueError for
+    more than ``max_unreadable`` on a rank. The first image comes again, with the id -1,
+    where ranks would make fewer steps than others. The loader has its own random state.
+    Batch size (per rank) and number of workers default to those of training.
     """
+    batch_size = batch_size or runner.train_dataloader.batch_size
+    if num_workers is None:
+        num_workers = runner.train_dataloader.num_workers
     rank, world_size = get_rank(), get_world_size()
     share = list(range(len(images)) if ids is None else ids)
-    while len(share) % world_size:
-        share.append(share[0])
-    share = share[rank::world_size]
+    number = len(share)
+    share += share[:1] * (-number % world_size)
+    places = torch.arange(rank, len(share), world_size)
     loader: DataLoader = DataLoader(
         images,
         batch_size,
-        sampler=share,
+        sampler=share[rank::world_size],
         num_workers=num_workers,
         generator=torch.Generator().manual_seed(0),
         pin_memory=torch.cuda.is_available(),
@@ -143,7 +121,7 @@ def image_pass(
                 f'{description}: {len(unreadable)} images cannot be read, '
                 f'max_unreadable is {max_unreadable}: {"; ".join(unreadable[:20])}'
             )
-        inputs = normalized(preprocessor, pixels)
-        if new:
-            indices[torch.tensor([bool(error) for error in errors])] = -1
-        yield ImageBatch(inputs, indices, labels)
+        unread = torch.tensor([bool(error) for error in errors])
+        indices[unread | (places[: len(indices)] >= number)] = -1
+        places = places[len(indices) :]
+        yield ImageBatch(normalized(preprocessor, pixels), indices, labels)

@@ -9,13 +9,14 @@ import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
+from mmengine.utils import to_2tuple
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
 from mmattmask.datasets.concat import bases
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import check_images, evaluating, image_pass
-from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks, own_places
+from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks
 from mmattmask.engine.schedule import Schedule
 from mmattmask.evaluation import knn_accuracy
 from mmattmask.files import whole_file
@@ -44,15 +45,15 @@ class KNNHook(Hook):
             at the front of its pipeline are used. Without a pipeline images are loaded
             from files.
         query: Config of the labelled dataset that is classified.
-        k: How many neighbours vote. A k larger than the memory lets all of it vote.
+        k: How many neighbours vote; at most all of the memory.
         temperature: A neighbour of cosine similarity s votes exp(s / temperature).
         interval: Epochs (or iterations) between measurements. Before training and after
             its end there is always one.
         begin: Epochs (or iterations) before the first measurement in between.
         by_epoch: Count epochs, or training iterations.
-        input_size: Height and width in px. Defaults to the model's input size.
-        batch_size: Images per step and rank. Defaults to the training batch size.
-        num_workers: Loader processes per rank. Defaults to the training loader's.
+        input_size: Height and width in px. Defaults to the model's.
+        batch_size: Images per step and rank. Defaults to training's.
+        num_workers: Loader processes per rank. Defaults to training's.
         max_unreadable: More unreadable images than this per rank and dataset stop the
             run; fewer are named in the log and left out.
         target: Whose features: ``'student'``, or ``'teacher'`` for the EMA teacher,
@@ -61,17 +62,6 @@ class KNNHook(Hook):
     Raises:
         ValueError: If an option is out of range; before training, if the model has no
             such teacher.
-
-    Example:
-        >>> images = dict(type='CustomDataset', data_root='data/birds')
-        >>> custom_hooks = [
-        ...     dict(
-        ...         type='mmattmask.KNNHook',
-        ...         memory=dict(**images, data_prefix='train'),
-        ...         query=dict(**images, data_prefix='val'),
-        ...         interval=20,
-        ...     )
-        ... ]
     """
 
     priority = 'NORMAL'
@@ -106,14 +96,11 @@ class KNNHook(Hook):
         self.memory = memory
         self.query = query
         self.temperature = temperature
-        self.input_size = (
-            (input_size, input_size) if isinstance(input_size, int) else input_size
-        )
+        self.input_size = None if input_size is None else tuple(to_2tuple(input_size))
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.max_unreadable = max_unreadable
         self.target = target
-        self._last: int | None = None
 
     def before_train(self, runner: Any) -> None:
         """Build both datasets, so that a wrong one is found before training."""
@@ -134,7 +121,7 @@ class KNNHook(Hook):
         """Raise ValueError if images cannot be read or classes differ."""
         size = self.input_size or get_ori_model(runner.model).backbone.img_size
         self._images = {
-            name: WholeImages(bases(_build_labelled(name, config)), tuple(size))
+            name: WholeImages(bases(_build_labelled(name, config)), size)
             for name, config in (('memory', self.memory), ('query', self.query))
         }
         for images in self._images.values():
@@ -155,21 +142,14 @@ class KNNHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """Measure what training came to."""
-        if self.schedule.now(runner) != self._last:
-            self.measure(runner)
+        self.measure(runner)
 
     def _is_due(self, runner: Any) -> bool:
         now = self.schedule.now(runner)
         return now == 0 or self.schedule.is_due(now)
 
     def measure(self, runner: Any) -> dict[str, float]:
-        """Classify the query images and report.
-
-        Args:
-            runner: The runner, on every rank.
-
-        Returns:
-            Accuracy in percent, by names such as ``'cls_top1_k10'``.
+        """Classify the query images, on all ranks; report and return percents by name.
 
         Raises:
             ValueError: If an image has no label.
@@ -181,24 +161,19 @@ class KNNHook(Hook):
         num_memory = int(gather(torch.tensor([len(labels)])).sum())
         accuracy = {}
         for name in memory:
-            similarity, neighbours = nearest_on_all_ranks(
+            nearest = nearest_on_all_ranks(
                 gather(query[name]).to(device), memory[name], labels, max(self.k)
             )
-            results = knn_accuracy(
-                similarity, neighbours, target, self.k, self.temperature
-            )
+            results = knn_accuracy(*nearest, target, self.k, self.temperature)
             for k, result in results.items():
                 accuracy[f'{name}_top1_k{k}'] = result.top1
                 accuracy[f'{name}_top5_k{k}'] = result.top5
-        self._last = self.schedule.now(runner)
         if get_rank() == 0:
             self._report(runner, accuracy, num_memory, len(target))
         return accuracy
 
     def _features(self, runner: Any, name: str) -> Features:
         """Return this rank's share of the features of one dataset."""
-        loader = runner.train_dataloader
-        workers = loader.num_workers if self.num_workers is None else self.num_workers
         features: dict[str, list[Tensor]] = {}
         ids, labels = [], []
         with evaluating(runner) as model:
@@ -206,41 +181,35 @@ class KNNHook(Hook):
             for batch in image_pass(
                 runner,
                 self._images[name],
-                self.batch_size or loader.batch_size,
-                workers,
+                self.batch_size,
+                self.num_workers,
                 f'k-NN {name}',
                 max_unreadable=self.max_unreadable,
             ):
-                tokens = self._tokens(model, batch.inputs)
+                if self.target == 'student':
+                    tokens = model(batch.inputs, mode='tensor')[-1]
+                else:
+                    teacher: Any = teacher_backbone(model)
+                    tokens = teacher(batch.inputs, mask=None)[-1]
                 for key, pooled in pool_tokens(backbone, tokens).items():
                     features.setdefault(key, []).append(pooled.float().cpu())
                 ids.append(batch.ids)
                 labels.append(batch.labels)
-        kept = own_places(torch.cat(ids))
+        kept = torch.cat(ids) >= 0
         own = torch.cat(labels)[kept]
         missing = int(gather((own < 0).sum()[None]).sum())
         if missing:
             raise ValueError(f'KNNHook: {missing} images of {name} have no label')
         return {key: torch.cat(parts)[kept] for key, parts in features.items()}, own
 
-    def _tokens(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        """Return the final layer's tokens of whole images."""
-        if self.target == 'student':
-            return model(inputs, mode='tensor')[-1]
-        teacher: Any = teacher_backbone(model)
-        return teacher(inputs, mask=None)[-1]
-
     def _report(
         self, runner: Any, accuracy: dict[str, float], memory: int, query: int
     ) -> None:
-        now = self.schedule.now(runner)
-        unit = self.schedule.unit
-        text = ', '.join(
-            f'{name} {value:.1f}' for name, value in accuracy.items() if 'top1' in name
-        )
+        now, unit = self.schedule.now(runner), self.schedule.unit
+        top1 = [f'{name} {v:.1f}' for name, v in accuracy.items() if 'top1' in name]
         runner.logger.info(
             f'k-NN after {now} {unit}s ({query} images against {memory}), accuracy in '
-            f'%: {text}'
+            f'%: {", ".join(top1)}'
         )
         scalars = {f'knn/{name}': value for name, value in accuracy.items()}
         for name, value in scalars.items():
@@ -250,15 +219,9 @@ class KNNHook(Hook):
 
 
 def pool_tokens(backbone: nn.Module, tokens: Tensor) -> dict[str, Tensor]:
-    """Make one feature per image from the final layer's tokens.
+    """Return ``mean`` of the patch tokens and, if there is one, ``cls``, (B, C) each.
 
-    Args:
-        backbone: What made the tokens; says how many extra tokens come first.
-        tokens: (B, extra + L, C), or feature maps (B, C, h, w).
-
-    Returns:
-        ``mean`` of the patch tokens and, if the backbone has one, the ``cls`` token,
-        (B, C) each.
+    Tokens are (B, extra + L, C), extra ones as the backbone says, or maps (B, C, h, w).
     """
     if tokens.ndim == 4:
         return {'mean': tokens.mean(dim=(2, 3))}
@@ -269,14 +232,7 @@ def pool_tokens(backbone: nn.Module, tokens: Tensor) -> dict[str, Tensor]:
 
 
 def write_row(path: Path, unit: str, now: int, values: dict[str, float]) -> None:
-    """Add a row to a table; rows of a later or the same time are of a former run.
-
-    Args:
-        path: The CSV file; made if missing.
-        unit: Name of the first column, such as ``'epoch'``.
-        now: Its value.
-        values: The other columns.
-    """
+    """Add a row to a CSV file; rows of a later or the same time are of a former run."""
     rows: list[dict[str, Any]] = []
     if path.exists():
         with path.open(newline='') as file:
@@ -296,9 +252,7 @@ def _check_classes(memory: WholeImages, query: WholeImages) -> None:
     Folders are numbered as they are listed: one that is missing on one side shifts all
     that follow.
     """
-    known = [
-        base.metainfo.get('classes') for base in (*memory.datasets, *query.datasets)
-    ]
+    known = [d.metainfo.get('classes') for d in (*memory.datasets, *query.datasets)]
     names = {tuple(classes) for classes in known if classes is not None}
     if len(names) < 2 or None in known:
         return

@@ -1,7 +1,7 @@
 """How the ranks of a run share one bank of k-NN features: each keeps its own part."""
 
 import torch
-from mmengine.dist import all_gather, get_rank, get_world_size
+from mmengine.dist import all_gather, get_world_size
 from torch import Tensor
 
 from mmattmask.evaluation import nearest_neighbours
@@ -12,14 +12,9 @@ def nearest_on_all_ranks(
 ) -> tuple[Tensor, Tensor]:
     """Find the nearest neighbours in a bank that is spread over the ranks.
 
-    Args:
-        query: Features, (Q, C), the same on all ranks.
-        bank: This rank's features, (N, C); N may differ between ranks and be 0.
-        labels: Their class indices, (N,).
-        k: Neighbours per query; more than all ranks have means all.
-
-    Returns:
-        Similarity, nearest first, and class indices of the neighbours, (Q, k) each.
+    Queries (Q, C) are the same on all ranks; of the bank, (N, C), and its labels, (N,),
+    each has a part, which may be empty. Returns similarity, nearest first, and labels
+    of the neighbours, (Q, min(k, all)) each.
     """
     total = int(gather(torch.tensor([len(bank)])).sum())
     similarity = query.new_full((k, len(query)), -torch.inf)
@@ -42,20 +37,3 @@ def gather(own: Tensor) -> Tensor:
     padded[: len(own)] = own
     parts = all_gather(padded)
     return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
-
-
-def own_places(ids: Tensor) -> Tensor:
-    """Return the rows of this rank to keep: every readable sample on one rank only.
-
-    Args:
-        ids: Sample ids of this rank, (M,); -1 for unreadable images.
-    """
-    counts = gather(torch.tensor([len(ids)]))
-    first = int(counts[: get_rank()].sum())
-    seen = set(gather(ids)[:first].tolist()) | {-1}
-    places = []
-    for place, sample in enumerate(ids.tolist()):
-        if sample not in seen:
-            seen.add(sample)
-            places.append(place)
-    return torch.tensor(places, dtype=torch.int64)

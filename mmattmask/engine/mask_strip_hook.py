@@ -83,7 +83,6 @@ class MaskStripHook(Hook):
         self.sheet_images = sheet_images
         self.seed = seed
         self._bank: Any = None
-        self._last: int | None = None
 
     def before_train(self, runner: Any) -> None:
         """Check the model and load the images."""
@@ -94,9 +93,7 @@ class MaskStripHook(Hook):
         images = WholeImages(bases(dataset), tuple(self._model.backbone.img_size))
         if get_rank() != 0:
             return
-        number = min(self.num_images, len(images))
-        places = [(2 * i + 1) * len(images) // (2 * number) for i in range(number)]
-        loaded = [images[place] for place in places]
+        loaded = [images[i] for i in _evenly_spaced(self.num_images, len(images))]
         for *_, error in loaded:
             if error:
                 runner.logger.warning(f'mask strips: skipped an unreadable {error}')
@@ -131,18 +128,12 @@ class MaskStripHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """Draw what training came to."""
-        if self._last != self.schedule.now(runner):
-            self.draw(runner)
+        self.draw(runner)
 
     def _is_due(self, runner: Any) -> bool:
         now = self.schedule.now(runner)
-        if now == self._last and not self._is_refreshed():
-            return False
-        return (
-            now == 0
-            or self._is_refreshed()
-            or (self.interval is not None and self.schedule.is_due(now))
-        )
+        is_due = self.interval is not None and self.schedule.is_due(now)
+        return now == 0 or is_due or self._is_refreshed()
 
     def _is_refreshed(self) -> bool:
         return self.on_refresh and self._current_bank() is not self._bank
@@ -153,21 +144,21 @@ class MaskStripHook(Hook):
 
     def draw(self, runner: Any) -> None:
         """Draw all strips now; on rank 0 only."""
-        self._last = now = self.schedule.now(runner)
+        now = self.schedule.now(runner)
         self._bank = self._current_bank()
         if get_rank() != 0 or not self._ids:
             return
-        records = self._records(runner)
-        unit = self.schedule.unit
+        records, unit = self._records(runner), self.schedule.unit
         kind = 'training image' if self.dataset is None else 'image'
         for number, record in enumerate(records):
             caption = f'after {now} {unit}s · {kind} {self._ids[number]}'
             picture = draw_strip(record, caption)
             runner.visualizer.add_image(f'mask_strip_{number:02d}', picture, step=now)
         if self.sheet_images:
-            number = min(self.sheet_images, len(records))
-            chosen = [(2 * i + 1) * len(records) // (2 * number) for i in range(number)]
-            add_drawing(runner.work_dir, [records[i] for i in chosen], now, unit)
+            chosen = [
+                records[i] for i in _evenly_spaced(self.sheet_images, len(records))
+            ]
+            add_drawing(runner.work_dir, chosen, now, unit)
 
     def _records(self, runner: Any) -> list[ImageRecord]:
         model, guidance = self._model, self._guidance
@@ -180,19 +171,14 @@ class MaskStripHook(Hook):
             shown = None if score is None else score.unflatten(1, grid)
             if score is None and guidance.scorer and guidance.scorer.measures:
                 shown = attention_maps(model, inputs)
-            notes = self._notes(score)
-            return make_records(
-                model, inputs, self._normalisation(runner), shown, partition, *notes
+            mean, std = (  # of any number of channels
+                getattr(model.data_preprocessor, name, default).flatten().tolist()
+                for name, default in (('mean', torch.zeros(1)), ('std', torch.ones(1)))
             )
-
-    def _normalisation(self, runner: Any) -> Normalisation:
-        """Return what the preprocessor does, of any number of channels."""
-        preprocessor = self._model.data_preprocessor
-        mean, std = (
-            tuple(getattr(preprocessor, name, torch.tensor(default)).flatten().tolist())
-            for name, default in (('mean', 0.0), ('std', 1.0))
-        )
-        return Normalisation(mean, std, normalisation_of(runner.cfg).rgb)
+            rgb = normalisation_of(runner.cfg).rgb
+            normalisation = Normalisation(tuple(mean), tuple(std), rgb)
+            notes = self._notes(score)
+            return make_records(model, inputs, normalisation, shown, partition, *notes)
 
     def _score(self, inputs: Tensor) -> Tensor | None:
         """Return the score of whole images, (B, L), or None if none is known."""
@@ -207,11 +193,16 @@ class MaskStripHook(Hook):
     def _notes(self, score: Tensor | None) -> tuple[str, str]:
         """Say where score and partition come from."""
         guidance = self._guidance
+        source = 'the model now, unused' if score is None else 'the model now'
         if self._bank is not None and self.dataset is None:
             source = f'bank of {self._bank.header.source}'
-        else:
-            source = 'the model now, unused' if score is None else 'the model now'
         policy = name_of(guidance.policy(score) or guidance.mask_generator)
         if guidance.scorer is not None and score is None:
             policy += ', warm-up'
         return source, policy
+
+
+def _evenly_spaced(number: int, total: int) -> list[int]:
+    """Return the places of at most so many of all."""
+    number = min(number, total)
+    return [(2 * i + 1) * total // (2 * number) for i in range(number)]

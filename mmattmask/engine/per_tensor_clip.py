@@ -13,12 +13,7 @@ from mmattmask.registry import OPTIM_WRAPPERS
 def clip_each_grad_(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
     """Scale down, in place, every gradient whose own L2 norm is above ``max_norm``.
 
-    A gradient is multiplied by ``max_norm / (norm + 1e-6)`` if that is below 1.
     ``torch.nn.utils.clip_grad_norm_`` has one norm and one factor for all of them.
-
-    Args:
-        parameters: At least one; all have gradients, on one device.
-        max_norm: Largest L2 norm of a gradient, above 0.
 
     Source: bytedance/ibot utils.py, without its wait for the device per parameter.
     """
@@ -34,8 +29,8 @@ class PerTensorClip(OptimWrapper):
     Args:
         clip_grad: ``dict(max_norm=3.0)``, as of the stock wrappers, but the norm is
             of each parameter's gradient. ``float('inf')`` clips nothing.
-        *args: Arguments of the stock wrapper.
-        **kwargs: Arguments of the stock wrapper.
+        *args: Of the stock wrapper, as the rest.
+        **kwargs: Of the stock wrapper.
 
     Raises:
         ValueError: If ``clip_grad`` is anything else or ``max_norm`` is not positive.

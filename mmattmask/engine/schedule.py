@@ -8,12 +8,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """First after ``begin`` epochs or iterations, then every ``interval`` or never.
-
-    Raises:
-        ValueError: If ``begin`` is not a whole number of at least 0 or ``interval`` not
-            one of at least 1.
-    """
+    """First after ``begin`` epochs or iterations, then every ``interval`` or never."""
 
     begin: int
     interval: int | None
@@ -29,31 +24,12 @@ class Schedule:
             )
 
     def check(self, runner: Any, name: str) -> None:
-        """Raise ValueError if epochs are counted in a loop that has none.
-
-        Args:
-            runner: The runner, before training.
-            name: Of the hook, for the message.
-        """
+        """Raise ValueError if the hook ``name`` counts epochs in a loop without any."""
         if self.by_epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
             raise ValueError(
                 f'{name} counts epochs, but an IterBasedTrainLoop has none, so '
                 f'it would never act again: set by_epoch=False, and begin '
                 f'({self.begin}) and interval ({self.interval}) in iterations'
-            )
-
-    def check_begin(self, runner: Any, name: str) -> None:
-        """Raise ValueError if the run ends before the schedule begins.
-
-        Args:
-            runner: The runner, before training.
-            name: Of the hook, for the message.
-        """
-        total = runner.max_epochs if self.by_epoch else runner.max_iters
-        if self.begin >= total:
-            raise ValueError(
-                f'{name} begins after {self.begin} {self.unit}s, the run has {total}: '
-                f'it would never act; set begin to less than {total}'
             )
 
     @property

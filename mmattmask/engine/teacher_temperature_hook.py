@@ -15,23 +15,20 @@ class TeacherTemperatureHook(Hook):
 
     A temperature goes in equal steps from ``warmup_temp``, in the first epoch, to
     ``temp``, in the last epoch of the warm-up, and stays there. An epoch is the length
-    of the training loader and is counted from the iteration: a resumed run goes on
-    where it stopped.
+    of the training loader.
 
     Args:
         warmup_temp: Temperature of the CLS output in the first epoch.
         temp: The same after the warm-up.
         warmup_epochs: Epochs of the warm-up; 0 is none.
-        warmup_patch_temp: Temperature of the patch output in the first epoch. Defaults
-            to ``warmup_temp``.
+        warmup_patch_temp: That of the patch output. Defaults to ``warmup_temp``.
         patch_temp: The same after the warm-up. Defaults to ``temp``.
         pred_start_epoch: Before this epoch, from 0, no patch is masked, and the warm-up
             of the patch temperature waits.
 
     Raises:
-        ValueError: If a temperature is not positive or a number of epochs negative;
-            before training, if the model has no such teacher or the run ends within the
-            warm-up.
+        ValueError: If a number is out of range; before training, if the model has no
+            such teacher or the run ends within the warm-up.
 
     Source: bytedance/ibot main_ibot.py.
     """
@@ -97,14 +94,9 @@ class TeacherTemperatureHook(Hook):
 
 
 def warmup_value(epoch: int, warmup_epochs: int, start: float, end: float) -> float:
-    """Return a value that goes from ``start`` to ``end`` in equal steps.
+    """Return ``start`` up to epoch 0, ``end`` from the last of the warm-up on.
 
-    Args:
-        epoch: Epochs since the warm-up began; negative before it.
-        warmup_epochs: Its length: ``start`` is the value of epoch 0 and ``end`` that of
-            epoch ``warmup_epochs - 1``. An only epoch has ``start``.
-        start: Value until the warm-up.
-        end: Value after it.
+    In between it goes in equal steps. A warm-up of one epoch has ``start``.
     """
     if epoch >= warmup_epochs:
         return end

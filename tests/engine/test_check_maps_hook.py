@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import DATASETS
 from torch import nn
@@ -14,18 +13,13 @@ from mmattmask.mask_generators import RandomMaskGenerator
 from mmattmask.models.guidance import Guidance
 from mmattmask.scorers import CachedAttention, UserMaps
 
-from .toy_run import NUM_IMAGES, toy_config, train, write_images
+from .toy_run import NUM_IMAGES, toy_config, train
 
 LOAD = dict(type='mmpretrain.LoadImageFromFile')
 CROP = dict(type='mmattmask.RandomResizedCrop', scale=16)
 FLIP = dict(type='mmpretrain.RandomFlip', prob=0.5)
 PACK = dict(type='mmattmask.PackInputs')
 HOOKS = [dict(type='mmattmask.CheckMapsHook'), dict(type='mmattmask.EpochSeedHook')]
-
-
-@pytest.fixture(scope='module')
-def data_root(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('images'))
 
 
 def names():
@@ -51,31 +45,22 @@ def dataset_of(data_root, *pipeline):
     return DATASETS.build(config)
 
 
-def check(dataset, **parts):
-    model = nn.Module()
-    for name, part in parts.items():
-        setattr(model, name, guided(part) if name == 'scorer' and part else part)
-    loader = SimpleNamespace(dataset=dataset)
-    CheckMapsHook().before_train(runner_of(model, loader))
+def guided(scorer):
+    """A model or a data preprocessor."""
+    module = nn.Module()
+    if scorer is not None:
+        module.guidance = Guidance(RandomMaskGenerator(), scorer, None, 4, 4)
+    return module
 
 
-def runner_of(model, loader):
-    return SimpleNamespace(
-        model=model,
-        train_dataloader=loader,
+def check(dataset, scorer=None, model=None):
+    runner = SimpleNamespace(
+        model=model or guided(scorer),
+        train_dataloader=SimpleNamespace(dataset=dataset),
         train_loop=None,
         logger=SimpleNamespace(info=lambda line: None),
     )
-
-
-def guided(scorer):
-    return Guidance(RandomMaskGenerator(), scorer, None, 4, 4)
-
-
-def preprocessor(scorer):
-    module = nn.Module()
-    module.guidance = guided(scorer)
-    return module
+    CheckMapsHook().before_train(runner)
 
 
 def mask(maps, scorer='mmattmask.UserMaps'):
@@ -148,27 +133,16 @@ def test_all_maps_are_read_before_the_first_step(data_root, maps):
         check(dataset_of(data_root), scorer=UserMaps(maps))
 
 
-@pytest.mark.parametrize('part', ['scorer', 'data_preprocessor', 'both', 'wrapped'])
-def test_the_scorer_is_found_in_the_model_or_its_preprocessor(data_root, maps, part):
-    dataset, scorer = dataset_of(data_root), UserMaps(maps)
-    parts = dict(scorer=scorer)
-    if part == 'data_preprocessor':
-        parts = dict(data_preprocessor=preprocessor(scorer))
-    elif part == 'both':
-        parts = dict(scorer=None, data_preprocessor=preprocessor(scorer))
-    check(dataset, **parts)
+@pytest.mark.parametrize('part', ['data_preprocessor', 'wrapped'])
+def test_the_scorer_is_found_beyond_the_model(data_root, maps, part):
     (maps / f'{names()[3]}.npy').unlink()
-    scorer.files.__init__(maps)
+    model, inner = nn.Module(), guided(UserMaps(maps))
     if part == 'wrapped':
         model = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
         nn.Module.__init__(model)
-        model.module = preprocessor(scorer)
-        loader = SimpleNamespace(dataset=dataset)
-        with pytest.raises(ValueError, match='1 of 22'):
-            CheckMapsHook().before_train(runner_of(model, loader))
-        return
+    setattr(model, 'module' if part == 'wrapped' else part, inner)
     with pytest.raises(ValueError, match='1 of 22'):
-        check(dataset, **parts)
+        check(dataset_of(data_root), model=model)
 
 
 def test_parts_of_a_dataset_are_counted_together(tmp_path, data_root):
@@ -221,9 +195,3 @@ def test_without_user_maps_the_hook_says_that_it_has_nothing_to_check(data_root)
     for parts, found in (({}, 'no scorer'), (cached, 'CachedAttention')):
         with pytest.raises(ValueError, match=rf'CheckMapsHook needs .*got {found}'):
             check(dataset_of(data_root, LOAD, CROP, mask(None), PACK), **parts)
-
-
-def test_the_random_stream_is_not_touched(data_root, maps):
-    before = torch.get_rng_state()
-    check(dataset_of(data_root), scorer=UserMaps(maps))
-    assert torch.equal(before, torch.get_rng_state())

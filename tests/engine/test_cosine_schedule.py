@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.hooks import Hook
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import HOOKS, PARAM_SCHEDULERS
+from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 
 from mmattmask.engine.ema_teacher_hook import cosine_momentum
@@ -67,13 +66,6 @@ def test_stock_schedulers_give_the_official_values(golden, tmp_path):
     assert not values[3].any()
 
 
-def test_recursive_formulas_stay_exact_in_a_long_run(tmp_path):
-    values = run_schedules(recipe(tmp_path).param_scheduler, 100, 200, 10, 2e-3)
-    expected = np.r_[np.linspace(0, 2e-3, 2000), cosine(2e-3, 1e-6, 18000)]
-    np.testing.assert_allclose(values[0], expected, rtol=1e-9, atol=1e-15)
-    np.testing.assert_allclose(values[2], cosine(0.04, 0.4, 20000), rtol=1e-9)
-
-
 def test_a_run_shorter_than_its_warmup_is_refused(tmp_path):
     cfg = recipe(tmp_path)
     cfg.param_scheduler[0].end = cfg.param_scheduler[1].begin = 10
@@ -89,38 +81,10 @@ def test_momentum_of_the_teacher_is_the_official_one(golden):
     np.testing.assert_allclose(ours, case.arrays['out/momentum'], rtol=1e-12)
 
 
-@HOOKS.register_module()
-class TapeHook(Hook):
-    """Record gradients as they come out of backward, and the weights after a step."""
-
-    def before_train(self, runner):
-        self.start = {n: p.detach().clone() for n, p in runner.model.named_parameters()}
-        self.grads, self.weights = [], []
-        runner.tape = self
-        for name, parameter in runner.model.named_parameters():
-            if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(self.recorder(name))
-
-    def recorder(self, name):
-        def record(parameter):
-            self.grads[-1][name] = parameter.grad.clone()
-
-        return record
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.grads.append({})
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.weights.append(
-            {n: p.detach().clone() for n, p in runner.model.named_parameters()}
-        )
-
-
 def replay(tape, warmup, total):
     """Yield the weights after each step of the official rules, one by one."""
-    parameters = {
-        name: nn.Parameter(tape.start[name].clone()) for name in tape.grads[0]
-    }
+    start, *_ = tape.weights
+    parameters = {name: nn.Parameter(start[name].clone()) for name in tape.grads[0]}
     decayed = [p for p in parameters.values() if p.ndim > 1]
     others = [p for p in parameters.values() if p.ndim == 1]
     optimizer = torch.optim.AdamW(
@@ -148,7 +112,7 @@ def test_a_run_equals_plain_torch(tmp_path):
     assert len(tape.grads) == 3 * EPOCH
     norms = [[g.norm().item() for g in grads.values()] for grads in tape.grads]
     assert np.min(norms) < 0.3 < np.max(norms)
-    steps = zip(replay(tape, EPOCH, 3 * EPOCH), tape.weights, strict=True)
+    steps = zip(replay(tape, EPOCH, 3 * EPOCH), tape.weights[1:], strict=True)
     for step, (expected, actual) in enumerate(steps):
         for name, parameter in expected.items():
             torch.testing.assert_close(

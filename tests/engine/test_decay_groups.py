@@ -2,12 +2,11 @@
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.optim import build_optim_wrapper
 from mmpretrain.models import VisionTransformer
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from mmattmask.engine import PerTensorClipOptimWrapper
 from mmattmask.engine.decay_groups import split_by_decay
 
 OFFICIAL_NAMES = {
@@ -132,38 +131,6 @@ def test_what_is_not_trained_has_no_group():
         'head.last_layer.parametrizations.weight.original1',
     }
     assert others == {'head.mlp.0.bias', 'head.mlp.2.bias', 'head.mlp.4.bias'}
-
-
-def test_a_step_decays_only_the_first_group():
-    model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
-    wrapper = build(model, optimizer=dict(type='SGD', lr=0.5, weight_decay=0.2))
-    before = [parameter.clone() for parameter in model.parameters()]
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    wrapper.step()
-    factors = [0.9, 1.0, 1.0, 1.0]  # weight, bias, weight and bias of the norm
-    for old, new, factor in zip(before, model.parameters(), factors, strict=True):
-        torch.testing.assert_close(new, factor * old)
-
-
-def test_a_wrapped_model_has_the_same_groups():
-    model = Student()
-    wrapper = build(nn.DataParallel(model), type='OptimWrapper')
-    assert type(wrapper) is OptimWrapper
-    sizes = [len(group['params']) for group in wrapper.optimizer.param_groups]
-    assert sizes == [21, 30]
-
-
-def test_it_builds_the_clipping_wrapper():
-    wrapper = build(
-        Student(),
-        type='mmattmask.PerTensorClipOptimWrapper',
-        clip_grad=dict(max_norm=3.0),
-        accumulative_counts=2,
-    )
-    assert isinstance(wrapper, PerTensorClipOptimWrapper)
-    assert wrapper.clip_grad_kwargs == dict(max_norm=3.0)
-    assert wrapper._accumulative_counts == 2
 
 
 def test_other_rules_are_refused():

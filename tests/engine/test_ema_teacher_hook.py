@@ -1,17 +1,18 @@
-"""EMATeacherHook: its schedule, gradient accumulation, resumed runs, bad input."""
+"""Hooks of EMA teachers: schedules, gradient accumulation, resumed runs, bad input."""
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from mmattmask.engine import EMATeacherHook
+from mmattmask.engine import EMATeacherHook, LinearEMATeacherHook
 from mmattmask.engine.ema_teacher_hook import cosine_momentum
 from mmattmask.scorers import EMATeacher
 
-from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
+from .toy_run import assert_equal_weights, toy_config, train, weights
 
 HOOKS = [dict(type='mmattmask.EMATeacherHook'), dict(type='mmattmask.EpochSeedHook')]
 MOVED = (5.0, 5.0, 10.0, 10.0)  # another crop_box, in px
@@ -36,11 +37,6 @@ class SpyTeacher(EMATeacher):
 @pytest.fixture(autouse=True)
 def spies(monkeypatch):
     monkeypatch.setattr('mmattmask.models.lut.EMATeacher', SpyTeacher)
-
-
-@pytest.fixture(scope='module')
-def data_root(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('images'))
 
 
 def config(work_dir, data_root, **changes):
@@ -181,3 +177,59 @@ def test_a_teacher_follows_weights_that_were_loaded_cast_or_replaced():
     host.train()  # a new epoch
     host.teacher.move(1.0)
     assert torch.equal(host.teacher['student'].weight, host.student.weight)
+
+
+def hpm_config(work_dir, data_root, **changes):
+    """HPM, whose teacher's momentum changes linearly in the first two epochs."""
+    hook = dict(type='mmattmask.LinearEMATeacherHook', momentum=0.5, ramp_epochs=2)
+    masks = dict(type='mmattmask.SoftToHardMaskGenerator', soft=(0, 0), hard=(0, 0.5))
+    return toy_config(
+        work_dir,
+        data_root,
+        **{
+            'model__scorer': dict(type='mmattmask.PredictedLoss'),
+            'model__mask_generator': {**masks, 'include_current': True},
+            'train_cfg__max_epochs': 4,
+            'custom_hooks': [hook, dict(type='mmattmask.EpochSeedHook')],
+            **changes,
+        },
+    )
+
+
+@pytest.fixture(scope='module')
+def hpm(tmp_path_factory, data_root):
+    """A run of HPM, and what its teacher was asked for."""
+    asked, move = [], EMATeacher.move
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            EMATeacher, 'move', lambda self, m: asked.append(m) or move(self, m)
+        )
+        return train(hpm_config(tmp_path_factory.mktemp('hpm'), data_root)), asked
+
+
+def test_ramp_per_epoch_then_constant(hpm):
+    start, *momenta = hpm[1]
+    assert start == 1.0  # initialised as the student
+    expected = [0.5, (0.5 + 0.0001) / 2, 0.0001, 0.0001]
+    assert momenta == pytest.approx([m for m in expected for _ in range(ITERATIONS)])
+
+
+def test_resumed_run_of_hpm_equals_an_uninterrupted_one(tmp_path, data_root, hpm):
+    checkpoint = str(Path(hpm[0].work_dir) / 'epoch_2.pth')
+    cfg = hpm_config(tmp_path, data_root, load_from=checkpoint, resume=True)
+    state = weights(hpm[0])
+    assert_equal_weights(state, weights(train(cfg)))
+    teacher = state['guidance.scorer.teacher.decoder.pred.weight']
+    assert not torch.equal(teacher, state['guidance.scorer.decoder.pred.weight'])
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(momentum=0.999, end_momentum=1.5), r'end_momentum \(1.5\)'),
+        (dict(ramp_epochs=0), 'ramp_epochs must be at least 1, got 0'),
+    ],
+)
+def test_bad_options_of_the_ramp(options, message):
+    with pytest.raises(ValueError, match=message):
+        LinearEMATeacherHook(**options)

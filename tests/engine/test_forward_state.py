@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 
 from mmattmask.engine import EMATeacherHook
 
 from ..models.ibot_model import build
-from ..models.ibot_model import ibot_config as ibot_parts
+from .toy_run import toy_config
 
 
 class ScaledOptimWrapper(OptimWrapper):
@@ -35,30 +35,11 @@ def ibot():
 
 
 def lut():
-    parts = ibot_parts()
+    changes = dict(model__type='mmattmask.LUT', model__hid_channels=32)
+    cfg = toy_config('', '', **changes, model__scorer=None)
     torch.manual_seed(0)
-    arch = parts['backbone']['arch']
-    model = MODELS.build(
-        dict(
-            type='mmattmask.LUT',
-            backbone=dict(
-                type='mmattmask.GuidedMAEViT', arch=arch, img_size=16, patch_size=4
-            ),
-            neck=dict(
-                type='mmattmask.GuidedMAEDecoder',
-                decoder_embed_dim=16,
-                decoder_depth=1,
-                decoder_num_heads=2,
-            ),
-            head=dict(
-                type='mmpretrain.MAEPretrainHead',
-                loss=dict(type='mmpretrain.PixelReconstructionLoss', criterion='L2'),
-            ),
-            mask_generator=dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.75),
-            hid_channels=32,
-            data_preprocessor=dict(type='mmpretrain.SelfSupDataPreprocessor'),
-        )
-    )
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model)
     model.init_weights()
     return model.double()
 

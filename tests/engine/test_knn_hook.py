@@ -2,13 +2,13 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DATASETS
-from mmpretrain.utils import get_ori_model
+from mmengine.registry import DATASETS, HOOKS, DefaultScope
 from PIL import Image
 
 from mmattmask.datasets.whole_images import WholeImages
@@ -21,75 +21,62 @@ from ..models.ibot_model import ibot_config
 from .toy_run import (
     NUM_IMAGES,
     assert_equal_weights,
+    log_of,
+    times_of,
+    toy_config,
     train,
     train_here,
     weights,
     write_images,
 )
-from .toy_run import toy_config as config
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope='module')
-def data_root(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('images'))
 
 
 def knn_hook(data_root, **options):
-    dataset = dict(type='CustomDataset', data_root=data_root)
+    dataset = dict(type='CustomDataset', data_root=str(data_root))
     hook = dict(type='mmattmask.KNNHook', memory=dataset, query=dataset, k=(1, 3))
     return {**hook, **options}
 
 
-def add(cfg, hook):
+def config(work_dir, data_root, hook, **changes):
+    cfg = toy_config(work_dir, data_root, **changes)
     cfg.custom_hooks = [*cfg.custom_hooks, hook]
     return cfg
 
 
-def hook_of(runner):
-    (hook,) = [hook for hook in runner.hooks if isinstance(hook, KNNHook)]
-    return hook
-
-
-def table(work_dir):
-    with (Path(work_dir) / 'knn.csv').open(newline='') as file:
+def read(path):
+    with Path(path).open(newline='') as file:
         return list(csv.DictReader(file))
 
 
-def test_training_does_not_notice(tmp_path, data_root):
-    plain = train(config(tmp_path / 'plain', data_root))
-    hook = knn_hook(data_root, interval=1, num_workers=2)
-    watched = train(add(config(tmp_path / 'watched', data_root), hook))
-    assert_equal_weights(weights(plain), weights(watched))
-    assert torch.equal(
-        torch.tensor(plain.message_hub.get_scalar('train/loss').data[0]),
-        torch.tensor(watched.message_hub.get_scalar('train/loss').data[0]),
-    )
+@pytest.fixture(scope='module')
+def options(data_root):
+    """Five of the images against all, before every epoch."""
+    query = dict(type='CustomDataset', data_root=data_root, indices=5)
+    return knn_hook(data_root, query=query, interval=1, num_workers=2, batch_size=4)
+
+
+@pytest.fixture(scope='module')
+def watched(tmp_path_factory, data_root, options):
+    return train(config(tmp_path_factory.mktemp('watched'), data_root, options))
+
+
+def test_training_does_not_notice(whole, watched):
+    assert_equal_weights(weights(whole), weights(watched))
+    losses = [r.message_hub.get_scalar('train/loss').data[0] for r in (whole, watched)]
+    np.testing.assert_array_equal(*losses)
     assert watched.model.training
 
 
-def test_accuracy_is_that_of_the_features_of_whole_images(tmp_path, data_root):
-    query = dict(type='CustomDataset', data_root=data_root, indices=5)
-    cfg = add(
-        config(tmp_path, data_root), knn_hook(data_root, query=query, batch_size=4)
-    )
-    runner = train(cfg)
-    dataset = DATASETS.build(
-        dict(
-            type='mmpretrain.CustomDataset',
-            data_root=data_root,
-            pipeline=[dict(type='mmcv.LoadImageFromFile')],
-        )
-    )
-    images = WholeImages([dataset], (16, 16))
+def test_accuracy_is_that_of_the_features_of_whole_images(watched, data_root):
+    load = dict(type='mmcv.LoadImageFromFile')
+    dataset = dict(type='mmpretrain.CustomDataset', data_root=data_root)
+    images = WholeImages([DATASETS.build({**dataset, 'pipeline': [load]})], (16, 16))
     pixels = torch.stack([images[index][0] for index in range(NUM_IMAGES)])
     labels = torch.tensor([images[index][2] for index in range(NUM_IMAGES)])
-    model = get_ori_model(runner.model)
-    with evaluating(runner):
+    with evaluating(watched) as model:
         inputs = model.data_preprocessor({'inputs': pixels, 'data_samples': []}, False)
         tokens = model(inputs['inputs'], mode='tensor')[-1]
-    row = table(tmp_path)[-1]
+    row = read(Path(watched.work_dir) / 'knn.csv')[-1]
     for name, features in (('cls', tokens[:, 0]), ('mean', tokens[:, 1:].mean(1))):
         similarity, places = nearest_neighbours(features[:5], features, 3)
         results = knn_accuracy(similarity, labels[places], labels[:5], (1, 3))
@@ -99,27 +86,83 @@ def test_accuracy_is_that_of_the_features_of_whole_images(tmp_path, data_root):
             assert float(row[f'{name}_top1_k{k}']) == expected
 
 
-def dino_config(work_dir, data_root):
-    """DINO, the smallest of the hosts with a teacher, for one epoch."""
-    model = ibot_config(img_size=16, patch_size=4)
-    del model['data_preprocessor']
-    crop = [dict(type='mmattmask.RandomResizedCrop', scale=16)]
-    cfg = config(work_dir, data_root, train_cfg__max_epochs=1)
-    cfg.model = {**model, 'patch_weight': 0.0}
-    cfg.train_dataloader.dataset.pipeline = [
-        dict(type='LoadImageFromFile'),
-        dict(type='mmattmask.MultiCrop', num_views=[2], transforms=[crop]),
-        dict(type='mmattmask.PackInputs'),
+def test_where_it_writes(watched):
+    rows = read(Path(watched.work_dir) / 'knn.csv')
+    epochs = [0, 1, 2, 3, 4, 5]
+    assert [int(row['epoch']) for row in rows] == epochs
+    for name in ('cls_top1_k3', 'cls_top5_k3', 'mean_top1_k3', 'mean_top5_k3'):
+        values = [float(row[name]) for row in rows]
+        assert all(0 <= value <= 100 for value in values)
+        scalar = watched.message_hub.get_scalar(f'knn/{name}').data[0]
+        assert np.allclose(scalar, values, atol=1e-3)
+    log = Path(watched.log_dir) / 'vis_data' / 'scalars.json'
+    lines = [line for line in log.read_text().splitlines() if 'knn/cls_top1_k3' in line]
+    assert [json.loads(line)['step'] for line in lines] == epochs
+
+
+@pytest.mark.parametrize(
+    ('options', 'epochs'),
+    [
+        (dict(interval=2), [0, 2, 4, 5]),
+        (dict(interval=5), [0, 5]),
+        (dict(interval=1, begin=4), [0, 4, 5]),
+        (dict(interval=10, begin=3), [0, 3, 5]),
+    ],
+)
+def test_when_it_measures(options, epochs):
+    assert times_of(KNNHook({}, {}, **options), 'measure') == epochs
+
+
+def test_by_iteration(tmp_path, data_root):
+    refresh = dict(type='mmattmask.AttentionRefreshHook', begin=3, interval=3)
+    hooks = [refresh, knn_hook(data_root, interval=3)]
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        custom_hooks=[{**hook, 'by_epoch': False} for hook in hooks],
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=7, _delete_=True),
+        default_hooks__checkpoint=dict(by_epoch=False, interval=7),
+        default_hooks__logger=dict(log_metric_by_epoch=False),
+    )
+    train(cfg)
+    assert [int(row['iter']) for row in read(tmp_path / 'knn.csv')] == [0, 3, 6, 7]
+
+
+def test_resumed_run_replaces_later_rows_and_keeps_earlier_ones(
+    tmp_path, data_root, watched, options
+):
+    folder = shutil.copytree(watched.work_dir, tmp_path / 'run')
+    before = read(folder / 'knn.csv')
+    point = dict(resume=True, load_from=str(folder / 'epoch_3.pth'))
+    train(config(folder, data_root, options, **point))
+    assert read(folder / 'knn.csv') == before
+    train(config(folder, data_root, options, train_cfg__max_epochs=1))
+    assert [int(row['epoch']) for row in read(folder / 'knn.csv')] == [0, 1]
+
+
+def test_write_row_with_new_columns(tmp_path):
+    path = tmp_path / 'knn.csv'
+    write_row(path, 'epoch', 0, {'a': 1.0})
+    write_row(path, 'epoch', 2, {'a': 2.0, 'b': 3.0})
+    assert read(path) == [
+        {'epoch': '0', 'a': '1.000', 'b': ''},
+        {'epoch': '2', 'a': '2.000', 'b': '3.000'},
     ]
-    cfg.custom_hooks = []
-    return cfg
 
 
 def test_the_teacher_is_measured_instead_of_the_student(tmp_path, data_root):
-    cfg = add(dino_config(tmp_path / 'run', data_root), knn_hook(data_root))
-    add(cfg, dict(type='mmattmask.EMATeacherHook', momentum=0.5))
+    """Of DINO, the smallest of the hosts with a teacher."""
+    cfg = config(tmp_path, data_root, knn_hook(data_root), train_cfg__max_epochs=1)
+    model = ibot_config(img_size=16, patch_size=4)
+    del model['data_preprocessor']
+    cfg.model = {**model, 'patch_weight': 0.0}
+    crop = [dict(type='mmattmask.RandomResizedCrop', scale=16)]
+    views = dict(type='mmattmask.MultiCrop', num_views=[2], transforms=[crop])
+    load, *_, pack = cfg.train_dataloader.dataset.pipeline
+    cfg.train_dataloader.dataset.pipeline = [load, views, pack]
+    cfg.custom_hooks[:2] = [dict(type='mmattmask.EMATeacherHook', momentum=0.5)]
     runner = train(cfg)
-    hook, model = hook_of(runner), runner.model
+    model, hook = runner.model, next(h for h in runner.hooks if isinstance(h, KNNHook))
     student, _ = hook._features(runner, 'query')
     hook.target = 'teacher'
     teacher, labels = hook._features(runner, 'query')
@@ -133,125 +176,42 @@ def test_the_teacher_is_measured_instead_of_the_student(tmp_path, data_root):
 
 
 def test_votes_of_the_first_images_of_each_class(tmp_path, data_root):
-    whole = dict(type='CustomDataset', data_root=data_root)
-    memory = dict(type='mmattmask.FirstPerClass', images_per_class=3, dataset=whole)
-    cfg = config(tmp_path, data_root, train_cfg__max_epochs=1)
-    train(add(cfg, knn_hook(data_root, memory=memory)))
-    assert f'({NUM_IMAGES} images against 6)' in output_of(tmp_path)
-
-
-def test_target_without_a_teacher(tmp_path, data_root):
-    cfg = add(config(tmp_path, data_root), knn_hook(data_root, target='teacher'))
-    with pytest.raises(ValueError, match=r'EMA teacher of its backbone.*GuidedMAE'):
-        train(cfg)
-
-
-@pytest.mark.parametrize(
-    ('options', 'epochs'),
-    [
-        (dict(interval=2), [0, 2, 4, 5]),
-        (dict(interval=5), [0, 5]),
-        (dict(interval=1, begin=4), [0, 4, 5]),
-        (dict(interval=10, begin=3), [0, 3, 5]),
-    ],
-)
-def test_when_it_measures(tmp_path, data_root, options, epochs):
-    runner = train(add(config(tmp_path, data_root), knn_hook(data_root, **options)))
-    rows = table(tmp_path)
-    assert [int(row['epoch']) for row in rows] == epochs
-    for feature in ('cls', 'mean'):
-        for top in ('top1', 'top5'):
-            name = f'{feature}_{top}_k3'
-            assert all(0 <= float(row[name]) <= 100 for row in rows)
-            scalar = runner.message_hub.get_scalar(f'knn/{name}').data[0]
-            assert np.allclose(scalar, [float(row[name]) for row in rows], atol=1e-3)
-    lines = (
-        (Path(runner.log_dir) / 'vis_data' / 'scalars.json').read_text().splitlines()
+    hook = knn_hook(data_root)
+    hook['memory'] = dict(
+        type='mmattmask.FirstPerClass', images_per_class=3, dataset=hook['memory']
     )
-    steps = [json.loads(line)['step'] for line in lines if 'knn/cls_top1_k3' in line]
-    assert steps == epochs
+    train(config(tmp_path, data_root, hook, train_cfg__max_epochs=1))
+    assert f'({NUM_IMAGES} images against 6)' in log_of(tmp_path)
 
 
-def test_by_iteration(tmp_path, data_root):
-    cfg = config(
-        tmp_path,
-        data_root,
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=7, _delete_=True),
-        default_hooks__checkpoint=dict(by_epoch=False, interval=7),
-        default_hooks__logger=dict(log_metric_by_epoch=False),
-    )
-    hook = knn_hook(data_root, interval=3, by_epoch=False)
-    cfg.custom_hooks = [
-        dict(
-            type='mmattmask.AttentionRefreshHook', begin=3, interval=3, by_epoch=False
-        ),
-        hook,
-    ]
-    train(cfg)
-    assert [int(row['iter']) for row in table(tmp_path)] == [0, 3, 6, 7]
-
-
-def test_resumed_run_replaces_later_rows_and_keeps_earlier_ones(tmp_path, data_root):
-    hook = knn_hook(data_root, interval=1)
-    train(add(config(tmp_path, data_root), hook))
-    whole = table(tmp_path)
-    (tmp_path / 'epoch_5.pth').unlink()
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_3.pth'))
-    train(add(config(tmp_path, data_root, resume=True), hook))
-    assert table(tmp_path) == whole
-    train(add(config(tmp_path, data_root, train_cfg__max_epochs=1), hook))
-    assert [int(row['epoch']) for row in table(tmp_path)] == [0, 1]
-
-
-def test_write_row_with_new_columns(tmp_path):
-    path = tmp_path / 'knn.csv'
-    write_row(path, 'epoch', 0, {'a': 1.0})
-    write_row(path, 'epoch', 2, {'a': 2.0, 'b': 3.0})
-    with path.open(newline='') as file:
-        rows = list(csv.DictReader(file))
-    assert rows == [
-        {'epoch': '0', 'a': '1.000', 'b': ''},
-        {'epoch': '2', 'a': '2.000', 'b': '3.000'},
-    ]
-
-
-def test_two_ranks_measure_what_one_does(tmp_path, data_root):
+def test_ranks_measure_what_one_process_does(tmp_path, data_root):
     options = {
         'custom_hooks': [knn_hook(data_root, interval=1)],
         'model__scorer': None,  # no hook refreshes it
         'train_cfg__max_epochs': 1,
         'optim_wrapper__optimizer__lr': 0.0,
     }
+    assert NUM_IMAGES % 3  # there is padding
+    tables = []
     for world_size in (1, 3):
-        work_dir = tmp_path / str(world_size)
-        work_dir.mkdir()
-        arguments = (str(work_dir), data_root, options)
-        run_ranks(work_dir, train_here, *arguments, ranks=world_size)
-        assert world_size == 1 or NUM_IMAGES % world_size  # there is padding
-        assert f'({NUM_IMAGES} images against {NUM_IMAGES})' in output_of(
-            tmp_path / str(world_size)
-        )
-    assert table(tmp_path / '1') == table(tmp_path / '3')
+        folder = tmp_path / str(world_size)
+        folder.mkdir()
+        arguments = (str(folder), data_root, options)
+        run_ranks(folder, train_here, *arguments, ranks=world_size)
+        assert f'({NUM_IMAGES} images against {NUM_IMAGES})' in log_of(folder)
+        tables.append(read(folder / 'knn.csv'))
+    assert tables[0] == tables[1]
 
 
-def output_of(work_dir):
-    return ''.join(path.read_text() for path in work_dir.glob('*/*.log'))
-
-
-def test_unreadable_images_are_left_out(tmp_path):
-    data_root = write_images(tmp_path / 'images')
-    broken = sorted(Path(data_root).glob('*/*.png'))[4]
-    hook = knn_hook(data_root, interval=5)
-    cfg = add(config(tmp_path / 'run', data_root, train_cfg__max_epochs=1), hook)
-    cfg.train_dataloader.dataset.ann_file = str(tmp_path / 'list.txt')
-    (tmp_path / 'list.txt').write_text('class_0/000.png 0\nclass_1/001.png 1\n')
-    cfg.train_dataloader.dataset.data_prefix = ''
-    broken.write_bytes(b'no image')
+def test_unreadable_images_are_left_out(tmp_path, data_root):
+    broken = write_images(tmp_path / 'images')
+    path = Path(broken) / 'class_0' / '008.png'
+    path.write_bytes(b'no image')
+    cfg = config(tmp_path / 'run', data_root, knn_hook(broken), train_cfg__max_epochs=1)
     train(cfg)
-    text = output_of(tmp_path / 'run')
-    number = NUM_IMAGES - 1
-    assert f'({number} images against {number})' in text
-    assert broken.name in text
+    log, number = log_of(tmp_path / 'run'), NUM_IMAGES - 1
+    assert f'({number} images against {number})' in log
+    assert str(path) in log
 
 
 @pytest.mark.parametrize(
@@ -270,8 +230,14 @@ def test_options_out_of_range(options, message):
         KNNHook(memory={}, query={}, **options)
 
 
+def check(hook, runner):
+    """Do what comes before training."""
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        HOOKS.build(hook).before_train(runner)
+
+
 @pytest.mark.parametrize('kept', ['bcd', 'dcba', 'abcd'])
-def test_class_numbers_must_mean_the_same(tmp_path, data_root, kept):
+def test_class_numbers_must_mean_the_same(tmp_path, whole, kept):
     """Without its first folder each class has the number of the one before."""
     for split, names in (('memory', 'abcd'), ('query', kept)):
         for name in names:
@@ -279,27 +245,24 @@ def test_class_numbers_must_mean_the_same(tmp_path, data_root, kept):
             folder.mkdir(parents=True)
             image = np.full((8, 8, 3), ord(name), np.uint8)
             Image.fromarray(image).save(folder / '0.png')
-    memory, query = (
-        dict(type='CustomDataset', data_root=str(tmp_path / split))
-        for split in ('memory', 'query')
-    )
+    hook = knn_hook(tmp_path / 'memory')
+    hook['query'] = dict(hook['query'], data_root=str(tmp_path / 'query'))
     if kept == 'dcba':  # the same folders, in an order of the user's
-        query['metainfo'] = dict(classes=tuple(kept))
-    hook = knn_hook(data_root, memory=memory, query=query)
-    cfg = add(config(tmp_path / 'run', data_root, train_cfg__max_epochs=1), hook)
+        hook['query']['metainfo'] = dict(classes=tuple(kept))
     if kept == 'abcd':
-        train(cfg)
+        check(hook, whole)
         return
     with pytest.raises(ValueError, match=r'other classes or another order'):
-        train(cfg)
+        check(hook, whole)
 
 
-def test_dataset_without_labels_is_refused_before_training(tmp_path, data_root):
+def test_what_cannot_be_measured_is_refused_before_training(whole, data_root):
+    with pytest.raises(ValueError, match=r'EMA teacher of its backbone.*GuidedMAE'):
+        check(knn_hook(data_root, target='teacher'), whole)
     hook = knn_hook(data_root)
     hook['query'] = dict(hook['query'], with_label=False)
     with pytest.raises(ValueError, match='query dataset have no labels'):
-        train(add(config(tmp_path, data_root), hook))
-    assert not (tmp_path / 'knn.csv').exists()
+        check(hook, whole)
 
 
 def test_pool_tokens_of_backbones_with_and_without_cls():

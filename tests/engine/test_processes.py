@@ -1,49 +1,17 @@
-"""The refresh in other processes: killed and resumed, two ranks, two machines."""
+"""The refresh in several processes: two ranks, two machines, a failure."""
 
 import numpy as np
 import pytest
 
 from mmattmask.scorers import AttentionBank
-from tests.processes import Child, run_ranks
+from tests.processes import run_ranks
 
 from .toy_run import (
     NUM_IMAGES,
-    assert_equal_weights,
+    toy_config,
+    train,
     train_here,
-    weights,
-    write_images,
 )
-
-
-@pytest.fixture(scope='module')
-def data_root(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('images'))
-
-
-def train_once(work_dir, data_root, code=0, changes=(), **environment):
-    """Train in another process."""
-    arguments = (str(work_dir), data_root, dict(changes))
-    Child(f'{work_dir}.txt', train_here, *arguments, **environment).finish(code)
-
-
-@pytest.fixture(scope='module')
-def whole(tmp_path_factory, data_root):
-    """Weights of a run that nobody killed."""
-    work_dir = tmp_path_factory.mktemp('whole')
-    train_once(work_dir, data_root)
-    return weights(work_dir / 'epoch_5.pth')
-
-
-@pytest.mark.parametrize('point', ['write-0', 'write-2', 'finish', 'rename', 'done'])
-def test_killed_in_a_refresh_and_resumed(tmp_path, data_root, whole, point):
-    train_once(tmp_path, data_root, -9, KILL_AT=point)
-    banks = sorted((tmp_path / 'attention_bank').glob('*.bank'))
-    expected = ['epoch_1.bank'] + ['epoch_3.bank'] * (point == 'done')
-    assert [bank.name for bank in banks] == expected
-    for bank in banks:
-        AttentionBank(bank)  # whole: opening checks size and checksum
-    train_once(tmp_path, data_root, changes=dict(resume=True))
-    assert_equal_weights(whole, weights(tmp_path / 'epoch_5.pth'))
 
 
 def two_ranks(work_dir, data_root, changes=(), hosts=('a', 'a'), **options):
@@ -61,7 +29,7 @@ def test_two_processes_make_the_maps_of_one(tmp_path, data_root, hosts):
     """From the same weights; on two hosts each gets a whole bank of its own."""
     refresh_first = dict(type='mmattmask.AttentionRefreshHook', begin=0)
     changes = dict(train_cfg__max_epochs=2, custom_hooks=[refresh_first])
-    train_once(tmp_path / 'one', data_root, changes=changes)
+    train(toy_config(tmp_path / 'one', data_root, **changes))
     two_ranks(tmp_path / 'two', data_root, changes, hosts)
     ids = np.arange(NUM_IMAGES)
     one = AttentionBank(tmp_path / 'one' / 'attention_bank' / 'epoch_0.bank')

@@ -6,16 +6,11 @@ import shutil
 import pytest
 
 from .test_processes import two_ranks
-from .toy_run import assert_equal_weights, toy_config, train, weights, write_images
+from .toy_run import assert_equal_weights, toy_config, train, weights
 
 SCORE = 'mmattmask.ScorePredictingMAE'
 LOSS = 'mmattmask.GuidedMAE'
 REFRESH = dict(type='mmattmask.AttentionRefreshHook', begin=1, interval=2)
-
-
-@pytest.fixture(scope='module')
-def data_root(tmp_path_factory):
-    return write_images(tmp_path_factory.mktemp('images'))
 
 
 def changes(host, **head) -> dict:

@@ -1,12 +1,13 @@
 """A training run small enough to repeat, in this process or another one."""
 
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -135,6 +136,52 @@ def assert_equal_weights(first, second):
         assert torch.equal(value, second[name]), name
 
 
+def times_of(hook, action, epochs=5):
+    """Return the epochs at which a hook calls its method, without what it does."""
+    runner, times = SimpleNamespace(), []
+    setattr(hook, action, lambda runner: times.append(runner.epoch))
+    for runner.epoch in range(epochs):
+        hook.before_train_epoch(runner)
+    runner.epoch = epochs
+    hook.after_train(runner)
+    return times
+
+
+def log_of(work_dir):
+    """Return what runs in a folder have logged."""
+    return ''.join(path.read_text() for path in Path(work_dir).glob('*/*.log'))
+
+
+def stop_and_resume(work_dir, data_root, stop, **changes):
+    """Train up to an epoch, and go on from its checkpoint; return the last runner."""
+    cfg = toy_config(work_dir, data_root, **changes)
+    cfg.custom_hooks.append(dict(type='StopHook', epoch=stop))
+    with pytest.raises(SystemExit):
+        train(cfg)
+    return train(toy_config(work_dir, data_root, resume=True, **changes))
+
+
+@HOOKS.register_module()
+class WatchHook(Hook):
+    """Remembers of each iteration the partition's counts and the bank in use."""
+
+    priority = 'LOWEST'
+
+    def before_run(self, runner):
+        guidance, runner.watched = runner.model.guidance, []
+        original = guidance.guide
+
+        def spy(inputs, data_samples):
+            score, partition = original(inputs, data_samples)
+            bank = guidance.scorer.bank
+            source = None if bank is None else bank.header.source
+            runner.watched.append((source, partition.budget))
+            assert runner.model.training
+            return score, partition
+
+        guidance.guide = spy
+
+
 @HOOKS.register_module()
 class StopHook(Hook):
     """Leave the run before an epoch begins, as if the time were up."""
@@ -147,47 +194,8 @@ class StopHook(Hook):
             sys.exit(0)
 
 
-def kill_at(point):
-    """Let this process die (SIGKILL) at a point of the second refresh.
-
-    ``write-N`` before the N-th batch is written, ``finish`` when all rows are there,
-    ``rename`` before the new file takes its name, ``done`` after that.
-    """
-    finished = []
-    original_write, original_finish = BankWriter.write, BankWriter.finish
-    original_replace = os.replace
-    calls = []
-
-    def die():
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def write(self, ids, maps):
-        if finished and point == f'write-{len(calls)}':
-            die()
-        if finished:
-            calls.append(ids)
-        original_write(self, ids, maps)
-
-    def finish(self):
-        if finished and point == 'finish':
-            die()
-        original_finish(self)
-        if finished and point == 'done':
-            die()
-        finished.append(True)
-
-    def replace(source, target):
-        if finished and point == 'rename' and str(target).endswith('.bank'):
-            die()
-        original_replace(source, target)
-
-    BankWriter.write, BankWriter.finish, os.replace = write, finish, replace
-
-
 def train_here(work_dir, data_root, changes):
     """Train in a process of its own; environment variables say what befalls it."""
-    if 'KILL_AT' in os.environ:
-        kill_at(os.environ['KILL_AT'])
     if 'HOST_NAME' in os.environ:
         socket.gethostname = lambda: os.environ['HOST_NAME']
     if 'FAILING_RANK' in os.environ and os.environ['RANK'] == '1':

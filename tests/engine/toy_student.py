@@ -1,11 +1,14 @@
 """A student with a weight-normalised last layer, and iBOT's recipe to train it."""
 
 import copy
+from functools import partial
+from itertools import pairwise
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmengine.registry import DATASETS, MODELS
+from mmengine.registry import DATASETS, HOOKS, MODELS
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.utils.data import Dataset
@@ -43,6 +46,39 @@ class ToyStudent(BaseModel):
     def forward(self, inputs, data_samples=None, mode='loss'):
         tokens = self.mlp(inputs) + self.cls_token[0] + self.teacher(inputs)
         return dict(loss=10 * self.last_layer(tokens).square().mean())
+
+
+def weights_of(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+@HOOKS.register_module()
+class TapeHook(Hook):
+    """Record gradients as they come out of backward, and the weights between steps."""
+
+    def before_train(self, runner):
+        runner.tape, self.grads = self, []
+        self.weights = [weights_of(runner.model)]
+        for name, parameter in runner.model.named_parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(partial(self.record, name))
+
+    def record(self, name, parameter):
+        self.grads[-1][name] = parameter.grad.clone()
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.grads.append({})
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.weights.append(weights_of(runner.model))
+
+    @property
+    def changed(self):
+        """The parameters that each iteration changed."""
+        steps = pairwise(self.weights)
+        return [
+            {n for n in new if not torch.equal(new[n], old[n])} for old, new in steps
+        ]
 
 
 def recipe(work_dir, **changes):
