@@ -11,10 +11,6 @@ CACHED = dict(type='mmattmask.CachedAttention')
     ('changes', 'message'),
     [
         (
-            dict(img_size=50),
-            r'patch size \(8\) does not divide the image size \(50 x 50\)',
-        ),
-        (
             dict(img_size=(48, 52)),
             r'patch size \(8\) does not divide the image size \(48 x 52\)',
         ),
