@@ -550,6 +550,8 @@ def main():
     args = parser.parse_args()
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('no GPU here: --device cpu --tiny is a rehearsal')
+    if args.tiny:
+        step_time.ARCHS['tiny'] = (SMALL, SMALL['embed_dims'])
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     init_default_scope('mmpretrain')
