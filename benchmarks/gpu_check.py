@@ -62,6 +62,8 @@ STUDY = 'configs/study/{}_vit-tiny-p4_1xb64-coslr-8e_cifar10.py'
 # the first policy that trains in each host
 FIRST = ('AMT', 'AM', 'GPA', 'random')
 REFUSED = ('MixMIM', 'SparK')
+# of a rehearsal's ViT, as wide as the config's decoder expects
+SMALL = dict(embed_dims=192, num_layers=2, num_heads=3, feedforward_channels=384)
 COMPILING = 60  # s that must be left to begin with it
 
 
@@ -76,7 +78,7 @@ def correctness(args):
         for dtype in ['bfloat16', *['float16'] * (args.device == 'cuda')]:
             yield f'{name}, {dtype}', partial(mixed_precision, name, dtype, args)
     yield 'masks of every policy', partial(masks, args)
-    yield 'AMT with a refresh', partial(run, 'whole', args)
+    yield 'AMT with a refresh', partial(whole, args)
     yield 'resumed beside uninterrupted', partial(resume, args)
     yield 'compiled beside not', partial(compiled, args)
 
@@ -174,6 +176,8 @@ def run(name, args, options=(), resume=False):
     cfg.custom_hooks = [*cfg.custom_hooks, dict(type='mmattmask.EpochSeedHook')]
     cfg.default_hooks.checkpoint = dict(type='CheckpointHook', interval=1)
     cfg.resume = resume
+    if args.tiny:
+        cfg.model.backbone.arch = SMALL
     cfg.merge_from_dict(dict(options))
     runner = Runner.from_cfg(cfg)
     runner.train()
@@ -185,6 +189,13 @@ def run(name, args, options=(), resume=False):
     }
 
 
+def whole(args):
+    """Train the run that others are compared with, once."""
+    if not hasattr(args, 'whole'):
+        args.whole = run('whole', args)
+    return args.whole
+
+
 def weights(args, name):
     """Return the weights after two epochs of a run, in one tensor."""
     path = args.out / 'runs' / name / 'epoch_2.pth'
@@ -194,7 +205,7 @@ def weights(args, name):
 
 def resume(args):
     """Compare a run that went on after its first epoch with one that did not stop."""
-    run('whole', args)
+    whole(args)
     folders = [args.out / 'runs' / name for name in ('whole', 'resumed')]
     shutil.rmtree(folders[1], ignore_errors=True)
     (folders[1] / 'attention_bank').mkdir(parents=True)
@@ -205,7 +216,7 @@ def resume(args):
 
 def compiled(args):
     """Compare a compiled run with one that is not."""
-    run('whole', args)
+    whole(args)
     backend = 'eager' if args.tiny else 'inductor'
     run('compiled', args, {'compile': dict(backend=backend)})
     return difference(args, 'compiled')
@@ -539,6 +550,8 @@ def main():
     args = parser.parse_args()
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('no GPU here: --device cpu --tiny is a rehearsal')
+    if args.tiny:
+        step_time.ARCHS['tiny'] = (SMALL, SMALL['embed_dims'])
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     init_default_scope('mmpretrain')

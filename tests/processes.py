@@ -13,6 +13,7 @@ from pathlib import Path
 import mmengine.config.utils as config_utils
 import mmengine.runner.runner as runners
 import torch
+import torch.utils.data._utils as loader_utils
 from yapf.yapflib import yapf_api
 
 CONTEXT = multiprocessing.get_context('forkserver')
@@ -47,11 +48,13 @@ def spare_what_nobody_sees():
 
     MMEngine formats the config for every checkpoint, collects garbage, over all that
     was ever imported, for every dataset, asks compilers for their versions, and reads
-    the index of all of MMPretrain's models for every config based on one of them.
+    the index of all of MMPretrain's models for every config based on one of them. Torch
+    waits 5 s for loader processes of a run before, which nobody has told to end.
     """
     yapf_api.FormatCode = lambda text, **_: (text, True)
     config_utils.load = functools.cache(config_utils.load)
     runners.collect_env = dict
+    loader_utils.MP_STATUS_CHECK_INTERVAL = 1.0
     gc.collect()
     gc.freeze()
 

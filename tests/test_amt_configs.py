@@ -7,7 +7,7 @@ from mmengine.hub import get_config
 from mmengine.registry import HOOKS
 
 from mmattmask.mask_generators import AMTMaskGenerator, RandomMaskGenerator
-from tests.config_building import build_model, find, load
+from tests.config_building import build_model, find, load, plain
 
 VIT_B = 'vit-base-p16_8xb512-amp-coslr'
 # name, throw of the generator, masked, thrown, visible; the paper's Tables 1 and 4
@@ -34,14 +34,6 @@ GEOMETRIES = [
     ('amt_vit-tiny-p4_1xb512-amp-coslr-400e_cifar10.py', (8, 8), 28, 26, 10),
     ('cifar100', (8, 8), 28, 26, 10),
 ]
-
-
-def without_scope(value):
-    if isinstance(value, dict):
-        return {k: without_scope(v) for k, v in value.items() if k != '_scope_'}
-    if isinstance(value, list):
-        return [without_scope(item) for item in value]
-    return value
 
 
 @pytest.mark.parametrize(
@@ -86,7 +78,7 @@ def test_only_the_guided_parts_differ_from_stock(size):
     ours = find(f'amt_vit-{size}-p16_8xb512-amp-coslr-400e')
     name = f'mae/mae_vit-{size}-p16_8xb512-amp-coslr-400e_in1k.py'
     stock = get_config(f'mmpretrain::{name}')
-    ours, stock = without_scope(ours.to_dict()), without_scope(stock.to_dict())
+    ours, stock = plain(ours), plain(stock)
     assert {key for key in ours if ours[key] != stock.get(key)} == {
         'model',
         'custom_hooks',
