@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 from mmengine.registry import MODELS
+from mmengine.visualization import Visualizer
 
 from .golden import BUNDLED, VARIABLE, GoldenCase, load
 from .processes import spare_what_nobody_sees
@@ -31,6 +32,13 @@ def fixed_seeds():
     """Make a test's draws independent of the tests that ran before it."""
     torch.manual_seed(0)
     np.random.seed(0)  # noqa: NPY002  MMCV's transforms draw from it
+
+
+@pytest.fixture(autouse=True)
+def own_visualizer():
+    """Do not write where a run of the same second did: its folder is gone."""
+    yield
+    Visualizer._instance_dict.clear()
 
 
 def folder_of(variable: str, content: str) -> Path:

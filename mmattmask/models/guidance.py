@@ -109,6 +109,7 @@ class Guidance(BaseModule):
                 )
         self.try_policies(self.policy_grid(image_size))
 
+    @torch.compiler.disable  # not traced: it happens once
     def try_policies(self, grid: tuple[int, int]) -> None:
         """Try the policies on a grid of cells, once; see ``check_policy``."""
         if grid not in self._tried:

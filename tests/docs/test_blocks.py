@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ from tests.docs.pages import (
 from tests.processes import Child
 
 pytestmark = pytest.mark.onedl  # the environment with the tools of documentation
+
+
+@pytest.fixture(scope='module', autouse=True)
+def children():
+    """Copies of a process whose modules are ours, not those of a workspace."""
+    forkserver.ensure_running()
 
 
 @pytest.fixture
