@@ -1,7 +1,7 @@
 """Bring finished comparisons into docs/study.md: rows, charts and tables.
 
 python docs/make_study.py WORK_DIR            copy rows and curves, renew the page
-python docs/make_study.py WORK_DIR objects    rows of the control, or cifar10
+python docs/make_study.py WORK_DIR objects    rows of the control, cifar10 or recipe
 python docs/make_study.py                     renew it from the rows that are there
 """
 
@@ -22,7 +22,12 @@ PAGE = DOCS / 'study.md'
 FOLDER = DOCS / 'study'
 BASELINE = 'random'
 # The rows of each comparison, and what its policies are judged against.
-CONTROLS = {'runs': 'random', 'objects': 'random_throw', 'cifar10': 'random'}
+CONTROLS = {
+    'runs': 'random',
+    'objects': 'random_throw',
+    'cifar10': 'random',
+    'recipe': 'random_throw',
+}
 # What only matters while runs go on, or names the machine's folders.
 DROPPED = ('settings', 'checkpoint')
 

@@ -11,6 +11,7 @@ from mmengine.runner import load_checkpoint
 from mmpretrain.registry import DATASETS, MODELS
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from mmattmask.datasets.concat import bases
 from mmattmask.datasets.foreground import AnnotatedImage, patch_mask, read_index
@@ -71,7 +72,8 @@ def content_of_score(
         maps.append(attention_maps(model, inputs).numpy())
         masks += foregrounds
         for name, control in known.items() if foregrounds else ():
-            score = control(inputs, None, maps[-1].shape[1:], 0)
+            grid = maps[-1].shape[1:]
+            score = control(_cut_by(grid, inputs), None, grid, 0)
             controls[name].append(score.numpy())
         seen = [i - start for i in shown if 0 <= i - start < len(batch)]
         pictures += list(to_rgb(inputs, normalisation_of(cfg))[seen])
@@ -86,6 +88,15 @@ def content_of_score(
         with whole_file(picture) as temporary:
             Image.fromarray(drawn).save(temporary)
     return content
+
+
+def _cut_by(grid: tuple[int, ...], images: Tensor) -> Tensor:
+    """Enlarge images (B, C, H, W) until the grid (h, w) of a map divides them."""
+    sides = zip(images.shape[-2:], grid, strict=True)
+    size = tuple(-(-side // cells) * cells for side, cells in sides)
+    if size == tuple(images.shape[-2:]):
+        return images
+    return interpolate(images, size, mode='bilinear')
 
 
 def _training_images(cfg: Config, model: Any) -> Any:

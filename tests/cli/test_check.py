@@ -194,6 +194,11 @@ def test_score_of_a_checkpoint(tmp_path, monkeypatch):
     # mean | three maps | the same without place, side by side
     height, width, _ = np.asarray(Image.open('pictures/score.png')).shape
     assert 4 < width / height < 7
+    # 9 x 9 cells, which do not divide the student's 64 px
+    options.insert(1, 'model.scorer.input_size=72')
+    gpa = ROOT / 'configs/gpa/gpa_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
+    text, _ = run('check', [str(gpa), '--score', 'content.pth', *options])
+    assert re.search(r"a patch's contrast 0\.\d\d", text), text
     text, code = run('check', [str(ROOT / name), '--picture', 'x.png'])
     assert (code, text) == (1, 'error: --index and --picture need --score CHECKPOINT')
 
