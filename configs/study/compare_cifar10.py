@@ -69,6 +69,18 @@ runs = dict(
         options=policy('AMTMaskGenerator', 'PatchContrast', **throw_low),
         title='contrast, 25, throw low 50',
     ),
+    # what compare_recipe.py chose, on seeds of its own
+    recipe=dict(
+        config=random,
+        options=policy(
+            'AMTMaskGenerator',
+            'PatchContrast',
+            mask_ratio=0.45,
+            throw_ratio=0.4,
+            throw='low',
+        ),
+        title='contrast, 45, throw low 40',
+    ),
     random_quarter=dict(
         config=random,
         options=policy('RandomMaskGenerator', mask_ratio=0.25, throw_ratio=0.5),
