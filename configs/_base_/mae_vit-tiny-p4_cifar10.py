@@ -3,59 +3,18 @@
 Small enough for three seeds of eight policies in a few CPU hours.
 """
 
-_base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-400e_in1k.py'
+_base_ = ['./mae_vit-tiny-p4_1xb512-amp-coslr-400e_cifar10.py', './study_cifar10.py']
 
-data_preprocessor = dict(
-    mean=[125.307, 122.961, 113.8575],
-    std=[51.5865, 50.847, 51.255],
-    to_rgb=False,  # the arrays are RGB
-)
 model = dict(
     type='mmattmask.GuidedMAE',
-    backbone=dict(
-        arch=dict(
-            _delete_=True,
-            embed_dims=96,
-            num_layers=4,
-            num_heads=3,
-            feedforward_channels=384,
-        ),
-        img_size=32,
-        patch_size=4,
-    ),
-    neck=dict(
-        patch_size=4,
-        embed_dim=96,
-        decoder_embed_dim=48,
-        decoder_depth=2,
-        decoder_num_heads=3,
-    ),
-    head=dict(patch_size=4),
-)
-images = dict(
-    type='mmattmask.PackedImages', data_root='{{$MMATTMASK_DATA:data}}/cifar10_full'
+    backbone=dict(arch=dict(_delete_=True, **_base_.study.arch)),
+    neck=dict(embed_dim=96, decoder_embed_dim=48, decoder_depth=2),
 )
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(
-        _delete_=True,
-        **images,
-        ann_file='train.npz',
-        indices=10_000,
-        pipeline=[
-            dict(
-                type='RandomResizedCrop',
-                scale=32,
-                crop_ratio_range=(0.2, 1.0),
-                backend='pillow',
-                interpolation='bicubic',
-            ),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PackInputs'),
-        ],
-    ),
+    dataset=dict(_delete_=True, **_base_.study.train, pipeline=_base_.train_pipeline),
 )
 optim_wrapper = dict(
     _delete_=True,
@@ -75,13 +34,7 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='mmattmask.EpochSeedHook'),
-    # a quick look for the curves; mmattmask compare measures on all test images
-    dict(
-        type='mmattmask.KNNHook',
-        memory=dict(**images, ann_file='train.npz', indices=1500),
-        query=dict(**images, ann_file='test.npz', indices=750),
-        interval=2,
-    ),
+    _base_.study.knn,
     dict(type='mmattmask.MaskStripHook', num_images=4, sheet_images=4, interval=4),
 ]
 resume = False

@@ -41,7 +41,7 @@ val_dataloader = dict(
     num_workers=0,
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**_base_.images, ann_file='test.npz', pipeline=[pack]),
+    dataset=dict(**_base_.study.test, pipeline=[pack]),
 )
 val_evaluator = dict(type='Accuracy', topk=(1,))
 val_cfg = dict()

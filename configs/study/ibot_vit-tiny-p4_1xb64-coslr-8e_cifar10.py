@@ -1,45 +1,34 @@
 """iBOT, blocks masked, with the study's ViT on its part of CIFAR-10.
 
-Two views of 32 px and two of 16 px. Other policies are options
-in compare_ibot.py.
+Two views of 32 px and two of 16 px. Other policies are options in compare_ibot.py.
 
 Command:  CONFIG=configs/study/ibot_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
           mmattmask train $CONFIG
 Hardware: CPU, 1 core; the images are $MMATTMASK_DATA/cifar10_full/train.npz.
 """
 
-_base_ = ['../_base_/multi_crop_cifar10.py', '../_base_/ibot.py']
+_base_ = [
+    '../_base_/multi_crop_cifar10.py',
+    '../_base_/ibot.py',
+    '../_base_/study_cifar10.py',
+]
 
 model = dict(
     backbone=dict(
-        arch=dict(
-            _delete_=True,
-            embed_dims=96,
-            num_layers=4,
-            num_heads=3,
-            feedforward_channels=384,
-        ),
+        arch=dict(_delete_=True, **_base_.study.arch),
         img_size=32,
         patch_size=4,
         drop_path_rate=0.0,
     ),
     head=dict(out_channels=1024, hid_channels=384, bottleneck_channels=64),
 )
-images = dict(
-    type='mmattmask.PackedImages', data_root='{{$MMATTMASK_DATA:data}}/cifar10_full'
-)
 multi_crop = {**_base_.multi_crop, 'num_views': [1, 1, 2]}
+train_pipeline = [multi_crop, _base_.pack]
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
     persistent_workers=False,
-    dataset=dict(
-        _delete_=True,
-        **images,
-        ann_file='train.npz',
-        indices=10_000,
-        pipeline=[multi_crop, _base_.pack],
-    ),
+    dataset=dict(_delete_=True, **_base_.study.train, pipeline=train_pipeline),
 )
 optim_wrapper = dict(
     _delete_=True,
@@ -52,20 +41,13 @@ auto_scale_lr = dict(base_batch_size=64)
 train_cfg = dict(max_epochs=8)
 warmup, cosine, weight_decay = _base_.param_scheduler
 param_scheduler = [{**warmup, 'end': 1}, {**cosine, 'begin': 1}, weight_decay]
-knn = dict(
-    type='mmattmask.KNNHook',
-    memory=dict(**images, ann_file='train.npz', indices=1500),
-    query=dict(**images, ann_file='test.npz', indices=750),
-    interval=2,
-    target='teacher',
-)
 custom_hooks = [
     {**_base_.hooks.teacher, 'momentum': 0.01},
     {**_base_.hooks.temperature, 'warmup_epochs': 2},
     _base_.hooks.last_layer,
     _base_.hooks.finite,
     dict(type='mmattmask.EpochSeedHook'),
-    knn,
+    {**_base_.study.knn, 'target': 'teacher'},
 ]
 default_hooks = dict(
     logger=dict(interval=50), checkpoint=dict(interval=1, max_keep_ckpts=1)
