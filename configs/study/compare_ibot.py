@@ -6,12 +6,21 @@ Command:  mmattmask compare configs/study/compare_ibot.py
 Hardware: CPU, 1 core for every run.
 """
 
-block = 'ibot_vit-tiny-p4_1xb64-coslr-8e_cifar10.py'
-random_shape = {'model.mask_generator.shape': 'random'}
+_base_ = './compare_cifar10.py'
+
+teacher = dict(type='mmattmask.TeacherAttention')
+shuffled = dict(type='mmattmask.ShuffledMaps', scorer=teacher)
 
 
-def attmask(mode, scorer=None, **arguments):
-    """Options of masks by the attention of the EMA teacher."""
+def ibot(title, **options):
+    """A run of iBOT with options of its model."""
+    config = 'ibot_vit-tiny-p4_1xb64-coslr-8e_cifar10.py'
+    options = {f'model.{name}': value for name, value in options.items()}
+    return dict(config=config, title=title, host='iBOT', options=options)
+
+
+def attmask(title, mode, scorer=teacher, **arguments):
+    """A run with masks by the attention of the EMA teacher."""
     generator = dict(
         _delete_=True,
         type='mmattmask.AttMaskGenerator',
@@ -20,42 +29,17 @@ def attmask(mode, scorer=None, **arguments):
         mask_prob=0.5,
         **arguments,
     )
-    return {
-        'model.mask_generator': generator,
-        'model.scorer': scorer or dict(type='mmattmask.TeacherAttention'),
-    }
+    return ibot(title, mask_generator=generator, scorer=scorer)
 
 
-shuffled = dict(
-    type='mmattmask.ShuffledMaps', scorer=dict(type='mmattmask.TeacherAttention')
-)
 runs = dict(
-    random=dict(config=block, options=random_shape, title='random', host='iBOT'),
-    block=dict(config=block, title='blocks', host='iBOT'),
-    high=dict(config=block, options=attmask('high'), title='AttMask-High', host='iBOT'),
-    hint=dict(
-        config=block,
-        options=attmask('hint', show_max=0.1),
-        title='AttMask-Hint',
-        host='iBOT',
-    ),
-    high_shuffled=dict(
-        config=block,
-        options=attmask('high', shuffled),
-        title="AttMask-High, another image's",
-        host='iBOT',
-    ),
-    low=dict(config=block, options=attmask('low'), title='AttMask-Low', host='iBOT'),
+    _delete_=True,
+    random=ibot('random', mask_generator=dict(shape='random')),
+    block=ibot('blocks'),
+    high=attmask('AttMask-High', 'high'),
+    hint=attmask('AttMask-Hint', 'hint', show_max=0.1),
+    high_shuffled=attmask("AttMask-High, another image's", 'high', shuffled),
+    low=attmask('AttMask-Low', 'low'),
 )
-baseline = control = 'random'
-epochs = 8
 seeds = tuple(range(6))
 budgets = ('images',)  # masks leave the tokens as they are
-images = dict(
-    type='mmattmask.PackedImages', data_root='{{$MMATTMASK_DATA:data}}/cifar10_full'
-)
-content = dict(index='{{$MMATTMASK_DATA:data}}/fg_masks/index.csv')
-evaluation = dict(
-    train=dict(images, ann_file='train.npz', indices=10_000),
-    test=dict(images, ann_file='test.npz'),
-)
