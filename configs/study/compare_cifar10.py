@@ -38,7 +38,7 @@ runs = dict(
     attmask_hint=dict(config='attmask-hint' + suffix, title='AttMask-Hint 75'),
     gpa=dict(config='gpa' + suffix, title='GPA soft to hard 75', teacher='random'),
     attmask_low=policy('AttMask-Low 75', am, 'AttMaskGenerator', mode='low', **masked),
-    hpm=dict(config='hpm' + suffix, title='HPM amt_low hard 75'),
+    hpm=dict(config='hpm' + suffix, title='HPM half hard 75'),
     block=policy('blocks 75', random, 'BlockMaskGenerator', **masked),
     noise=policy('green noise 75', random, 'ColorNoiseMaskGenerator', **masked),
     # what the positive control chose, by attention and by what costs nothing

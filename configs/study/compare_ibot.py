@@ -1,6 +1,7 @@
 """AttMask's policies and their controls on iBOT: the study's ViT and images.
 
-Masks hide none of half of the views and 10 to 50 % of the others, whatever the policy.
+Masks hide none of half of the views and 10 to 50 % of the others; Hint shows up to a
+tenth of the patches again.
 
 Command:  mmattmask compare configs/study/compare_ibot.py
 Hardware: CPU, 1 core for every run.

@@ -9,32 +9,30 @@ Hardware: CPU, 1 core for every run (docs/study.md has the hours).
 
 _base_ = './compare_cifar10.py'
 
-suffix = '_vit-tiny-p4_1xb64-coslr-8e_cifar10.py'
+config = 'random' + _base_.suffix
 
 
-def arm(title, scorer, policy, **arguments):
+def arm(title, scorer, name, **arguments):
     """A score and what is made of it."""
-    generator = dict(_delete_=True, type=f'mmattmask.{policy}', **arguments)
+    generator = dict(_delete_=True, type=f'mmattmask.{name}', **arguments)
     options = {'model.scorer': scorer, 'model.mask_generator': generator}
-    return dict(config='random' + suffix, options=options, title=title)
+    return dict(config=config, options=options, title=title)
 
 
 vit = dict(type='mmattmask.UserMaps', path='work_dirs/maps_teacher_cifar10.npy')
-contrast = dict(type='mmattmask.PatchContrast')
-quarter = dict(mask_ratio=0.25, throw_ratio=0.5, throw='low')
-low = dict(mask_ratio=0.45, throw_ratio=0.4, throw='low')
+contrast, quarter, amt_low = _base_.contrast, _base_.quarter, _base_.amt_low
 hint = dict(mode='hint', mask_ratio=0.8, show_max=0.1, show_ratio=0.5)
-amt, soft_to_hard = 'AMTMaskGenerator', 'SoftToHardMaskGenerator'
+soft_to_hard = 'SoftToHardMaskGenerator'
 runs = dict(
     _delete_=True,
-    random=dict(config='random' + suffix, title='random 75'),
-    random_throw=dict(config='random-throw' + suffix, title='random 45, throw 40'),
-    vit_quarter=arm("a ViT's map, 25, throw low 50", vit, amt, **quarter),
-    vit_low=arm("a ViT's map, 45, throw low 40", vit, amt, **low),
-    vit_amt=arm("a ViT's map, AMT 45/40", vit, amt),
+    random=_base_.runs.random,
+    random_throw=_base_.runs.random_throw,
+    vit_quarter=arm("a ViT's map, 25, throw low 50", vit, **quarter),
+    vit_low=arm("a ViT's map, 45, throw low 40", vit, **amt_low),
+    vit_amt=arm("a ViT's map, AMT 45/40", vit, 'AMTMaskGenerator'),
     vit_soft=arm("a ViT's map, soft to hard 75", vit, soft_to_hard),
     vit_hint=arm("a ViT's map, AttMask-Hint 75", vit, 'AttMaskGenerator', **hint),
-    contrast_low=arm('contrast, 45, throw low 40', contrast, amt, **low),
+    contrast_low=arm('contrast, 45, throw low 40', contrast, **amt_low),
     contrast_soft=arm('contrast, soft to hard 75', contrast, soft_to_hard),
 )
 control = 'random_throw'

@@ -92,7 +92,7 @@ def unkilled(tmp_path_factory, data_root):
 def assert_same_end(work_dir, unkilled):
     assert_equal_weights(weights(unkilled / LAST), weights(work_dir / LAST))
     # a kill before the former checkpoint is removed leaves it there
-    assert not list(work_dir.glob('.*.tmp*'))
+    assert not list(work_dir.rglob('*.tmp*'))
     for bank in (unkilled / 'attention_bank').iterdir():
         mine = work_dir / 'attention_bank' / bank.name
         assert mine.read_bytes() == bank.read_bytes()
