@@ -226,6 +226,13 @@ class Guidance(BaseModule):
             scores.append(self.unbiased(score))
         return scores[0] if len(scores) == 1 else torch.cat(scores)
 
+    def of_teacher(self, attention: Tensor) -> Tensor | None:
+        """Return the score known from an EMA teacher's attention (N, L), or None."""
+        if self.scorer is None:
+            return None
+        score = self.scorer.of_teacher(attention, self.num_views)
+        return None if score is None else self.unbiased(score)
+
     def unbiased(self, score: Tensor) -> Tensor:
         """Take the batch's mean map off an online score (B, L), if asked to."""
         if self.scorer is None or self.scorer.debias is None or self.scorer.cached:

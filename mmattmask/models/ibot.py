@@ -224,9 +224,8 @@ class IBOT(BaseSelfSupervisor):
         if not guidance.masking:
             return torch.zeros_like(attention)
         images = torch.cat(tuple(inputs[: self.num_global]))
-        if isinstance(guidance.scorer, TeacherAttention):
-            score = guidance.unbiased(attention)
-        else:
+        score = guidance.of_teacher(attention)
+        if score is None:
             score = guidance.score(inputs, data_samples)
         mask = guidance.decide_mask(score, images, guidance.rng)
         return mask.type_as(attention)

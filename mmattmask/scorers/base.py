@@ -97,6 +97,13 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             f'{type(model).__name__} has {type(self).__name__}'
         )
 
+    def of_teacher(self, attention: Tensor, num_views: int) -> Tensor | None:
+        """Return the score that is known from the host's EMA teacher, or None.
+
+        ``attention`` (num_views * B, L) is its CLS token's, one view after the other.
+        """
+        return None
+
     @property
     def learns(self) -> bool:
         """Whether :meth:`loss` is implemented: then scores may carry gradients."""

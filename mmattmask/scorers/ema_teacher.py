@@ -144,6 +144,10 @@ class TeacherAttention(Scorer):
         check_readable(backbone)
         object.__setattr__(self, 'backbone', backbone)  # the host's module
 
+    def of_teacher(self, attention: Tensor, num_views: int) -> Tensor:
+        """Return the attention, which is the score."""
+        return attention
+
     @torch.no_grad()
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:
         """Return the score of the images' patches, (B, L) float32: mean of heads."""

@@ -44,6 +44,7 @@ class ShuffledMaps(CachedMaps):
         super().__init__(
             getattr(source, 'crop_mode', 'aligned'),
             getattr(source, 'storage', 'float16'),
+            source.debias,
         )
         self.scorer = source
         self.looks_up = looks_up
@@ -93,10 +94,8 @@ class ShuffledMaps(CachedMaps):
     ) -> Tensor | None:
         """Return the score of the views' cells, see the source of the maps."""
         if not self.looks_up:
-            if len(inputs) < 2:
-                raise ValueError('scores of views cannot be exchanged in a batch of 1')
             score = self.scorer(inputs, data_samples, grid, cell_size)
-            return None if score is None else score.roll(1, dims=0)
+            return None if score is None else _exchanged(score)
         if isinstance(self.scorer, CachedMaps):
             if self.bank is None:
                 return None
@@ -111,6 +110,11 @@ class ShuffledMaps(CachedMaps):
             )
         ]
         return self.scorer(inputs, samples, grid, cell_size)
+
+    def of_teacher(self, attention: Tensor, num_views: int) -> Tensor | None:
+        """Return another image's score of the same view, if the source's is known."""
+        score = self.scorer.of_teacher(attention, num_views)
+        return None if score is None else _exchanged(score, num_views)
 
     def _others_of(
         self, data_samples: Sequence[Any]
@@ -140,6 +144,14 @@ class ShuffledMaps(CachedMaps):
         if not 0 <= index < number:
             raise ValueError(f'sample id {index} is outside the {number} maps')
         return int(self._others[index])
+
+
+def _exchanged(score: Tensor, num_views: int = 1) -> Tensor:
+    """Give each image of each view the score (views * B, L) of the one before it."""
+    views = score.unflatten(0, (num_views, -1))
+    if views.shape[1] < 2:
+        raise ValueError('scores of views cannot be exchanged in a batch of 1')
+    return views.roll(1, dims=1).flatten(0, 1)
 
 
 def derangement(number: int, seed: int) -> np.ndarray:

@@ -151,7 +151,10 @@ def test_the_score_is_the_teachers_attention_to_each_large_crop():
     own = generator.score
     anothers = build(generator, scorer=shuffled)
     anothers.load_state_dict(model.state_dict())
+    passes = []
+    anothers.teacher['backbone'].register_forward_hook(lambda *_: passes.append(1))
     anothers(inputs, None, mode='loss')
+    assert len(passes) == 1  # the one that makes the targets
     for score, expected in zip(generator.score.split(3), own.split(3), strict=True):
         torch.testing.assert_close(score, expected.roll(1, dims=0))
     generator.score = own

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from mmattmask.scorers import CachedAttention, PatchContrast, Scorer, ShuffledMaps
+from mmattmask.scorers import (
+    CachedAttention,
+    PatchContrast,
+    Scorer,
+    ShuffledMaps,
+    TeacherAttention,
+)
 from mmattmask.scorers.shuffled_maps import derangement
 from tests.engine.toy_run import toy_config, train, write_images
 
@@ -99,6 +105,11 @@ def test_scores_of_views_are_those_of_the_view_before():
     assert torch.equal(shuffled(views, None, *where), expected)
     with pytest.raises(ValueError, match='batch of 1'):
         shuffled(views[:1], None, *where)
+
+
+def test_places_are_removed_as_from_the_source():
+    source = TeacherAttention(debias='position')
+    assert ShuffledMaps(source).debias == source.debias
 
 
 def test_missing_geometry_images_and_maps_are_named(bank, tmp_path):  # noqa: F811
