@@ -136,3 +136,21 @@ def test_what_is_not_trained_has_no_group():
 def test_other_rules_are_refused():
     with pytest.raises(ValueError, match=r"paramwise_cfg=.*'norm_decay_mult': 0\.5"):
         build(Student(), paramwise_cfg=dict(norm_decay_mult=0.5))
+
+
+def test_a_step_decays_only_the_first_group():
+    model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
+    wrapper = build(model, optimizer=dict(type='SGD', lr=0.5, weight_decay=0.2))
+    before = [parameter.clone() for parameter in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    wrapper.step()
+    factors = [0.9, 1.0, 1.0, 1.0]  # weight, bias, weight and bias of the norm
+    for old, new, factor in zip(before, model.parameters(), factors, strict=True):
+        torch.testing.assert_close(new, factor * old)
+
+
+def test_a_wrapped_model_has_the_same_groups():
+    wrapper = build(nn.DataParallel(Student()))
+    sizes = [len(group['params']) for group in wrapper.optimizer.param_groups]
+    assert sizes == [21, 30]

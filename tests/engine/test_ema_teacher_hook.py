@@ -214,6 +214,17 @@ def test_ramp_per_epoch_then_constant(hpm):
     assert momenta == pytest.approx([m for m in expected for _ in range(ITERATIONS)])
 
 
+def test_accumulated_gradients_move_the_teacher_of_hpm_once(
+    tmp_path, data_root, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(
+        EMATeacher, 'move', lambda self, momentum: asked.append(momentum)
+    )
+    train(hpm_config(tmp_path, data_root, optim_wrapper__accumulative_counts=2))
+    assert len(asked) - 1 == 4 * ITERATIONS / 2
+
+
 def test_resumed_run_of_hpm_equals_an_uninterrupted_one(tmp_path, data_root, hpm):
     checkpoint = str(Path(hpm[0].work_dir) / 'epoch_2.pth')
     cfg = hpm_config(tmp_path, data_root, load_from=checkpoint, resume=True)
