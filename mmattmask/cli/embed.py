@@ -3,6 +3,7 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import get_rank
 from safetensors.torch import save_file
@@ -29,11 +30,14 @@ def run(args: argparse.Namespace) -> str:
     """Make the features; return what to print, nothing on other ranks."""
     if Path(args.out).suffix != '.safetensors':
         raise ValueError(f'--out must end in .safetensors, got {args.out}')
-    run = Evaluation(args)
-    model = run.model(args.features or [knn_kind(run.backbone)])
-    folder = dict(type='mmpretrain.CustomDataset', with_label=False)
-    folder['data_root'] = args.images
-    images = labelled_images(folder, run.view, run.size, need_labels=False)
+    evaluation = Evaluation(args)
+    model = evaluation.model(args.features or [knn_kind(evaluation.backbone)])
+    folder: dict[str, Any] = dict(
+        type='mmpretrain.CustomDataset', data_root=args.images, with_label=False
+    )
+    images = labelled_images(
+        folder, evaluation.view, evaluation.size, need_labels=False
+    )
     features, _ = extract_features(
         model, images, Path(args.images).name, args.batch_size, args.num_workers
     )
@@ -45,4 +49,4 @@ def run(args: argparse.Namespace) -> str:
     with whole_file(args.out) as temporary:
         save_file(rows, temporary, metadata={'names': json.dumps(names)})
     shapes = ', '.join(f'{kind} {tuple(value.shape)}' for kind, value in rows.items())
-    return f'{shapes} of {args.images}; {run.matched}\nwritten to {args.out}'
+    return f'{shapes} of {args.images}; {evaluation.matched}\nwritten to {args.out}'

@@ -45,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> str:
     """Measure; return what to print, nothing on other ranks."""
-    run = Evaluation(args)
-    train, val = run.labelled(run.view)
-    model = run.model(args.features or [knn_kind(run.backbone)])
-    how = (args.batch_size, args.num_workers, run.cache)
+    evaluation = Evaluation(args)
+    train, val = evaluation.labelled(evaluation.view)
+    model = evaluation.model(args.features or [knn_kind(evaluation.backbone)])
+    how = (args.batch_size, args.num_workers, evaluation.cache)
     bank, labels = extract_features(model, train, 'train', *how)
     query, target = extract_features(model, val, 'val', *how)
     if get_rank() != 0:
@@ -60,10 +60,10 @@ def run(args: argparse.Namespace) -> str:
             rows.append(table_row(kind, record))
     text = (
         f'k-NN of {args.checkpoint}: {len(target)} images against {len(labels)}, '
-        f'temperature {args.temperature:g}, accuracy in %; {run.matched}\n\n'
+        f'temperature {args.temperature:g}, accuracy in %; {evaluation.matched}\n\n'
         f'{pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)}\n'
     )
-    return run.report('knn', text, dict(results=results))
+    return evaluation.report('knn', text, dict(results=results))
 
 
 def classify(

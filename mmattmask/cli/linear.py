@@ -56,13 +56,13 @@ def run(args: argparse.Namespace) -> str:
     """Train, test after every epoch; return what to print, nothing on other ranks."""
     lrs = tuple(args.lr or SWEEP)
     settings = ProbeSettings(lrs, args.epochs, args.batch_size, args.seed)
-    run = Evaluation(args)
-    train, val = run.labelled(
-        run.view if args.cached_features else random_view(run.size)
+    evaluation = Evaluation(args)
+    train, val = evaluation.labelled(
+        evaluation.view if args.cached_features else random_view(evaluation.size)
     )
-    kind = args.features or linear_kind(run.backbone)
-    model = run.model([kind])
-    how = (128, args.num_workers, run.cache)
+    kind = args.features or linear_kind(evaluation.backbone)
+    model = evaluation.model([kind])
+    how = (128, args.num_workers, evaluation.cache)
     asked, target = extract_features(model, val, 'val', *how)
     if args.cached_features:
         features, labels = extract_features(model, train, 'train', *how)
@@ -77,17 +77,17 @@ def run(args: argparse.Namespace) -> str:
         settings,
         asked[kind].shape[1],
         int(train.labels.max()) + 1,
-        run.work_dir / f'linear-{name}.pth',
+        evaluation.work_dir / f'linear-{name}.pth',
         args.device,
     )
     history = probe.run(len(train), batches, asked[kind], target)
     if get_rank() != 0:
         return ''
-    return report(run, settings, kind, history, len(train), len(target))
+    return report(evaluation, settings, kind, history, len(train), len(target))
 
 
 def report(
-    run: Evaluation,
+    evaluation: Evaluation,
     settings: ProbeSettings,
     kind: str,
     history: ProbeHistory,
@@ -107,11 +107,13 @@ def report(
         }
         for record in records
     ]
-    views = 'one view each' if run.args.cached_features else 'random crops and flips'
+    views = (
+        'one view each' if evaluation.args.cached_features else 'random crops and flips'
+    )
     text = (
-        f'Linear probe of {run.args.checkpoint}: {num_train} training images '
+        f'Linear probe of {evaluation.args.checkpoint}: {num_train} training images '
         f'({views}), {num_val} validation images, batch {settings.batch_size} '
-        f'(lr x {settings.batch_size / 256:g}), accuracy in %; {run.matched}\n\n'
+        f'(lr x {settings.batch_size / 256:g}), accuracy in %; {evaluation.matched}\n\n'
         f'{pd.DataFrame(table).to_markdown(index=False, disable_numparse=True)}\n'
     )
     loss = history.loss.tolist()
@@ -123,7 +125,7 @@ def report(
         # JSON has no NaN: the loss of an lr that diverged
         loss=[[x if math.isfinite(x) else None for x in epoch] for epoch in loss],
     )
-    return run.report('linear', text, content)
+    return evaluation.report('linear', text, content)
 
 
 def choices(history: ProbeHistory, lrs: Sequence[float]) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ class Study:
         # asked for again and again while runs go on
         self.tokens = cache(self._tokens)
         self.settings = cache(self._settings)
+        self.data = cache(self._data)
         self._fingerprints: dict[str, str] = {}
         file = self.work_dir / EPOCHS
         self._epochs: dict[str, int] = (
@@ -211,7 +212,7 @@ class Study:
                 if epochs is not None:
                     self.check(run, epochs)
 
-    def data(self, name: str) -> str:
+    def _data(self, name: str) -> str:
         """Return the fingerprint of the images that an entry sees and is tested on."""
         how, entry = self.comparison.evaluation, self.comparison.entries[name]
         cfg = run_config(entry, Run(name, 'images', 0), self.comparison.epochs)

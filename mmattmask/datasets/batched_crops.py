@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor
 
-Box = tuple[int, int, int, int]
 # of Pillow's filters, in px of the smaller image
 RADIUS = {'bilinear': 1.0, 'bicubic': 2.0}
 
@@ -20,8 +19,8 @@ def draw_boxes(
 ) -> Tensor:
     """Draw crops by the law of MMPretrain's and torchvision's RandomResizedCrop.
 
-    Returns top, left, height and width in px, (number, 4) int64 on the CPU. So many
-    ``attempts`` may miss the image of ``size`` (h, w); then the crop is a central one.
+    Returns top, left, height and width in px, (number, 4) int64 on the CPU. Where all
+    ``attempts`` miss the image of ``size`` (h, w) the crop is a central one.
     """
     height, width = size
     shape = (4, number, attempts)
@@ -42,7 +41,9 @@ def draw_boxes(
     return torch.where(fits.any(dim=1, keepdim=True), boxes, central)
 
 
-def _central_box(size: tuple[int, int], aspect_range: tuple[float, float]) -> Box:
+def _central_box(
+    size: tuple[int, int], aspect_range: tuple[float, float]
+) -> tuple[int, int, int, int]:
     """Return the largest box in the middle whose shape is within the range."""
     height, width = size
     if width / height < min(aspect_range):
@@ -59,7 +60,7 @@ def crop_resized(
     size: tuple[int, int],
     interpolation: str = 'bicubic',
 ) -> Tensor:
-    """Crop every image, resize it, by 2 of 255 levels as Pillow, and maybe flip it.
+    """Crop every image, resize it and maybe flip it, as Pillow within 2 of 255 levels.
 
     Images (B, C, H, W) uint8 and boxes (B, 4) of :func:`draw_boxes`; ``flip``, (B,)
     bool, exchanges left and right. Returns (B, C, *size) uint8.

@@ -224,7 +224,7 @@ class AttentionRefreshHook(Hook):
             bank = AttentionBank(self._path(runner, saved['name']))
             self._check_belongs(bank, saved['checksum'])
         except (OSError, ValueError) as error:
-            reason = str(error)
+            reason = str(error) or type(error).__name__
         if not succeeded_everywhere(not reason):
             runner.logger.warning(
                 'attention refresh: the saved bank cannot be used: '

@@ -39,7 +39,7 @@ def together() -> Iterator[None]:
 
 
 def exchange_rows(rows: np.ndarray, ids: np.ndarray, leaders: list[int]) -> None:
-    """Give every node the rows (their ids (M,)) that ranks on other nodes wrote.
+    """Give every node the rows (ids (M,), each of one rank) that other nodes wrote.
 
     They travel in chunks, and the first rank of each node stores them in its bank,
     (N, h, w), which is open for writing.

@@ -115,7 +115,7 @@ class LinearEMATeacherHook(EMATeacherHook):
         ramp_epochs: Epochs of the ramp, at least 1.
 
     Raises:
-        ValueError: As :class:`EMATeacherHook`.
+        ValueError: As :class:`EMATeacherHook`, or if ``ramp_epochs`` is below 1.
 
     Source: Haochen-Wang409/HPM engine_pretrain.py.
     """

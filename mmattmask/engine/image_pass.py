@@ -93,7 +93,7 @@ def image_pass(
     share = list(range(len(images)) if ids is None else ids)
     number = len(share)
     share += share[:1] * (-number % world_size)
-    places = torch.arange(rank, len(share), world_size)
+    places = torch.arange(len(share))[rank::world_size]
     loader: DataLoader = DataLoader(
         images,
         batch_size,

@@ -20,6 +20,7 @@ from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks
 from mmattmask.engine.schedule import Schedule
 from mmattmask.evaluation import knn_accuracy
 from mmattmask.files import whole_file
+from mmattmask.masking.options import check_options
 from mmattmask.registry import HOOKS
 from mmattmask.scorers.ema_teacher import teacher_backbone
 
@@ -82,10 +83,7 @@ class KNNHook(Hook):
         max_unreadable: int = 10,
         target: Target = 'student',
     ) -> None:
-        if target not in get_args(Target):
-            raise ValueError(
-                f'target must be one of {get_args(Target)}, got {target!r}'
-            )
+        check_options(target=(target, get_args(Target)))
         self.k = (k,) if isinstance(k, int) else tuple(k)
         if not self.k or min(self.k) < 1 or temperature <= 0:
             raise ValueError(

@@ -19,6 +19,7 @@ from mmattmask.models import GuidedMAE, GuidedMILAN, GuidedSimMIM
 from mmattmask.models.guidance import attention_maps
 from mmattmask.registry import HOOKS
 from mmattmask.scorers import CachedMaps
+from mmattmask.scorers.bank import evenly_spaced
 from mmattmask.visualization import ImageRecord, draw_strip
 from mmattmask.visualization.model_output import make_records, name_of, whole_images
 from mmattmask.visualization.strips import add_drawing
@@ -75,9 +76,8 @@ class MaskStripHook(Hook):
                 f'num_images ({num_images}) must be at least 1 and sheet_images '
                 f'({sheet_images}) at least 0'
             )
-        self.schedule = Schedule(0, 1 if interval is None else interval, by_epoch)
+        self.schedule = Schedule(0, interval, by_epoch)
         self.num_images = num_images
-        self.interval = interval
         self.on_refresh = on_refresh
         self.dataset = dataset
         self.sheet_images = sheet_images
@@ -93,7 +93,8 @@ class MaskStripHook(Hook):
         images = WholeImages(bases(dataset), tuple(self._model.backbone.img_size))
         if get_rank() != 0:
             return
-        loaded = [images[i] for i in _evenly_spaced(self.num_images, len(images))]
+        ids = evenly_spaced(self.num_images, len(images)).tolist()
+        loaded = [images[i] for i in ids]
         for *_, error in loaded:
             if error:
                 runner.logger.warning(f'mask strips: skipped an unreadable {error}')
@@ -131,9 +132,7 @@ class MaskStripHook(Hook):
         self.draw(runner)
 
     def _is_due(self, runner: Any) -> bool:
-        now = self.schedule.now(runner)
-        is_due = self.interval is not None and self.schedule.is_due(now)
-        return now == 0 or is_due or self._is_refreshed()
+        return self.schedule.is_due(self.schedule.now(runner)) or self._is_refreshed()
 
     def _is_refreshed(self) -> bool:
         return self.on_refresh and self._current_bank() is not self._bank
@@ -156,7 +155,7 @@ class MaskStripHook(Hook):
             runner.visualizer.add_image(f'mask_strip_{number:02d}', picture, step=now)
         if self.sheet_images:
             chosen = [
-                records[i] for i in _evenly_spaced(self.sheet_images, len(records))
+                records[i] for i in evenly_spaced(self.sheet_images, len(records))
             ]
             add_drawing(runner.work_dir, chosen, now, unit)
 
@@ -200,9 +199,3 @@ class MaskStripHook(Hook):
         if guidance.scorer is not None and score is None:
             policy += ', warm-up'
         return source, policy
-
-
-def _evenly_spaced(number: int, total: int) -> list[int]:
-    """Return the places of at most so many of all."""
-    number = min(number, total)
-    return [(2 * i + 1) * total // (2 * number) for i in range(number)]

@@ -23,6 +23,7 @@ from mmattmask.files import whole_file
 from mmattmask.models.guidance import attention_maps
 from mmattmask.progress_report import report_progress
 from mmattmask.scorers import CenterPrior, PatchContrast
+from mmattmask.scorers.bank import evenly_spaced
 from mmattmask.scorers.self_attention import image_size_of
 from mmattmask.visualization.pages import draw_content
 from mmattmask.visualization.pixels import normalise, to_rgb
@@ -59,8 +60,8 @@ def content_of_score(
     """
     model = guided_model(cfg, checkpoint)
     images = read_index(index) if index else _training_images(cfg, model)
-    number = min(number, len(images))
-    ids = ((2 * np.arange(number) + 1) * len(images) // (2 * number)).tolist()
+    ids = evenly_spaced(number, len(images)).tolist()
+    number = len(ids)
     shown = [place * (number - 1) // 2 for place in range(3)]
     maps, masks, pictures = [], [], []
     known = {'centre prior': CenterPrior(), "a patch's contrast": PatchContrast()}

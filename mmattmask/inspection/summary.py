@@ -10,7 +10,6 @@ from mmattmask.inspection.findings import GOAL, Finding, wanted_workers
 from mmattmask.inspection.flops import computes_all_patches, cost, patch_budget
 from mmattmask.masking import PatchBudget
 from mmattmask.models import GuidedSimMIM
-from mmattmask.models.guidance import Guidance
 from mmattmask.scorers.cached_maps import CachedMaps
 
 Rows = list[tuple[str, str]]
@@ -22,7 +21,7 @@ def report(built: BuiltConfig, found: Sequence[Finding]) -> str:
     if built.model is not None:
         sections['model'] = model_rows(built)
         if built.guidance is not None and not built.errors:
-            sections['patches'] = patch_rows(built.guidance, built)
+            sections['patches'] = patch_rows(built)
     sections['training'] = training_rows(built)
     if schedule := schedule_rows(built):
         sections['hooks'] = schedule
@@ -82,8 +81,10 @@ def makes_masks(built: BuiltConfig) -> bool:
     return generates and isinstance(built.model, GuidedSimMIM)
 
 
-def patch_rows(guidance: Guidance, built: BuiltConfig) -> Rows:
+def patch_rows(built: BuiltConfig) -> Rows:
     """Say who is visible, masked and thrown, and what that costs."""
+    guidance = built.guidance
+    assert guidance is not None  # or there are no patches to tell
     (height, width), grid = built.image_size, built.grid
     cells = f'{grid[0]} x {grid[1]} of {guidance.cell_size} px'
     rows = [('image', f'{height} x {width} px'), ('cells of the policy', cells)]

@@ -163,9 +163,14 @@ class AttentionBank:
 
     def sample(self, number: int) -> np.ndarray:
         """Return the maps of at most so many images, evenly spaced, (n, h * w)."""
-        number = min(number, len(self))
-        ids = (2 * np.arange(number) + 1) * len(self) // (2 * number)
-        return self.maps(ids).reshape(number, -1)
+        ids = evenly_spaced(number, len(self))
+        return self.maps(ids).reshape(len(ids), -1)
+
+
+def evenly_spaced(number: int, total: int) -> np.ndarray:
+    """Return the places of at most so many of all, (n,) int64."""
+    number = min(number, total)
+    return (2 * np.arange(number) + 1) * total // (2 * number)
 
 
 def default_keep(num_bytes: int, device: torch.device) -> Keep:

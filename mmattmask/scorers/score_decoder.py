@@ -13,8 +13,9 @@ from mmattmask.masking.attention import at_least_float32, full_precision
 class ScoreDecoder(BaseModule):
     """Predict a scalar for each patch, with a decoder of the pixel decoder's make.
 
-    Blocks (its first ``depth``, or all), norm and output layer are its own; the output
-    is averaged over its channels. ValueError if it has not so many blocks.
+    It has blocks (as the pixel decoder's first ``depth``, or all), norm and output
+    layer of its own; embedding, mask token and positions stay the pixel decoder's. The
+    output is averaged over its channels. ValueError if there are not so many blocks.
 
     Source: HPM; Lrbomchz/MM2024_GPA model_GPA_learn_atten.py.
     """

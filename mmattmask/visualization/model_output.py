@@ -14,7 +14,7 @@ from mmattmask.evaluation.features import Normalisation, has_cls, run
 from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking import PatchPartition, min_max
 from mmattmask.masking.view import resample
-from mmattmask.models.guidance import attention_maps, guidance_of
+from mmattmask.models.guidance import Guidance, attention_maps, guidance_of
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import (
     Attention,
@@ -88,8 +88,9 @@ def run_model(
     maps = {k: _maps(model.vit, reads, kinds[k], inputs, remarks) for k in kinds}
     guidance = None if model.host is None else guidance_of(model.host)
     scorer = None if guidance is None else guidance.scorer
-    if source == 'host' and scorer is not None:
-        score, note = _score_of_host(model.host, scorer, inputs, paths)
+    score: Tensor | None
+    if source == 'host' and guidance is not None and scorer is not None:
+        score, note = _score_of_host(model.host, guidance, scorer, inputs, paths)
     else:
         kind = 'cls' if source == 'host' else source
         score, note = _score_of_block(maps[kind], blocks, block, kind, source)
@@ -220,16 +221,20 @@ def _maps(
 
 
 def _score_of_host(
-    host: Any, scorer: Scorer, inputs: Tensor, paths: Sequence[str] | None
-) -> tuple[Tensor | None, str]:
+    host: Any,
+    guidance: Guidance,
+    scorer: Scorer,
+    inputs: Tensor,
+    paths: Sequence[str] | None,
+) -> tuple[Tensor, str]:
     """Return what the host's scorer or teacher says of whole images, (B, h, w)."""
     name = type(scorer).__name__
     if scorer.cached:
         return attention_maps(host, inputs), f'{name}, measured now'
-    guidance: Any = guidance_of(host)
     size = inputs.shape[-2:]
     samples = whole_images(range(len(inputs)), paths or [None] * len(inputs), size)
     score = guidance.score(inputs, samples)
+    assert score is not None  # only of scorers with maps to come, see above
     return score.unflatten(1, guidance.policy_grid(size)), name
 
 

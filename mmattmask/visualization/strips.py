@@ -40,7 +40,9 @@ def add_drawing(
 
 
 def strip_frames(folder: str | Path) -> list[np.ndarray]:
-    """Return what ``MaskStripHook`` kept in a work dir, (H, W, 3) uint8 per time.
+    """Return what ``MaskStripHook`` kept, (H, W, 3) uint8 per time.
+
+    ``folder`` is a work dir, or the ``mask_strips`` in it.
 
     Raises:
         FileNotFoundError: If there are no drawings.
