@@ -150,7 +150,7 @@ def load_matched(
     """
     own = module.state_dict()
     check_finite({name: state[name] for name in own if name in state}, source)
-    missing, unused, matched = _load(module, dict(state), source)
+    missing, unused, matched = _load(module, own, dict(state), source)
     missing = _without(missing, optional)
     if missing:
         raise ValueError(
@@ -207,7 +207,7 @@ def load_whole(
     loaded = OrderedDict(renamed)
     if hasattr(state, '_metadata'):
         loaded._metadata = state._metadata  # type: ignore[attr-defined]
-    absent, unused, matched = _load(module, loaded, source)
+    absent, unused, matched = _load(module, own, loaded, source)
     missing = _without(absent, OPTIONAL)
     if in_test:
         random = [name for name in missing if name in parameters]
@@ -234,10 +234,9 @@ def load_whole(
 
 
 def _load(
-    module: nn.Module, state: dict[str, Any], source: object
+    module: nn.Module, own: Mapping[str, Any], state: dict[str, Any], source: object
 ) -> tuple[list[str], list[str], str]:
     """Load what fits; return missing and unused names, and how many matched."""
-    own = module.state_dict()
     try:  # modules may resize a position embedding as they load it
         result = module.load_state_dict(state, strict=False)
     except RuntimeError as error:

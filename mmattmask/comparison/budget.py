@@ -16,6 +16,7 @@ def tokens_per_image(entry: Entry, cfg: Config) -> float:
 
     Before the first refresh an attention-guided policy masks at random, often with
     other counts. Refreshes and frozen teachers are not counted: time counts them.
+    ValueError for a host whose tokens cannot be counted.
     """
     if entry.encoder_tokens is not None:
         return float(entry.encoder_tokens)
@@ -55,7 +56,10 @@ def _share_without_score(built: BuiltConfig) -> float:
 
 
 def epochs_of_equal(cost_of: Callable[[int], float], budget: float, guess: int) -> int:
-    """Return the epochs, at least 1, whose growing cost is nearest to a budget."""
+    """Return the epochs, at least 1, whose growing cost is nearest to a budget.
+
+    ValueError unless both are positive.
+    """
     if cost_of(guess) <= 0 or budget <= 0:
         raise ValueError(f'cost {cost_of(guess)} and budget {budget} must be positive')
     epochs = max(1, round(guess * budget / cost_of(guess)))

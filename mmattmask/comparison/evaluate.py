@@ -143,7 +143,7 @@ def linear_accuracy(
 
 
 def finetune(config: str, checkpoint: Path, work_dir: Path) -> float:
-    """Fine-tune by a config; return its last top-1 in percent."""
+    """Fine-tune by a config; return its last top-1 in percent, or ValueError."""
     cfg = Config.fromfile(config)
     cfg.model.backbone.init_cfg.checkpoint = str(checkpoint)
     go_on(cfg, work_dir)

@@ -10,7 +10,7 @@ def fetch_archive(name: str, url: str, md5: str, folder: str | Path) -> None:
     """Download a dataset's archive into a folder, check its MD5 and unpack it there.
 
     The first process does it, the others wait. An archive that is there already and
-    intact is only unpacked.
+    intact is only unpacked. FileNotFoundError if it cannot be had.
     """
     folder = Path(folder)
     archive = folder / Path(url).name

@@ -25,7 +25,10 @@ class AnnotatedImage:
     read_mask: Callable[[], np.ndarray]  # (H, W) bool
 
     def load(self) -> tuple[Image.Image, np.ndarray]:
-        """Return the image in RGB, turned upright, and its foreground, (H, W) bool."""
+        """Return the image in RGB, turned upright, and its foreground, (H, W) bool.
+
+        ValueError if they differ in size.
+        """
         image = _open(self.path)
         mask = self.read_mask()
         if mask.shape != image.size[::-1]:
@@ -45,6 +48,7 @@ def read_index(
 
     Other columns have the values of ``where``. Paths are relative to ``root``, else to
     the folder of the file, or the one above it if the first image is only there.
+    ValueError without such a column or row.
     """
     index, where = Path(index), dict(where or {})
     with index.open(newline='', encoding='utf-8') as file:
@@ -78,7 +82,7 @@ def read_label_maps(
 ) -> list[AnnotatedImage]:
     """Read a folder of PNG label maps, such as ADE20K's, and the images of their names.
 
-    Either the foreground's or the background's labels are given.
+    Either the foreground's or the background's labels are given, or ValueError.
     """
     if (foreground is None) == (background is None):
         raise ValueError(
@@ -105,7 +109,8 @@ def read_coco(
     """Read COCO-style instances (no pycocotools); foreground is their union, no crowds.
 
     Of the categories with these names, else of all. Instances that are run-length
-    encoded have no polygons: ValueError unless boxes are asked for.
+    encoded have no polygons: ValueError unless boxes are asked for, as for files in
+    another format and unknown categories.
     """
     if shapes not in ('polygons', 'boxes'):
         raise ValueError(f"shapes must be 'polygons' or 'boxes', got {shapes!r}")
@@ -146,7 +151,8 @@ def patch_mask(
     """Tell which patches of the squashed image are foreground, (h * w,) bool.
 
     Of ``mask``, (H, W) bool, of any size, patch (i, j) stands for an h-th by a w-th. It
-    is foreground if at least the share ``coverage`` of it is.
+    is foreground if at least the share ``coverage`` of it is; ValueError unless that is
+    in (0, 1].
     """
     if not 0 < coverage <= 1:
         raise ValueError(f'coverage must be in (0, 1], got {coverage}')
@@ -173,7 +179,10 @@ def _open(path: Path) -> Image.Image:
 
 
 def read_saliency(path: Path) -> np.ndarray:
-    """Read grey values, or all but a palette's first colour, (H, W) in [0, 1]."""
+    """Read grey values, or all but a palette's first colour, (H, W) in [0, 1].
+
+    ValueError for floating-point images and what is none.
+    """
     if _open(path).mode in ('1', 'P'):
         return (_labels(path) != 0).astype(np.float32)
     values = _labels(path)

@@ -83,7 +83,10 @@ class WholeImages(Dataset):
         return self.blank(part) if image is None else image, index, label, error
 
     def blank(self, part: int) -> Tensor:
-        """Return what stands for unreadable images of a dataset, zeros (C, H, W)."""
+        """Return what stands for unreadable images of a dataset, zeros (C, H, W).
+
+        ValueError if none of its first images can be read.
+        """
         if part in self._blanks:
             return self._blanks[part]
         first = int(self.ends[part - 1]) if part else 0
@@ -101,7 +104,10 @@ class WholeImages(Dataset):
         )
 
     def check(self) -> Tensor:
-        """Try an image of every dataset; return zeros like theirs, (C, H, W)."""
+        """Try an image of every dataset; return zeros like theirs, (C, H, W).
+
+        ValueError if they differ in size, channels or type.
+        """
         blanks = [self.blank(part) for part in range(len(self.datasets))]
         kinds = {(tuple(blank.shape), str(blank.dtype)) for blank in blanks}
         size = tuple(blanks[0].shape[1:])
@@ -149,6 +155,7 @@ def squash(image: Any, size: tuple[int, int]) -> Any:
     """Resize to (h, w) bilinearly, averaging where the area is larger than a pixel.
 
     Arrays (H, W) or (H, W, C) of any real type, or a Pillow image; returns its like.
+    ValueError for anything else.
     """
     if isinstance(image, Image.Image):
         return image.resize(size[::-1], Image.Resampling.BILINEAR)

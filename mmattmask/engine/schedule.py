@@ -8,7 +8,10 @@ from mmengine.runner import IterBasedTrainLoop
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """First after ``begin`` epochs or iterations, then every ``interval`` or never."""
+    """First after ``begin`` epochs or iterations, then every ``interval`` or never.
+
+    ValueError unless these are whole numbers of at least 0 and 1.
+    """
 
     begin: int
     interval: int | None

@@ -46,7 +46,8 @@ def whole_view(size: tuple[int, int], resize: int | None = None) -> Transforms:
     Args:
         size: Height and width in px. If they differ, images are squashed to them.
         resize: The shorter side in px before the crop. Defaults to 256/224 of ``size``,
-            and to ``size`` for images below 128 px.
+            and to ``size`` for images below 128 px. ValueError below ``size``, or of a
+            size that is not square.
     """
     height, width = size
     how = dict(backend='pillow', interpolation='bicubic')
@@ -149,7 +150,7 @@ def _identity(
 
 
 def first_of_each_class(labels: Sequence[int], count: int) -> list[int]:
-    """Return the places of the first ``count`` images of every class, in order.
+    """Return the places of the first ``count`` (at least 1) images of every class.
 
     Source: gkakogeorgiou/attmask utils.py, --subset.
     """

@@ -32,7 +32,7 @@ def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, A
     """Return the config of a plain ViT for images of ``size`` (h, w) px.
 
     Names are ``vit-ARCH-pPATCH``, such as ``vit-small-p16``: tiny, small, base (the
-    models of DeiT, MAE, DINO, iBOT and AttMask), large or huge.
+    models of DeiT, MAE, DINO, iBOT and AttMask), large or huge. ValueError for others.
     """
     match = re.fullmatch(r'vit-([a-z]+)-p(\d+)', name)
     if match is None or match[1] not in ARCHS:

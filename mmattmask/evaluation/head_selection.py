@@ -16,6 +16,7 @@ from mmattmask.evaluation.score_content import (
 )
 from mmattmask.masking import view_score
 from mmattmask.masking.attention import full_precision
+from mmattmask.masking.options import check_options
 from mmattmask.scorers.library_vits import LibraryViT
 from mmattmask.scorers.self_attention import (
     Attention,
@@ -58,7 +59,7 @@ class HeadRecall:
         return float(self._average(hits, average))
 
     def at(self, block: int, head: int | None, average: Average = 'macro') -> float:
-        """Return one recall; None is the sum of all heads."""
+        """Return one recall; None is the sum of all heads. ValueError for others."""
         blocks, heads = self.hits.shape[1], self.hits.shape[2] - 1
         if not 0 <= block < blocks:
             raise ValueError(f'block {block} does not exist in {blocks} blocks')
@@ -79,6 +80,7 @@ class HeadRecall:
         return block, None if head == heads else head
 
     def _average(self, hits: Tensor, average: Average) -> Tensor:
+        check_options(average=(average, AVERAGES))
         if average == 'micro':
             return hits.sum(dim=0) / self.num_annotated.sum()
         shape = (-1,) + (1,) * (hits.ndim - 1)
@@ -99,6 +101,10 @@ def head_recall(
         foreground: Annotated patches, (B, L) bool. Images without any are left out.
         ratio: The top ``int(ratio * L)`` patches count, as many as GPA masks with 0.75.
             None: as many as are annotated in each image; recall is precision then.
+
+    Raises:
+        ValueError: If nothing is annotated, a map is not finite, or ``ratio`` selects
+            no patch or more than there are.
 
     Source: GPA, Sec. 3.4; there is no released code, and the paper states neither k nor
     how images are averaged.

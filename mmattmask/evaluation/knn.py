@@ -141,6 +141,7 @@ def draw_shots(labels: Tensor, shots: int, generator: torch.Generator) -> Tensor
     """Draw images of every class without replacement: their places, ascending.
 
     The images of fewer shots are among those of more with the same random state.
+    ValueError if a class has fewer.
     """
     classes, counts = labels.unique(return_counts=True)
     if shots < 1 or shots > int(counts.min()):
@@ -175,7 +176,7 @@ def few_shot_accuracy(
         bank: Features to draw from, (N, C).
         labels: Their class indices, (N,) int64 on the CPU.
         shots: How many images of each class.
-        draws: How often to draw.
+        draws: How often to draw; ValueError below 1.
         ks: How many neighbours vote; at most all that are drawn.
         temperature: See :func:`vote`.
         seed: Draw ``i`` uses ``seed + i``, for every number of shots.

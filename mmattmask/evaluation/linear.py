@@ -29,7 +29,8 @@ class LinearSweep(nn.Module):
     All of them see the same features, so the stack is one matrix: a step is two matrix
     products for all classifiers, and its gradient is exact in closed form. Every
     classifier learns as ``nn.Linear`` with cross entropy and torch's SGD, without
-    weight decay. One that diverges leaves the others alone.
+    weight decay. One that diverges leaves the others alone. ValueError unless all rates
+    are positive.
 
     Source: bytedance/ibot evaluation/eval_linear_multi.py.
     """

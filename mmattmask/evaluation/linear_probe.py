@@ -33,7 +33,8 @@ class ProbeSettings:
     """The protocol of iBOT and DINO unless changed.
 
     ``lrs`` are those of a batch of 256; they grow with ``batch_size``, that of all
-    processes together. ``seed`` is of first weights, order and augmentation.
+    processes together. ``seed`` is of first weights, order and augmentation. ValueError
+    without an epoch or an image.
     """
 
     lrs: tuple[float, ...]

@@ -14,7 +14,8 @@ def ridge_accuracy(
     """Return the top-1 in percent of ridge regression onto one-hot classes.
 
     The penalty is chosen on every tenth training image; the classifier then learns from
-    all of them. The test images, (M, D) and (M,), choose nothing.
+    all of them. The test images, (M, D) and (M,), choose nothing. ValueError for fewer
+    than two training images or no test image.
     """
     if len(labels) < 2 or len(target) == 0:
         raise ValueError(

@@ -28,7 +28,8 @@ def position_share(maps: np.ndarray) -> float:
 
     1 = the same map (N, L) for every image, about 0 = nothing in common; constant maps
     have 1. Ranks, so that neither scale nor outliers of single images count. The mean
-    map of N images holds 1 / N of what is not place; that is taken off.
+    map of N images holds 1 / N of what is not place; that is taken off. ValueError for
+    fewer than two.
     """
     if len(maps) < 2:
         raise ValueError(f'a position share needs two maps or more, got {len(maps)}')

@@ -148,7 +148,8 @@ def fit_pos_embed(
         pos_embed: (1, L, C) or (1, 1 + L, C) with CLS first, or (1, h, w, C).
         shape: What comes out, one of the same three forms.
         target: Grid (h, w) of ``shape``.
-        grid: Grid (h, w) of ``pos_embed``. Defaults to a square.
+        grid: Grid (h, w) of ``pos_embed``. Defaults to a square. ValueError if it has
+            other rows than these.
     """
     if pos_embed.ndim == 4:
         height, width = pos_embed.shape[1:3]

@@ -36,7 +36,10 @@ USUAL_HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 
 
 def to_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename weights of a plain ViT to those of a ViTModel without pooler."""
+    """Rename weights of a plain ViT to those of a ViTModel without pooler.
+
+    ValueError if some are missing.
+    """
     missing = [name for name in NEEDED if name not in state]
     if missing:
         raise ValueError(f'a ViTModel must have {", ".join(missing)}')
@@ -60,7 +63,8 @@ def vit_config(
     """Return the ``config.json`` of a ViTModel, given a plain ViT's weights.
 
     Weights do not tell ``num_heads``, by default the usual number for the width, nor
-    ``grid``, patches (h, w) of the position embedding, by default a square.
+    ``grid``, patches (h, w) of the position embedding, by default a square. ValueError
+    if these do not fit.
     """
     weight = state['patch_embed.projection.weight']
     width, channels, *patch = weight.shape

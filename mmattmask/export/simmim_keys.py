@@ -30,7 +30,7 @@ def to_plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give biases and layer scales of any of the three forms the plain form.
 
     That is ``attn.qkv.bias``, ``attn.gamma1.weight`` and ``ffn.gamma2.weight``; other
-    weights must be under MMPretrain's names.
+    weights must be under MMPretrain's names. ValueError for half a bias.
     """
     plain = {}
     for name, value in state.items():

@@ -49,7 +49,7 @@ class UniformMaskGenerator(BaseMaskGenerator):
         self.balanced = balanced
 
     def budget(self, num_patches: int) -> PatchBudget:
-        """Return a quarter of visible patches."""
+        """Return a quarter of visible patches; ValueError unless four divide them."""
         if num_patches % PER_CELL:
             raise ValueError(f'{num_patches} patches are no number of 2 x 2 cells')
         num_visible = num_patches // PER_CELL
@@ -62,7 +62,7 @@ class UniformMaskGenerator(BaseMaskGenerator):
         progress: float = 0.0,
         grid: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Return who is masked, (B, L) float32; arguments as for a call."""
+        """Return who is masked, (B, L) float32; ValueError on a grid of odd sides."""
         height, width = check_grid(grid, score)
         if height % SIDE or width % SIDE:
             raise ValueError(f'2 x 2 cells do not divide a grid of {height} x {width}')

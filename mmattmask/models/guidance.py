@@ -234,7 +234,10 @@ class Guidance(BaseModule):
         return None if score is None else self.unbiased(score)
 
     def unbiased(self, score: Tensor) -> Tensor:
-        """Take the batch's mean map off an online score (B, L), if asked to."""
+        """Take the batch's mean map off an online score (B, L), if asked to.
+
+        ValueError for a single view.
+        """
         if self.scorer is None or self.scorer.debias is None or self.scorer.cached:
             return score
         if len(score) < 2:

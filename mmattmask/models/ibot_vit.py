@@ -66,7 +66,10 @@ class IBOTViT(VisionTransformer):
         return torch.cat([extra, patches.flatten(2).transpose(1, 2)], dim=1)
 
     def embed(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, tuple[int, int]]:
-        """Turn images into tokens with positions, (B, 1 + L, C), and tell the grid."""
+        """Turn images into tokens with positions, (B, 1 + L, C), and tell the grid.
+
+        ValueError for a mask without a mask token.
+        """
         x, grid = self.patch_embed(x)
         if mask is not None:
             if self.mask_token is None:

@@ -31,7 +31,7 @@ class CenterPrior(Control):
 
     Args:
         sigma: Width of the Gaussian, as a share of the view's height and width;
-            positive.
+            ValueError unless positive.
     """
 
     def __init__(self, sigma: float = 0.25) -> None:

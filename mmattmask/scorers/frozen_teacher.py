@@ -159,7 +159,7 @@ class FrozenTeacher(CachedMaps):
         return super()._apply(fn, recurse)
 
     def init_weights(self) -> None:
-        """Load the teacher's weights."""
+        """Load the teacher's weights; ValueError if none are named."""
         if self._has_weights or next(self.teacher.parameters()).is_meta:
             return
         if self.checkpoint is not None:
@@ -187,7 +187,7 @@ class FrozenTeacher(CachedMaps):
         return load_vit(self.teacher, state, self.checkpoint, grid, unread)
 
     def views_from(self, preprocessor: Any) -> None:
-        """Find out what makes the teacher's pixels of the student's."""
+        """Find out what makes the teacher's pixels of the student's, or ValueError."""
         if self.pixels is None:
             return
         flips = getattr(preprocessor, '_channel_conversion', False)

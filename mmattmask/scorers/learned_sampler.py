@@ -52,7 +52,7 @@ class LearnedSampler(Scorer):
         self.drop_rate = drop_rate
 
     def bind(self, host: nn.Module) -> None:
-        """Make the block for the patch embedding of the host's plain ViT."""
+        """Make the block for the patch embedding of a plain ViT, or ValueError."""
         vit = host.backbone
         if not isinstance(vit, VisionTransformer):
             raise ValueError(

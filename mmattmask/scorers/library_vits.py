@@ -238,7 +238,10 @@ class TimmViT(LibraryViT):
         )
 
     def load(self, checkpoint: Any, prefix: str | None = None) -> str:
-        """Read weights, which timm's own code gives this model's names and sizes."""
+        """Read weights, which timm's own code gives this model's names and sizes.
+
+        ValueError if they do not fit.
+        """
         state: Mapping[str, Tensor] = read_state_dict(checkpoint, prefix)
         module = inspect.getmodule(type(self.vit))
         convert = getattr(module, 'checkpoint_filter_fn', None)
@@ -318,7 +321,10 @@ class HuggingFaceViT(LibraryViT):
         return self.vit(images, **self.options)
 
     def load(self, checkpoint: Any = None, prefix: str | None = None) -> str:
-        """Read the folder's weights, to which transformers gives this model's names."""
+        """Read the folder's weights, to which transformers gives this model's names.
+
+        FileNotFoundError if there are none, ValueError if they do not fit.
+        """
         files = sorted(self.folder.glob('model*.safetensors'))
         files = files or sorted(self.folder.glob('pytorch_model*.bin'))
         if not files:

@@ -60,7 +60,7 @@ class NamedMaps(_OnDisk, ABC):
         self._depth = 1 + max(name.count('/') for name in names)
 
     def find(self, img_path: str | None, sample_idx: int | None) -> str:
-        """Return the longest name that the image's path ends with."""
+        """Return the longest name that the image's path ends with, or ValueError."""
         if img_path is None:
             raise ValueError(
                 f'{self.path} holds maps by image name, but a view has no img_path: '
@@ -202,7 +202,7 @@ class MapArray(_OnDisk):
         return type(self), (self.path,)
 
     def find(self, img_path: str | None, sample_idx: int | None) -> int:
-        """Return the sample id."""
+        """Return the sample id; ValueError if there is no map of it."""
         if sample_idx is None or not 0 <= sample_idx < len(self):
             raise ValueError(
                 f'{img_path or "a view"} has no map: its sample_idx is {sample_idx}, '

@@ -60,7 +60,7 @@ class PredictedLoss(Scorer):
         self.depth = depth
 
     def bind(self, host: nn.Module) -> None:
-        """Make a second decoder of the host's make, and the teacher."""
+        """Make a second decoder of the host's make, and the teacher, or ValueError."""
         neck: Any = getattr(host, 'neck', None)
         if not hasattr(neck, 'decoder_blocks') or not hasattr(neck, 'embed'):
             raise ValueError(

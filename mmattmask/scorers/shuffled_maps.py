@@ -155,7 +155,7 @@ def _exchanged(score: Tensor, num_views: int = 1) -> Tensor:
 
 
 def derangement(number: int, seed: int) -> np.ndarray:
-    """Return a permutation of 0..number-1 that leaves nothing in its place."""
+    """Return a permutation of 0..number-1, at least two, that leaves none in place."""
     if number < 2:
         raise ValueError(f'maps cannot be exchanged: there is {number}, 2 are needed')
     order = np.random.default_rng(seed).permutation(number)

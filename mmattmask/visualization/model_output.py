@@ -256,7 +256,7 @@ def _score_of_block(
 
 
 def block_number(blocks: Sequence[int], block: int) -> int:
-    """Return the number of a block; negative ones count from the last of ``blocks``."""
+    """Return the number of a block of ``blocks``; negative ones count from the last."""
     number = blocks[-1] + 1 + block if blocks and block < 0 else block
     if number not in blocks:
         raise ValueError(f'block {block} has no attention to read, only {blocks} have')

@@ -81,6 +81,8 @@ def test_ties_count_by_their_share():
     assert head_recall(maps, foreground).at(0, 0) == pytest.approx((4 / 3) / 3)
     constant = head_recall(torch.zeros(1, 1, 1, 6), foreground, ratio=0.5)
     assert constant.at(0, 0) == pytest.approx(0.5) == constant.chance()
+    with pytest.raises(ValueError, match='average must be one of'):
+        constant.at(0, 0, 'mikro')
 
 
 def test_chance_is_the_mean_of_random_rankings():
