@@ -19,6 +19,12 @@ def arm(title, scorer, name, **arguments):
     return dict(config=config, options=options, title=title)
 
 
+def weighted(title, scorer, weight):
+    """Random masks and throwing; the score weights the errors."""
+    options = {'model.scorer': scorer, 'model.score_weight': weight}
+    return dict(config='random-throw' + _base_.suffix, options=options, title=title)
+
+
 vit = dict(type='mmattmask.UserMaps', path='work_dirs/maps_teacher_cifar10.npy')
 contrast, quarter, amt_low = _base_.contrast, _base_.quarter, _base_.amt_low
 hint = dict(mode='hint', mask_ratio=0.8, show_max=0.1, show_ratio=0.5)
@@ -34,6 +40,9 @@ runs = dict(
     vit_hint=arm("a ViT's map, AttMask-Hint 75", vit, 'AttMaskGenerator', **hint),
     contrast_low=arm('contrast, 45, throw low 40', contrast, **amt_low),
     contrast_soft=arm('contrast, soft to hard 75', contrast, soft_to_hard),
+    vit_weight=weighted("random 45/40, errors by a ViT's map", vit, 1.0),
+    vit_half=weighted("random 45/40, half of the errors by a ViT's map", vit, 0.5),
+    contrast_weight=weighted('random 45/40, errors by contrast', contrast, 1.0),
 )
 control = 'random_throw'
 seeds = (100, 101, 102)
