@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
@@ -62,21 +62,26 @@ def use_amp(cfg: Config) -> None:
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
+def without_amp(wrapper: Any) -> Any:
+    """Return the config of an optimizer wrapper as this machine can build it."""
+    siblings = {name_of(amp): plain for plain, amp in AMP_WRAPPERS.items()}
+    plain = siblings.get(name_of(wrapper.get('type', 'OptimWrapper')))
+    if plain is None or get_device() not in DEVICES_WITHOUT_AMP:
+        return wrapper
+    kept = {key: wrapper[key] for key in wrapper if key not in AMP_ONLY_OPTIONS}
+    return ConfigDict(kept, type=plain)
+
+
 def drop_amp_without_accelerator(cfg: Config) -> None:
     """Train in full precision, with one warning, where AMP cannot be built."""
-    wrapper = cfg.get('optim_wrapper')
-    if wrapper is None or get_device() not in DEVICES_WITHOUT_AMP:
+    wrapper = cfg.get('optim_wrapper') or ConfigDict()
+    plain = without_amp(wrapper)
+    if plain is wrapper:
         return
-    name = name_of(wrapper.get('type', 'OptimWrapper'))
-    siblings = {name_of(amp): plain for plain, amp in AMP_WRAPPERS.items()}
-    if name not in siblings:
-        return
-    wrapper.type = siblings[name]
-    for option in AMP_ONLY_OPTIONS:
-        wrapper.pop(option, None)
+    cfg.optim_wrapper = plain
     print_log(
-        f'{name} needs an accelerator and this is {get_device()}: '
-        f'training in full precision with {name_of(wrapper.type)}.',
+        f'{name_of(wrapper.type)} needs an accelerator and this is {get_device()}: '
+        f'training in full precision with {name_of(plain.type)}.',
         logger='current',
         level=logging.WARNING,
     )

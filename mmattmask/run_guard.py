@@ -10,8 +10,9 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ def guard_runs() -> None:
             loop = build_loop(self)
             check_hooks(self)
             check_length(loop, loop.dataloader, getattr(self, 'world_size', 1))
+            for text in (other_length(self.cfg), partly_frozen(self.model)):
+                if text:
+                    self.logger.warning(text)
             start = self.iter
             try:
                 return train(self)
@@ -171,6 +175,42 @@ def check_length(loop: Any, loader: Any, world_size: int) -> None:
             f'the run has {loop.max_epochs} epochs and {loop.max_iters} iterations: '
             'set train_cfg.max_epochs or max_iters to at least 1'
         )
+
+
+def other_length(cfg: Any) -> str:
+    """Say it if a decay of the config has another length than its run, else nothing."""
+    length = cfg.get('train_cfg') or {}
+    by_epoch = length.get('max_epochs') is not None
+    total = length.get('max_epochs' if by_epoch else 'max_iters')
+    schedulers = cfg.get('param_scheduler') or []
+    ends = [
+        one['T_max'] + one.get('begin', 0)
+        if one.get('T_max')
+        else one.get('end', total)
+        for one in (schedulers if isinstance(schedulers, list) else [schedulers])
+        if one.get('by_epoch', True) == by_epoch
+        and re.search('Cosine|Poly', str(one.get('type')))
+    ]
+    if not ends or not total or max(ends) in (inf, total):
+        return ''
+    return (
+        f'the schedule decays over {max(ends)} {"epochs" if by_epoch else "iterations"}'
+        f' and the run has {total}: change end and T_max in param_scheduler, too'
+    )
+
+
+def partly_frozen(model: Any) -> str:
+    """Say it if a ViT trains its last blocks only, as a probe of a deeper one would."""
+    backbone = getattr(getattr(model, 'module', model), 'backbone', None)
+    frozen, depth = getattr(backbone, 'frozen_stages', 0), 0
+    with suppress(TypeError):
+        depth = len(getattr(backbone, 'layers', ()))
+    if not 0 < frozen < depth:
+        return ''
+    return (
+        f'{depth - frozen} of the {depth} blocks of {type(backbone).__name__} are '
+        f'trained: a frozen one needs frozen_stages={depth} instead of {frozen}'
+    )
 
 
 @contextmanager

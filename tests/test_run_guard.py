@@ -10,10 +10,16 @@ import pytest
 import torch
 from mmengine.registry import DATASETS
 from mmengine.runner import FlexibleRunner, Runner
+from mmpretrain.models import VisionTransformer
 from torch.utils.data import IterableDataset
 
 from mmattmask.engine import EMATeacherHook, TeacherTemperatureHook
-from mmattmask.run_guard import check_hooks, guard_runs, latest_checkpoint
+from mmattmask.run_guard import (
+    check_hooks,
+    guard_runs,
+    latest_checkpoint,
+    partly_frozen,
+)
 from tests.engine.toy_run import (
     assert_equal_weights,
     toy_config,
@@ -228,9 +234,25 @@ def test_resuming_with_more_epochs_tells_of_the_old_schedule(tmp_path, data_root
         return dict(train_cfg__max_epochs=epochs, param_scheduler=[cosine])
 
     train(toy_config(tmp_path, data_root, **changes(2)))
-    assert 'the schedule goes on' not in log_of(tmp_path)
+    assert 'the schedule' not in log_of(tmp_path)
     train(toy_config(tmp_path, data_root, resume=True, **changes(4)))
     line = next(line for line in log_of(tmp_path).splitlines() if 'goes on as' in line)
     assert "'T_max': 2" in line
     assert "'T_max': 4" in line
     assert 'load_from=CHECKPOINT' in line
+
+
+def test_a_schedule_of_another_length_is_told(tmp_path, data_root):
+    cosine = dict(type='CosineAnnealingLR', begin=1, T_max=3)
+    changes = dict(train_cfg__max_epochs=2, param_scheduler=[cosine])
+    train(toy_config(tmp_path, data_root, **changes))
+    told = 'decays over 4 epochs and the run has 2: change end and T_max'
+    assert told in log_of(tmp_path)
+
+
+@pytest.mark.parametrize(('frozen', 'told'), [(0, ''), (1, '1 of the 2'), (2, '')])
+def test_a_probe_of_a_deeper_network_is_told(frozen, told):
+    arch = dict(embed_dims=8, num_layers=2, num_heads=1, feedforward_channels=8)
+    vit = VisionTransformer(arch, img_size=16, patch_size=8, frozen_stages=frozen)
+    assert partly_frozen(SimpleNamespace(backbone=vit)).startswith(told)
+    assert bool(partly_frozen(SimpleNamespace(backbone=vit))) == bool(told)

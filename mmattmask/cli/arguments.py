@@ -20,7 +20,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='override the config, such as train_cfg.max_epochs=10; lists as '
+        help='override the config, such as train_dataloader.batch_size=64; lists as '
         'key="[a,b]" with the quotes and without spaces',
     )
 

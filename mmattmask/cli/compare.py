@@ -82,8 +82,7 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
     )
     work_dir = Path(args.work_dir or Path('work_dirs') / comparison.name)
     study = Study(comparison, work_dir)
-    if not args.report_only:  # which needs no images
-        study.check_finished()
+    study.check_finished(files=not args.report_only)
     failures = {}
     if study.to_do() and not args.report_only:
         check_runs(study)

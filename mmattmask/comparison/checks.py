@@ -1,7 +1,6 @@
 """What can be known of all runs is checked before the first one trains."""
 
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 
 from mmattmask.comparison.evaluate import Evaluation
@@ -9,7 +8,6 @@ from mmattmask.comparison.plan import Run, run_config
 from mmattmask.comparison.study import Study
 from mmattmask.datasets.foreground import read_index
 from mmattmask.inspection.built_config import build_config
-from mmattmask.launching import drop_amp_without_accelerator
 
 
 def check_runs(study: Study) -> None:
@@ -30,7 +28,7 @@ def check_runs(study: Study) -> None:
         run = Run(entry.name, comparison.budgets[0], comparison.seeds[0])
         try:
             cfg = run_config(entry, run, comparison.epochs)
-            errors = _model_errors(cfg, str(entry.config))
+            errors = build_config(cfg, str(entry.config), gpus=1).errors
             dataset = repr(cfg.train_dataloader)
             if dataset not in images:
                 images[dataset] = _images_errors(cfg)
@@ -42,20 +40,6 @@ def check_runs(study: Study) -> None:
             found.append(str(error))
     if found:
         raise ValueError('\n'.join(dict.fromkeys(found)))
-
-
-def _model_errors(cfg: Config, name: str) -> list[str]:
-    built = build_config(cfg, name, gpus=1)
-    if built.model is not None:
-        drop_amp_without_accelerator(built.cfg)
-        wrapper = built.cfg.optim_wrapper
-        try:
-            with DefaultScope.overwrite_default_scope(built.cfg.default_scope):
-                build_optim_wrapper(built.model, wrapper)
-        except Exception as error:
-            kind = wrapper.get('optimizer', {}).get('type')
-            built.errors.append(f'the optimizer {kind} cannot be built: {error}')
-    return built.errors
 
 
 def _images_errors(cfg: Config) -> list[str]:

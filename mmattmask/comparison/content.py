@@ -17,8 +17,10 @@ from mmattmask.comparison.files import (
     last_checkpoint,
     write_json,
 )
+from mmattmask.comparison.fingerprint import file_hash
 from mmattmask.inspection.score import content_of_score
 
+RULE = 'content.json'  # what DIAGNOSTICS was measured with
 IMAGES = 400  # looked at, unless the comparison says another number
 
 
@@ -26,18 +28,22 @@ def measure_content(folder: Path, how: dict[str, Any]) -> None:
     """Write ``diagnostics.json`` of a finished run whose scorer measures images.
 
     ``how`` may have ``index``, a CSV file of annotated images, instead of the training
-    images, and ``images``, how many.
+    images, and ``images``, how many. What was measured by another rule is so again.
     """
     cfg = Config.fromfile(folder / CONFIG)
     checkpoint = last_checkpoint(folder)
-    done = (folder / DIAGNOSTICS).exists()
-    if done or checkpoint is None or not cfg.model.get('scorer'):
+    number, index = how.get('images', IMAGES), how.get('index')
+    rule = dict(images=number, index=index and file_hash(index))
+    if checkpoint is None or not cfg.model.get('scorer'):
         return
+    if (folder / DIAGNOSTICS).exists():  # perhaps of somebody else
+        kept = folder / RULE
+        if not kept.exists() or json.loads(kept.read_text()) == rule:
+            return
     teacher = json.loads((folder / JOB).read_text())['teacher']
     if teacher is not None:
         cfg.merge_from_dict({TEACHER: teacher})
     init_default_scope('mmpretrain')
-    number, index = how.get('images', IMAGES), how.get('index')
     try:
         content = content_of_score(cfg, str(checkpoint), number, index)
     except ValueError as error:
@@ -49,3 +55,4 @@ def measure_content(folder: Path, how: dict[str, Any]) -> None:
         numbers['auc_minus_shuffled'] = content.auc_gain
     rounded = {name: round(value, 4) for name, value in numbers.items()}
     write_json(folder / DIAGNOSTICS, rounded)
+    write_json(folder / RULE, rule)

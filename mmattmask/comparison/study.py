@@ -188,35 +188,36 @@ class Study:
         write_json(folder / JOB, job)
         return folder
 
-    def check(self, run: Run, epochs: int) -> None:
-        """Raise ValueError if a run's folder holds one of other settings or images."""
+    def check(self, run: Run, epochs: int, files: bool = True) -> None:
+        """Raise ValueError if a run's folder holds one of other settings or files."""
         path = self.folder(run) / JOB
         if not path.exists():
             return
         job = json.loads(path.read_text())
-        for what, before, now in (
-            ('settings', job['settings'], self.settings(run, epochs)),
-            ('images', job.get('data'), self.data(run.entry)),
-        ):
-            if before != now:
+        now = dict(settings=self.settings(run, epochs))
+        if files:
+            now['data'] = self.data(run.entry)
+        for what in now:
+            if job.get(what) != now[what]:
                 raise ValueError(
                     f'{path.parent} was begun with other {what}: delete it or give '
                     'another --work-dir'
                 )
 
-    def check_finished(self) -> None:
-        """Raise ValueError if a finished run had other settings or images than now."""
+    def check_finished(self, files: bool = True) -> None:
+        """Raise ValueError if a finished run had other settings or files than now."""
         for run in self.comparison.runs():
             if (self.folder(run) / JOB).exists():
                 epochs = self.epochs(run.entry, run.budget)
                 if epochs is not None:
-                    self.check(run, epochs)
+                    self.check(run, epochs, files)
 
     def _data(self, name: str) -> str:
-        """Return the fingerprint of the images that an entry sees and is tested on."""
+        """Return the fingerprint of the files that an entry sees and is tested on."""
         how, entry = self.comparison.evaluation, self.comparison.entries[name]
         cfg = run_config(entry, Run(name, 'images', 0), self.comparison.epochs)
         places = [cfg.train_dataloader.dataset, how['train'], how['test']]
+        places += [cfg.model, dict(load_from=cfg.get('load_from'))]
         if how.get('finetune'):
             places.append(Config.fromfile(how['finetune']).to_dict())
         key = repr(places)

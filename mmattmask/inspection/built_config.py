@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.models import BaseSelfSupervisor
@@ -23,6 +24,7 @@ from torch.utils.data import DataLoader
 from mmattmask.config_values import check_values
 from mmattmask.datasets.concat import bases
 from mmattmask.datasets.recording import exchange_stock
+from mmattmask.launching import without_amp
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance, guidance_of
 from mmattmask.runtime import lacking_hooks
@@ -166,6 +168,16 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
             built.hooks += [] if hook is None else [hook]
         for config in lacking_hooks(built.model, built.hooks):
             built.hooks.append(HOOKS.build(config))
+        with HOOKS.switch_scope_and_registry(cfg.default_scope) as registry:
+            for hook, config in (cfg.get('default_hooks') or {}).items():
+                if config and registry.get(config.get('type', '')) is None:
+                    text = f'default hook {hook}: there is no hook {config.get("type")}'
+                    built.errors.append(text)
+        if built.model is not None:
+            kind = (cfg.optim_wrapper.get('optimizer') or {}).get('type')
+            wrapper = copy.deepcopy(without_amp(cfg.optim_wrapper))
+            what = f'the optimizer {kind}'
+            _attempt(built, what, build_optim_wrapper, built.model, wrapper)
         if built.guidance is not None:
             _attempt(built, 'the masks', check_masks, built)
     return built

@@ -33,7 +33,7 @@ from mmattmask.launching import (
 from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.registry import WEIGHT_INITIALIZERS
-from mmattmask.run_guard import check_hooks, check_length
+from mmattmask.run_guard import check_hooks, check_length, other_length
 from mmattmask.scorers import FrozenTeacher
 
 TRIAL = (600, 800)  # sides in px of the image that is sent through a pipeline
@@ -245,6 +245,12 @@ def unscaled_lr(built: BuiltConfig) -> Finding | None:
     )
 
 
+def schedule_of_another_length(built: BuiltConfig) -> Finding | None:
+    """The learning rate does not decay over the run."""
+    sentence, _, fix = other_length(built.cfg).partition(': ')
+    return Finding(sentence, fix, 'note') if sentence else None
+
+
 def _split(error: Exception) -> Finding:
     """Take what comes after the last colon of a message for the fix."""
     sentence, _, fix = str(error).rpartition(': ')
@@ -369,6 +375,7 @@ FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     refused_at_start,
     constant_temperature,
     unscaled_lr,
+    schedule_of_another_length,
     unfitting_weights,
     other_number_of_workers,
     other_randomness_after_resume,

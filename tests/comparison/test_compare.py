@@ -122,6 +122,8 @@ def test_other_settings_are_refused_and_nothing_is_lost(finished):
     for change in ('evaluation.k=5', 'epochs=4'):
         with pytest.raises(SystemExit, match='begun with other settings'):
             compare(path, work_dir, '--cfg-options', change)
+    with pytest.raises(SystemExit, match='begun with other settings'):  # no mixed table
+        compare(path, work_dir, '--report-only', '--cfg-options', 'evaluation.k=5')
     assert len(rows_of(work_dir)) == 8
 
 
@@ -132,7 +134,7 @@ def test_other_images_are_refused(finished):
     kept = file.read_bytes()
     try:
         write_packed(file, 48, seed=5)
-        with pytest.raises(SystemExit, match='begun with other images'):
+        with pytest.raises(SystemExit, match='begun with other data'):
             compare(path, work_dir)
         assert compare(path, work_dir, '--report-only') == text
     finally:
@@ -167,6 +169,11 @@ def test_scores_of_finished_runs_are_looked_at(finished, copied, tmp_path):
             assert row['position_share'] == round(own.position_share, 4)
             assert row['auc_minus_shuffled'] == round(own.auc_gain, 4)
             assert own.num_images == 5
+    # by another rule: measured again, so that no column mixes two
+    first = [row['position_share'] for row in rows_of(copied) if row['run'] == 'amt']
+    compare(asking, copied, '--cfg-options', 'content.images=6')
+    second = [row['position_share'] for row in rows_of(copied) if row['run'] == 'amt']
+    assert all(one != two for one, two in zip(first, second, strict=True))
 
 
 def write_annotated(folder):

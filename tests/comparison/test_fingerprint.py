@@ -52,3 +52,12 @@ def test_wrapped_and_several_datasets_are_found(images):
     assert data_fingerprint(wrapped) == data_fingerprint(config(images))
     assert data_fingerprint(joined) == data_fingerprint(config(images), other)
     assert data_fingerprint(joined) != data_fingerprint(wrapped)
+
+
+@pytest.mark.parametrize('key', ['path', 'checkpoint', 'load_from'])
+def test_maps_and_weights_of_a_model_count(tmp_path, key):
+    file, found = tmp_path / 'maps.npy', set()
+    for content in (b'', b'one', b'two'):
+        file.write_bytes(content)
+        found.add(data_fingerprint(dict(model=dict(scorer={key: str(file)}))))
+    assert len(found) == 3

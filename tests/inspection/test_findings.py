@@ -47,6 +47,11 @@ def teacher(path):
     return scorer('FrozenTeacher', backbone=vit, checkpoint=path, block=1, head=0)
 
 
+def cosine(**options):
+    warmup = dict(type='LinearLR', end=1)
+    return dict(param_scheduler=[warmup, dict(type='CosineAnnealingLR', **options)])
+
+
 def crop(**options):
     return dict(type='RandomResizedCrop', **options)
 
@@ -61,6 +66,15 @@ FAULTS = {
     'cannot_be_built': [
         ({'model.mask_generator.throw_ratio': 0.7}, r'sum to more than 1|0\.7'),
         ({'model.backbone.patch_size': 0}, 'backbone.patch_size must be at least 1'),
+        (
+            {'optim_wrapper.optimizer.type': 'AdamWW'},
+            'the optimizer AdamWW cannot be built',
+        ),
+        ({'optim_wrapper.type': 'Wrap'}, 'the optimizer AdamW cannot be built.*Wrap'),
+        (
+            dict(default_hooks=dict(checkpoint=dict(type='Keep'), logger=None)),
+            'default hook checkpoint: there is no hook Keep',
+        ),
     ],
     'lost_geometry': [
         (
@@ -77,6 +91,10 @@ FAULTS = {
             'lr 0.001 is for 10 images .* 2 GPUs with 4 make 8 '
             r'fix: add --auto-scale-lr, or .*lr=0\.0008',
         )
+    ],
+    'schedule_of_another_length': [
+        (cosine(end=4), 'decays over 4 epochs and the run has 6 fix: .*T_max'),
+        (cosine(begin=2, T_max=9), 'decays over 11 epochs and the run has 6'),
     ],
     'unfitting_weights': [
         (
@@ -121,6 +139,8 @@ SOUND = [
     ('lost_geometry', pipeline(crop(scale=32), dict(type='PackInputs'))),
     ('constant_temperature', ibot('TeacherTemperatureHook', 'EMATeacherHook')),
     ('unscaled_lr', {'auto_scale_lr.base_batch_size': 12}),
+    ('schedule_of_another_length', cosine(begin=1)),
+    ('schedule_of_another_length', cosine(begin=1, T_max=5)),
     (
         'other_randomness_after_resume',
         dict(resume=True, custom_hooks=[dict(type='mmattmask.EpochSeedHook')]),
