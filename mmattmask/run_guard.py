@@ -89,6 +89,8 @@ def guard_runs() -> None:
 
     def guarded_save(self: Any, runner: Any, step: int, meta: Any) -> None:
         ids: Any = getattr(self, 'keep_ckpt_ids', ())
+        for each in runner.hooks:  # or the last good checkpoint goes for a bad one
+            getattr(each, 'before_saving', lambda runner: None)(runner)
         full = 0 < self.max_keep_ckpts == len(ids) and ids[-1] != step
         outdated = ids.popleft() if full else None  # or it is removed first
         save(self, runner, step, meta)

@@ -113,22 +113,38 @@ def add_checking_hooks() -> None:
 def _with_checking_hooks(register: Any) -> Any:
     def register_hooks(self: Any, *args: Any, **kwargs: Any) -> None:
         register(self, *args, **kwargs)
-        for hook in lacking_hooks(getattr(self, 'model', None), self.hooks):
+        model, loader = (getattr(self, n, None) for n in ('model', '_train_dataloader'))
+        for hook in lacking_hooks(model, self.hooks, loader):
             self.register_hook(hook)
 
     return register_hooks
 
 
-def lacking_hooks(model: Any, hooks: Iterable[Any]) -> list[dict[str, str]]:
-    """Return the configs of checking hooks that a run has not yet."""
+def lacking_hooks(
+    model: Any, hooks: Iterable[Any], loader: Any = None
+) -> list[dict[str, str]]:
+    """Return the configs of checking hooks that a run has not yet.
+
+    Those of the model's parts and, by the loader's config, of masks of the pipeline.
+    """
     parts = model.modules() if isinstance(model, torch.nn.Module) else ()
     named = [name for part in parts for name in getattr(part, 'added_hooks', ())]
+    named += ['CheckMapsHook'] * _masks_by_maps(loader)
     present = {type(hook).__name__ for hook in hooks}
     return [
         dict(type=f'mmattmask.{name}')
         for name in dict.fromkeys(['FiniteLossHook', *named])
         if name not in present
     ]
+
+
+def _masks_by_maps(config: Any) -> bool:
+    """Return whether a ``GenerateMask`` in a config has a scorer."""
+    if isinstance(config, dict):
+        if str(config.get('type')).endswith('GenerateMask') and config.get('scorer'):
+            return True
+        config = list(config.values())
+    return isinstance(config, list | tuple) and any(map(_masks_by_maps, config))
 
 
 def return_from_train() -> None:

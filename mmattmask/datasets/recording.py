@@ -1,9 +1,12 @@
 """Which pipelines keep track of a view, and how a stock one is made to."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from mmcv.transforms import CenterCrop as MMCVCenterCrop
+from mmcv.transforms import Compose
+from mmengine.dataset import Compose as PipelineCompose
 from mmpretrain.datasets import transforms as stock
 
 from mmattmask.datasets.transforms import (
@@ -16,37 +19,14 @@ from mmattmask.datasets.transforms import (
 from mmattmask.geometry import GEOMETRY_KEYS
 from mmattmask.registry import TRANSFORMS
 
-# Transforms of MMCV, MMPretrain and torchvision that move pixels without saying where
-# they went; subclasses count too.
-LOSSY_TRANSFORMS = {
-    'AlbuKeypoint',
-    'Albumentations',
-    'AugMix',
-    'AutoAugment',
-    'CenterCrop',
-    'EfficientNetCenterCrop',
-    'EfficientNetRandomCrop',
-    'ElasticTransform',
-    'FiveCrop',
-    'MAERandomResizedCrop',
-    'MultiView',
-    'Pad',
-    'RandAugment',
-    'RandomAffine',
-    'RandomCrop',
-    'RandomHorizontalFlip',
-    'RandomPerspective',
-    'RandomResizedCrop',
-    'RandomResizedCropAndInterpolationWithTwoPic',
-    'RandomRotation',
-    'RandomTranslatePad',
-    'RandomVerticalFlip',
-    'Rotate',
-    'Shear',
-    'TenCrop',
-    'Translate',
-    'TrivialAugmentWide',
-}
+# By the names of a transform's classes, MMCV's, MMPretrain's, torchvision's or a
+# user's: what moves pixels without saying where they went.
+LOSSY = re.compile(
+    '^(?!Load|Read).*(Crop|Rotat|Affine|Pad|Perspective|Shear|Translate)'
+    '|^(AlbuKeypoint|Albumentations|AugMix|AutoAugment|ElasticTransform|MultiView|'
+    'RandAugment|RandomHorizontalFlip|RandomVerticalFlip|TrivialAugmentWide)$'
+)
+SEQUENCES = (Compose, PipelineCompose)
 # Stock classes, and ours that do the same and record where a crop came from.
 RECORDING: dict[type, Any] = {
     MMCVCenterCrop: CenterCrop,
@@ -90,13 +70,16 @@ def check_pipeline(transforms: Iterable[Any]) -> None:
         )
 
 
-def _check_moves(transforms: Iterable[Any], num_flips: int = 0) -> None:
+def _check_moves(transforms: Iterable[Any], num_flips: int = 0) -> int:
+    """Refuse what loses a view; return the most flips of a path through it."""
     for transform in transforms:
         names = class_names(transform)
-        lossy = next((name for name in names if name in LOSSY_TRANSFORMS), None)
+        lossy = next(filter(LOSSY.search, names), None)
         if lossy and not getattr(transform, 'records_geometry', False):
             advice = (
-                'replace it with one of the crops of mmattmask.datasets or remove it'
+                'replace it with one of the crops of mmattmask.datasets or remove it; '
+                'one of your own calls mmattmask.geometry.record_crop and says '
+                'records_geometry = True'
             )
             if lossy in TRANSFORMS.module_dict:
                 advice = f"use type='mmattmask.{lossy}', which takes the same arguments"
@@ -111,9 +94,14 @@ def _check_moves(transforms: Iterable[Any], num_flips: int = 0) -> None:
                 'the training pipeline contains RandomFlip twice; the second forgets '
                 'what the first did: use one, with direction=[...] for several'
             )
-        for branch in getattr(_unwrap(transform), 'transforms', None) or ():
-            branch = branch if isinstance(branch, list | tuple) else [branch]
-            _check_moves(branch, num_flips)
+        branches = getattr(_unwrap(transform), 'transforms', None) or ()
+        if isinstance(transform, SEQUENCES) or isinstance(branches, SEQUENCES):
+            num_flips = _check_moves(branches, num_flips)
+        else:  # one of several, or several views
+            each = [b if isinstance(b, list | tuple) else [b] for b in branches]
+            flips = (_check_moves(branch, num_flips) for branch in each)
+            num_flips = max(flips, default=num_flips)
+    return num_flips
 
 
 def _unwrap(transform: Any) -> Any:

@@ -20,15 +20,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from mmattmask.datasets.recording import LOSSY_TRANSFORMS, class_names
+from mmattmask.datasets.recording import LOSSY, class_names
 
 Transform = Callable[[dict[str, Any]], dict[str, Any] | None]
 
-# By the names of a transform's classes, MMCV's, MMPretrain's, torchvision's or a
-# user's: what moves pixels, what is random without MMCV's mark, what ends a pipeline.
-GEOMETRIC = re.compile(
-    '^(?!Load|Read).*(Crop|Resize|Flip|Rotat|Affine|Pad|Perspective|Shear|Translate)'
-)
+# By the names of a transform's classes, as LOSSY: what moves pixels and says where to,
+# what is random without MMCV's mark, what ends a pipeline.
+GEOMETRIC = re.compile('^(?!Load|Read).*(Resize|Flip)')
 RANDOM = re.compile(
     '^(Random|Lighting$|ColorJitter$|GaussianBlur$|GenerateMask$)|MaskGenerator$'
 )
@@ -191,7 +189,7 @@ def measuring_steps(
         names = class_names(transform)
         if any(map(PACKING.search, names)):
             break
-        moves = any(n in LOSSY_TRANSFORMS or GEOMETRIC.search(n) for n in names)
+        moves = any(LOSSY.search(n) or GEOMETRIC.search(n) for n in names)
         marked = getattr(type(transform), '_methods_with_randomness', ())
         if moves or getattr(transform, 'records_geometry', False):
             if not squashed:

@@ -168,6 +168,12 @@ class AttentionRefreshHook(Hook):
         size = self.input_size or image_size_of(self._model.backbone)
         self._images = WholeImages(datasets, size, self.pipeline)
         check_images(runner, self._images)
+        number, share = len(self._images), self.schedule.interval
+        if self.rolling and number < (share or 0):
+            raise ValueError(
+                f'rolling=True renews 1/{share} of the maps before every epoch, and '
+                f'there are {number} images: set interval to less'
+            )
         self._header = BankHeader(
             len(self._images),
             self._scorer.map_grid(self._model.backbone, size),
@@ -223,6 +229,12 @@ class AttentionRefreshHook(Hook):
                 raise ValueError('the checkpoint names no attention bank')
             bank = AttentionBank(self._path(runner, saved['name']))
             self._check_belongs(bank, saved['checksum'])
+            made_by = saved.get('made_by', self._scorer.made_by)
+            if made_by != self._scorer.made_by:
+                raise ValueError(
+                    f'{bank.path} was made by {made_by}, this run has '
+                    f'{self._scorer.made_by}'
+                )
         except (OSError, ValueError) as error:
             reason = str(error) or type(error).__name__
         if not succeeded_everywhere(not reason):
@@ -231,7 +243,7 @@ class AttentionRefreshHook(Hook):
                 f'{reason or "another rank cannot read it"}'
             )
             return False
-        if saved.get('in_use', True):
+        if saved.get('in_use', True) or not self.only_content:
             self._scorer.bank = bank
         used = 'going on with' if self._scorer.bank is bank else 'still not using'
         runner.logger.info(f'attention refresh: {used} {bank.path}')
@@ -277,12 +289,19 @@ class AttentionRefreshHook(Hook):
                 writer.finish()
                 self._prune(path)
         bank = AttentionBank(path, verify=False)
-        in_use = scorer.bank is not None or self._may_guide(runner, bank)
+        # a run that resumes where a refresh is due has not opened the bank before
+        before = runner.message_hub.get_info(BANK_KEY, None) or {}
+        in_use = before.get('in_use', bool(before)) or self._may_guide(runner, bank)
         if in_use:
             scorer.bank = bank
         runner.message_hub.update_info(
             BANK_KEY,
-            {'name': name, 'checksum': bank.header.checksum, 'in_use': in_use},
+            {
+                'name': name,
+                'checksum': bank.header.checksum,
+                'in_use': in_use,
+                'made_by': scorer.made_by,
+            },
         )
         self._seconds += time.perf_counter() - start
         runner.logger.info(

@@ -8,6 +8,7 @@ from mmpretrain.utils import get_ori_model
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from mmattmask.engine.forward_state import ForwardState
+from mmattmask.engine.schedule import iterations_of_epoch
 from mmattmask.registry import HOOKS
 from mmattmask.scorers.ema_teacher import teachers_of
 
@@ -135,5 +136,7 @@ class LinearEMATeacherHook(EMATeacherHook):
 
     def momentum_of(self, runner: Any) -> float:
         """Return the momentum of this epoch."""
-        share = min(runner.epoch / self.ramp_epochs, 1.0)
+        # Not runner.epoch: an iteration-based loop leaves it at 0.
+        epoch = runner.iter // iterations_of_epoch(runner.train_dataloader)
+        share = min(epoch / self.ramp_epochs, 1.0)
         return self.momentum + share * (self.end_momentum - self.momentum)

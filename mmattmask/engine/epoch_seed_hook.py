@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.runner import IterBasedTrainLoop
 
 from mmattmask.registry import HOOKS
 
@@ -20,14 +21,24 @@ class EpochSeedHook(Hook):
     bit, on the CPU. Loader processes are restarted every epoch and seeded from the
     epoch too, which costs the seconds they need to start.
 
-    Needs ``randomness=dict(seed=...)`` and an epoch-based training loop.
+    Needs ``randomness=dict(seed=...)`` and an epoch-based training loop, or ValueError.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Any) -> None:
         """Let loader processes take their seed from the epoch's."""
+        self.check_model(runner)
         runner.train_dataloader.worker_init_fn = _seed_worker
+
+    def check_model(self, runner: Any) -> None:
+        """Raise ValueError in a loop that seeds once, and once more when resumed."""
+        if isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise ValueError(
+                'EpochSeedHook seeds epochs, and an IterBasedTrainLoop has none: a '
+                'resumed run would draw the first random numbers again; remove it, or '
+                'use an EpochBasedTrainLoop'
+            )
 
     def before_train_epoch(self, runner: Any) -> None:
         """Seed this epoch."""

@@ -75,6 +75,10 @@ class FiniteLossHook(Hook):
         if self.every_n_train_iters(runner, self.interval):
             self.check(runner.iter + 1)
 
+    def before_saving(self, runner: Any) -> None:
+        """Read the count, whatever the interval; see ``mmattmask.run_guard``."""
+        self.check(runner.iter + 1)
+
     def after_train_epoch(self, runner: Any) -> None:
         """Read the count."""
         self.check(runner.iter)

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
 
+from mmattmask.engine.schedule import iterations_of_epoch
 from mmattmask.registry import HOOKS
 
 
@@ -63,6 +64,6 @@ class FreezeLastLayerHook(Hook):
     ) -> None:
         """Say who is frozen in this iteration."""
         # Not runner.epoch: an iteration-based loop leaves it at 0.
-        epoch = runner.iter // len(runner.train_dataloader)
+        epoch = runner.iter // iterations_of_epoch(runner.train_dataloader)
         frozen = self.parameters if epoch < self.epochs else ()
         runner.optim_wrapper.freeze(frozen)

@@ -1,8 +1,11 @@
 """When something happens again during training."""
 
 import dataclasses
+import math
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_world_size
 from mmengine.runner import IterBasedTrainLoop
 
 
@@ -49,3 +52,14 @@ class Schedule:
         if self.interval is None:
             return now == self.begin
         return now >= self.begin and (now - self.begin) % self.interval == 0
+
+
+def iterations_of_epoch(loader: Any) -> int:
+    """Return how many iterations a process makes with all images seen once.
+
+    An InfiniteSampler tells the number of images of all processes.
+    """
+    if not isinstance(getattr(loader, 'sampler', None), InfiniteSampler):
+        return len(loader)
+    batches = len(loader.sampler) / get_world_size() / loader.batch_size
+    return max(1, int(batches) if loader.drop_last else math.ceil(batches))

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmpretrain.utils import get_ori_model
 
+from mmattmask.engine.schedule import iterations_of_epoch
 from mmattmask.models.ibot import IBOT
 from mmattmask.registry import HOOKS
 
@@ -70,7 +71,7 @@ class TeacherTemperatureHook(Hook):
                 'TeacherTemperatureHook needs a model whose teacher has temperatures, '
                 f'such as mmattmask.IBOT, got {type(model).__name__}'
             )
-        epochs = runner.max_iters / len(runner.train_dataloader)
+        epochs = runner.max_iters / iterations_of_epoch(runner.train_dataloader)
         if epochs < self.warmup_epochs + self.pred_start_epoch:
             raise ValueError(
                 f'the run ends after {epochs:g} epochs, within the warm-up of the '
@@ -83,7 +84,7 @@ class TeacherTemperatureHook(Hook):
     ) -> None:
         """Set the temperatures of this iteration's epoch."""
         # Not runner.epoch: an iteration-based loop leaves it at 0.
-        epoch = runner.iter // len(runner.train_dataloader)
+        epoch = runner.iter // iterations_of_epoch(runner.train_dataloader)
         model, begin = get_ori_model(runner.model), self.pred_start_epoch
         model.teacher_temp = warmup_value(epoch, self.warmup_epochs, *self.cls)
         model.teacher_patch_temp = warmup_value(

@@ -166,7 +166,7 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
             what = f'custom hook {config.get("type")}'
             hook = _attempt(built, what, HOOKS.build, copy.deepcopy(config))
             built.hooks += [] if hook is None else [hook]
-        for config in lacking_hooks(built.model, built.hooks):
+        for config in lacking_hooks(built.model, built.hooks, cfg.train_dataloader):
             built.hooks.append(HOOKS.build(config))
         with HOOKS.switch_scope_and_registry(cfg.default_scope) as registry:
             for hook, config in (cfg.get('default_hooks') or {}).items():

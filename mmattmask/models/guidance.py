@@ -243,8 +243,8 @@ class Guidance(BaseModule):
         if len(score) < 2:
             raise ValueError(
                 f"debias='position' of {type(self.scorer).__name__} compares the views "
-                f'of a batch, and this one has {len(score)}: use larger batches, or '
-                'cached maps'
+                f'of a batch, and this one has {len(score)}: use larger batches with '
+                'drop_last=True, or cached maps'
             )
         return without_position(score)
 

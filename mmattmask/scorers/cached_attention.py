@@ -69,6 +69,14 @@ class CachedAttention(CachedMaps):
         self.reduce_heads: HeadReduction = reduce_heads
         self.block, self.head = block, head
 
+    @property
+    def made_by(self) -> str:
+        """Class, block, head and reduction of the heads."""
+        return (
+            f'CachedAttention(block={self.block}, head={self.head}, '
+            f'reduce_heads={self.reduce_heads!r})'
+        )
+
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless the backbone's attention can be read."""
         check_readable(backbone, self.block)

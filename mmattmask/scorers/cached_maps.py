@@ -69,6 +69,11 @@ class CachedMaps(Scorer):
         needed = self.cached and self.bank is None
         return ('AttentionRefreshHook',) if needed else ()
 
+    @property
+    def made_by(self) -> str:
+        """What the maps of a bank depend on, beside images and weights, in words."""
+        return type(self).__name__
+
     def log_mean(self, bank: AttentionBank, device: torch.device) -> Tensor:
         """Return what at most 4096 images of a bank have in common, (h, w) float32."""
         if self._log_mean is None or self._log_mean[0] is not bank:

@@ -146,6 +146,15 @@ class FrozenTeacher(CachedMaps):
         self.cached = cached
         self._has_weights = False
 
+    @property
+    def made_by(self) -> str:
+        """Class, weights, block, head and reading."""
+        return (
+            f'FrozenTeacher(checkpoint={self.checkpoint!r}, prefix={self.prefix!r}, '
+            f'block={self.block}, head={self.head}, attention={self.attention!r}, '
+            f'input_size={self.input_size})'
+        )
+
     def _hide(self, teacher: nn.Module) -> None:
         # Not a submodule: neither in state_dict() nor parameters() nor train()
         self.teacher: Any

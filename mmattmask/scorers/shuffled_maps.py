@@ -47,6 +47,8 @@ class ShuffledMaps(CachedMaps):
             source.debias,
         )
         self.scorer = source
+        if isinstance(source, UserMaps):
+            source.checks_sides = False  # maps lie over other images than their own
         self.looks_up = looks_up
         self.seed = seed
         self.cached = source.cached
@@ -58,6 +60,11 @@ class ShuffledMaps(CachedMaps):
     def reads_geometry(self) -> bool:  # type: ignore[override]
         """Views lie in their source images, also where the map is another's."""
         return self.looks_up or self.scorer.reads_geometry
+
+    @property
+    def made_by(self) -> str:
+        """What the source's maps depend on."""
+        return getattr(self.scorer, 'made_by', type(self.scorer).__name__)
 
     def extra_repr(self) -> str:
         """Return the arguments."""
@@ -150,7 +157,10 @@ def _exchanged(score: Tensor, num_views: int = 1) -> Tensor:
     """Give each image of each view the score (views * B, L) of the one before it."""
     views = score.unflatten(0, (num_views, -1))
     if views.shape[1] < 2:
-        raise ValueError('scores of views cannot be exchanged in a batch of 1')
+        raise ValueError(
+            'scores of views cannot be exchanged in a batch of 1: set '
+            'train_dataloader.drop_last=True, or larger batches'
+        )
     return views.roll(1, dims=1).flatten(0, 1)
 
 

@@ -52,6 +52,7 @@ class UserMaps(Scorer):
 
     reads_geometry = True
     added_hooks = ('CheckMapsHook',)
+    checks_sides = True  # of maps of the image's resolution, when they are drawn
     averages_area = True  # of a patch, in maps of the image's resolution
 
     def __init__(self, path: str | Path) -> None:
@@ -115,7 +116,8 @@ class UserMaps(Scorer):
             areas = []
             for row in large:
                 box, size = boxes[row]
-                self._check_one(maps[row], keys[row], size)
+                sides = size if self.checks_sides else None
+                self._check_one(maps[row], keys[row], sides)
                 areas.append(area_score(maps[row], box, size, flips[row], grid))
             scores.append(to_device(torch.from_numpy(np.stack(areas)), device))
             places.append(to_device(torch.tensor(large), device))

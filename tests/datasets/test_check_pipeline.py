@@ -1,7 +1,7 @@
 """Pipelines that lose track of the view are refused by the transform's name."""
 
 import pytest
-from mmcv.transforms import Compose
+from mmcv.transforms import BaseTransform, Compose
 from mmengine.registry import TRANSFORMS
 from mmpretrain.datasets import transforms as stock
 
@@ -110,9 +110,31 @@ def test_a_torchvision_crop_inside_a_torchvision_wrapper_is_found():
         check(LOAD, wrapper, PACK)
 
 
-def test_two_flips_are_refused_for_the_second_hides_the_first():
+VERTICAL = {**FLIP, 'direction': 'vertical'}
+
+
+@pytest.mark.parametrize(
+    'flips',
+    [
+        [FLIP, VERTICAL],
+        [dict(type='RandomApply', transforms=[VERTICAL]), FLIP],
+        [dict(type='RandomApply', transforms=[VERTICAL, FLIP])],
+        [dict(type='RandomChoice', transforms=[[CROP], [VERTICAL]]), FLIP],
+    ],
+)
+def test_two_flips_are_refused_for_the_second_hides_the_first(flips):
     with pytest.raises(ValueError, match='RandomFlip'):
-        check(LOAD, CROP, FLIP, {**FLIP, 'direction': 'vertical'}, PACK)
+        check(LOAD, CROP, *flips, PACK)
+
+
+@pytest.mark.parametrize('name', ['SquareCrop', 'RandomRotation90', 'ZeroPadding'])
+def test_a_move_of_the_users_own_is_named(name):
+    own = type(name, (BaseTransform,), dict(transform=lambda self, results: results))
+    TRANSFORMS.register_module(module=own, force=True)
+    with pytest.raises(ValueError, match=f'contains {name}.*records_geometry = True'):
+        check(LOAD, dict(type=name), PACK)
+    own.records_geometry = True
+    check(LOAD, dict(type=name), PACK)
 
 
 @pytest.mark.parametrize(

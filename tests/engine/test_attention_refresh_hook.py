@@ -414,7 +414,7 @@ def count_iterations(*custom_hooks, **options):
         if custom_hooks:
             cfg.model.scorer = None  # no refresh to count epochs first
             cfg.custom_hooks = list(custom_hooks)
-        elif options:
+        else:
             cfg.custom_hooks = [{**cfg.custom_hooks[0], **options}]
 
     return change
@@ -506,3 +506,59 @@ def test_guidance_begins_with_maps_of_content(tmp_path, data_root, monkeypatch):
 def test_epochs_of_the_refreshes(options, expected):
     hook = AttentionRefreshHook(**options)
     assert [epoch for epoch in range(200) if hook._is_due(epoch)] == expected
+
+
+def content_at_first(self, model, images):
+    pixels = images.mean(dim=1).unfold(1, 4, 4).unfold(2, 4, 4).mean(dim=(3, 4))
+    content = pixels.flatten(1).sigmoid()
+    if MessageHub.get_current_instance().get_info('epoch') < 3:
+        return content
+    return torch.linspace(0.1, 0.9, content.shape[1]).expand_as(content)
+
+
+def test_guidance_that_has_begun_goes_on_when_resumed_at_a_refresh(
+    tmp_path, data_root, monkeypatch
+):
+    monkeypatch.setattr(CachedAttention, 'measure', content_at_first)
+    changes = dict(custom_hooks=hooks(WATCH, only_content=True))
+    whole = train(toy_config(tmp_path / 'whole', data_root, **changes))
+    resumed = stop_and_resume(tmp_path / 'parts', data_root, 3, **changes)
+    assert sources(resumed) == ['epoch 3'] * 6
+    assert_equal_weights(weights(whole), weights(resumed))
+
+
+def test_a_resumed_run_may_use_maps_that_waited(tmp_path, data_root, monkeypatch):
+    place = torch.linspace(0.1, 0.9, 16)
+    monkeypatch.setattr(
+        CachedAttention, 'measure', lambda self, m, x: place.expand(len(x), -1)
+    )
+    options = [hooks(WATCH, interval=None, only_content=c) for c in (True, False)]
+    cfg = toy_config(tmp_path, data_root, custom_hooks=options[0])
+    cfg.custom_hooks.append(dict(type='StopHook', epoch=3))
+    with pytest.raises(SystemExit):
+        train(cfg)
+    cfg = toy_config(tmp_path, data_root, custom_hooks=options[1], resume=True)
+    assert set(sources(train(cfg))) == {'epoch 1'}
+
+
+def test_maps_of_another_head_are_not_gone_on_with(tmp_path, data_root):
+    def config(head, **changes):
+        scorer = dict(type='mmattmask.CachedAttention', head=head)
+        custom = hooks(WATCH, begin=1, interval=None)
+        return toy_config(
+            tmp_path, data_root, model__scorer=scorer, custom_hooks=custom, **changes
+        )
+
+    cfg = config(0)
+    cfg.custom_hooks.append(dict(type='StopHook', epoch=3))
+    with pytest.raises(SystemExit):
+        train(cfg)
+    run = train(config(1, resume=True))
+    assert set(sources(run)) == {'epoch 3'}
+    assert 'head=0' in log_of(tmp_path)
+
+
+def test_a_rolling_refresh_of_no_image_is_refused(tmp_path, data_root):
+    custom = hooks(rolling=True, begin=1, interval=NUM_IMAGES + 1)
+    with pytest.raises(ValueError, match=f'there are {NUM_IMAGES} images'):
+        train(toy_config(tmp_path, data_root, custom_hooks=custom))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import DATASETS
+from PIL import Image
 from torch import nn
 
 from mmattmask.engine import CheckMapsHook
@@ -195,3 +196,37 @@ def test_without_user_maps_the_hook_says_that_it_has_nothing_to_check(data_root)
     for parts, found in (({}, 'no scorer'), (cached, 'CachedAttention')):
         with pytest.raises(ValueError, match=rf'CheckMapsHook needs .*got {found}'):
             check(dataset_of(data_root, LOAD, CROP, mask(None), PACK), **parts)
+
+
+def test_another_images_map_may_have_other_sides(tmp_path):
+    maps, images = tmp_path / 'maps', tmp_path / 'images' / 'class'
+    maps.mkdir()
+    images.mkdir(parents=True)
+    draw = np.random.default_rng(0)
+    for index in range(8):
+        sides = (75, 100) if index % 2 else (100, 75)
+        pixels = draw.integers(0, 256, (*sides, 3), np.uint8)
+        Image.fromarray(pixels).save(images / f'{index}.png')
+        np.save(maps / f'{index}.npy', draw.random(sides, np.float32))
+    scorer = dict(
+        _delete_=True,
+        type='mmattmask.ShuffledMaps',
+        scorer=dict(type='mmattmask.UserMaps', path=str(maps)),
+    )
+    changes = dict(model__scorer=scorer, custom_hooks=[], train_cfg__max_epochs=1)
+    train(toy_config(tmp_path / 'run', tmp_path / 'images', **changes))
+
+
+@pytest.mark.parametrize(
+    ('place', 'message'),
+    [(2, 'RandomFlip is behind GenerateMask'), (3, 'maps are missing for 1 of')],
+)
+def test_masks_of_the_pipeline_are_checked_unasked(
+    tmp_path, data_root, maps, place, message
+):
+    (maps / f'{names()[3]}.npy').unlink()
+    cfg = toy_config(tmp_path / 'run', data_root, custom_hooks=[])
+    cfg.model.scorer = None
+    cfg.train_dataloader.dataset.pipeline.insert(place, mask(maps))
+    with pytest.raises(ValueError, match=message):
+        train(cfg)

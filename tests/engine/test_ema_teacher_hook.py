@@ -10,6 +10,7 @@ from torch import nn
 
 from mmattmask.engine import EMATeacherHook, LinearEMATeacherHook
 from mmattmask.engine.ema_teacher_hook import cosine_momentum
+from mmattmask.mask_generators import SoftToHardMaskGenerator
 from mmattmask.scorers import EMATeacher
 
 from .toy_run import assert_equal_weights, toy_config, train, weights
@@ -244,3 +245,29 @@ def test_resumed_run_of_hpm_equals_an_uninterrupted_one(tmp_path, data_root, hpm
 def test_bad_options_of_the_ramp(options, message):
     with pytest.raises(ValueError, match=message):
         LinearEMATeacherHook(**options)
+
+
+def test_an_iteration_based_run_of_hpm_goes_through_its_schedules(
+    tmp_path, data_root, monkeypatch
+):
+    seen, asked, move = [], [], EMATeacher.move
+    iterations = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=12)
+    by_iter = dict(type='CheckpointHook', by_epoch=False)
+    shuffle = SoftToHardMaskGenerator.shuffle
+
+    def spy(self, score, budget, rng, progress, grid):
+        seen.append(progress)
+        return shuffle(self, score, budget, rng, progress, grid)
+
+    monkeypatch.setattr(SoftToHardMaskGenerator, 'shuffle', spy)
+    monkeypatch.setattr(
+        EMATeacher, 'move', lambda self, m: asked.append(m) or move(self, m)
+    )
+    cfg = hpm_config(
+        tmp_path, data_root, train_cfg=iterations, default_hooks__checkpoint=by_iter
+    )
+    cfg.train_dataloader.sampler.type = 'InfiniteSampler'
+    cfg.custom_hooks = [h for h in cfg.custom_hooks if 'EpochSeed' not in h.type]
+    train(cfg)
+    assert seen[-12:] == pytest.approx([(i + 1) / 12 for i in range(12)])
+    assert len(set(asked[1:])) == 3

@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from mmattmask.engine import FiniteLossHook, finite_loss_hook
 
-from .toy_run import train
+from .toy_run import toy_config, train
 from .toy_student import recipe
 
 
@@ -91,3 +93,29 @@ def test_a_scaler_that_is_off_skips_nothing():
 def test_numbers_below_one_are_refused(options):
     with pytest.raises(ValueError, match=r'at least 1, got .*0'):
         FiniteLossHook(*options)
+
+
+def test_a_bad_checkpoint_does_not_drive_out_a_good_one(tmp_path, data_root):
+    @HOOKS.register_module(force=True)
+    class PoisonHook(Hook):
+        priority = 'VERY_HIGH'
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 8:
+                data_batch['inputs'] = data_batch['inputs'] * float('nan')
+
+    iterations = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=12)
+    checkpoints = dict(type='CheckpointHook', by_epoch=False, interval=5)
+    checkpoints['max_keep_ckpts'] = 1
+    refresh = dict(type='mmattmask.AttentionRefreshHook', begin=1, by_epoch=False)
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        train_cfg=iterations,
+        custom_hooks=[refresh, dict(type='PoisonHook')],
+        default_hooks__checkpoint=checkpoints,
+    )
+    cfg.train_dataloader.sampler.type = 'InfiniteSampler'
+    with pytest.raises(FloatingPointError):
+        train(cfg)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_5.pth']

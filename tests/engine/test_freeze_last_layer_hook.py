@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from torch.utils.data import DataLoader
 
-from mmattmask.engine import FreezeLastLayerHook, PerTensorClipOptimWrapper
+from mmattmask.engine import FreezeLastLayerHook, PerTensorClipOptimWrapper, schedule
 
 from ..golden import each
 from .toy_run import assert_equal_weights, train, weights
@@ -104,3 +106,15 @@ def test_a_wrapper_that_cannot_freeze_is_refused(tmp_path):
 def test_negative_epochs_are_refused():
     with pytest.raises(ValueError, match='at least 0, got -1'):
         FreezeLastLayerHook(-1)
+
+
+@pytest.mark.parametrize(('drop_last', 'expected'), [(False, 4), (True, 3)])
+def test_an_epoch_of_several_processes(monkeypatch, drop_last, expected):
+    """An infinite sampler knows no epoch; the others say how long one is."""
+    monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (0, 2))
+    monkeypatch.setattr(schedule, 'get_world_size', lambda: 2)
+    for sampler in (DefaultSampler, InfiniteSampler):
+        loader = DataLoader(
+            range(55), 8, sampler=sampler(range(55)), drop_last=drop_last
+        )
+        assert schedule.iterations_of_epoch(loader) == expected

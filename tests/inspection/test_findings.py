@@ -19,6 +19,7 @@ LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='mmattmask.PackInputs')
 NO_HOOKS = dict(custom_hooks=[])
 ITERATIONS = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=9)
 ROOT = 'train_dataloader.dataset.data_root'
+RANDOM = dict(_delete_=True, type='mmattmask.RandomMaskGenerator')
 FIVE = {
     'model.backbone.patch_cfg': dict(in_channels=5),
     'data_preprocessor.mean': [0],
@@ -117,8 +118,16 @@ FAULTS = {
             r"EMATeacher \(teacher\) does nothing without.* fix: .*k.EMATeacherHook'",
         ),
         (
-            dict(train_cfg=ITERATIONS),
+            dict(train_cfg={**ITERATIONS}),
             'AttentionRefreshHook counts epochs.* fix: .*by_epoch=False',
+        ),
+        (
+            dict(
+                train_cfg={**ITERATIONS},
+                custom_hooks=[dict(type='mmattmask.EpochSeedHook')],
+                model=dict(scorer=None, mask_generator={**RANDOM}),
+            ),
+            'EpochSeedHook seeds epochs.* fix: .*remove it',
         ),
     ],
     'failing_step': [
