@@ -26,7 +26,6 @@ centre = dict(type='mmattmask.CenterPrior')
 contrast = dict(type='mmattmask.PatchContrast')
 thrown = dict(mask_ratio=0.25, throw_ratio=0.5)
 quarter = dict(thrown, name='AMTMaskGenerator', throw='low')
-amt_low = dict(quarter, mask_ratio=0.45, throw_ratio=0.4)
 masked = dict(mask_ratio=0.75)
 runs = dict(
     random=dict(config=random, title='random 75'),
@@ -49,7 +48,11 @@ runs = dict(
     centre=policy('centre prior, 25, throw low 50', random, scorer=centre, **quarter),
     contrast=policy('contrast, 25, throw low 50', random, scorer=contrast, **quarter),
     # what compare_recipe.py chose, on seeds of its own
-    recipe=policy('contrast, 45, throw low 40', random, scorer=contrast, **amt_low),
+    recipe=dict(
+        config='random-throw' + suffix,
+        options={'model.scorer': contrast, 'model.score_weight': 1.0},
+        title='random 45, throw 40, errors by contrast',
+    ),
     random_quarter=policy(
         'random 25, throw 50', random, 'RandomMaskGenerator', **thrown
     ),

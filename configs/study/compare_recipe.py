@@ -1,4 +1,4 @@
-"""Candidates for a recipe: by a real ViT's map, and by what costs nothing.
+"""Candidates for a recipe: masks and weights of errors, by a ViT's map and by contrast.
 
 These seeds choose one of them; compare_cifar10.py judges it on others. The maps come
 from teacher-map_vit-tiny-p4_1xb64-coslr-8e_cifar10.py.
@@ -26,7 +26,8 @@ def weighted(title, scorer, weight):
 
 
 vit = dict(type='mmattmask.UserMaps', path='work_dirs/maps_teacher_cifar10.npy')
-contrast, quarter, amt_low = _base_.contrast, _base_.quarter, _base_.amt_low
+contrast, quarter = _base_.contrast, _base_.quarter
+amt_low = dict(quarter, mask_ratio=0.45, throw_ratio=0.4)
 hint = dict(mode='hint', mask_ratio=0.8, show_max=0.1, show_ratio=0.5)
 soft_to_hard = 'SoftToHardMaskGenerator'
 runs = dict(
