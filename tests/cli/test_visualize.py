@@ -158,10 +158,12 @@ def test_squashing_keeps_what_cropping_leaves_out(files):
         ),
         (['--strips', 'images'], 'there are no drawings in images'),
         (['mae.py', 'first.pth', 'broken.png'], 'broken.png cannot be read'),
+        (['mae.py', 'first.pth', 'float.tif'], 'float.tif holds float32 numbers from'),
     ],
     ids=str,
 )
 def test_mistakes_end_in_one_clear_line(files, arguments, message):
     Path('broken.png').write_bytes(b'no image')
+    Image.fromarray(np.ones((4, 4), np.float32)).save('float.tif')
     with pytest.raises(SystemExit, match=f'error: .*{message}'):
         visualize(*arguments)
