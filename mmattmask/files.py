@@ -27,6 +27,15 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def file_state(path: str | Path) -> str:
+    """Return size and time of change, which tell a file from another; '' if missing."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return ''
+    return f'{stat.st_size} {stat.st_mtime_ns}'
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file in UTF-8; see :func:`whole_file`."""
     with whole_file(path) as temporary:

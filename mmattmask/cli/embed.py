@@ -13,6 +13,7 @@ from mmattmask.evaluation.eval_data import labelled_images
 from mmattmask.evaluation.extraction import extract_features
 from mmattmask.evaluation.features import knn_kind
 from mmattmask.files import whole_file
+from mmattmask.scorers.map_writer import ENTRY_BYTES, MAX_HEADER_BYTES
 
 DESCRIPTION = """Write frozen features of a folder of images, with subfolders, to a
 .safetensors file: (N, D) of each kind, and the images' names, JSON, in its metadata."""
@@ -38,15 +39,21 @@ def run(args: argparse.Namespace) -> str:
     images = labelled_images(
         folder, evaluation.view, evaluation.size, need_labels=False
     )
+    paths = [images.images.info(index)[1]['img_path'] for index in range(len(images))]
+    names = json.dumps([str(Path(path).relative_to(args.images)) for path in paths])
+    size = len(json.dumps(names)) + ENTRY_BYTES * (1 + len(model.kinds))
+    if size > MAX_HEADER_BYTES:
+        raise ValueError(
+            f'the names of {len(paths)} images are too many for a .safetensors file, '
+            f'{size} bytes of {MAX_HEADER_BYTES}: embed the subfolders one by one'
+        )
     features, _ = extract_features(
         model, images, Path(args.images).name, args.batch_size, args.num_workers
     )
     if get_rank() != 0:
         return ''
-    paths = [images.images.info(index)[1]['img_path'] for index in range(len(images))]
-    names = [str(Path(path).relative_to(args.images)) for path in paths]
     rows = {str(kind): value.contiguous() for kind, value in features.items()}
     with whole_file(args.out) as temporary:
-        save_file(rows, temporary, metadata={'names': json.dumps(names)})
+        save_file(rows, temporary, metadata={'names': names})
     shapes = ', '.join(f'{kind} {tuple(value.shape)}' for kind, value in rows.items())
     return f'{shapes} of {args.images}; {evaluation.matched}\nwritten to {args.out}'

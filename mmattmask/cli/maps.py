@@ -3,7 +3,7 @@
 import argparse
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +21,7 @@ from mmattmask.datasets.foreground import IMAGE_SUFFIXES, read_saliency
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import check_images, image_pass
 from mmattmask.evaluation.frozen_backbone import is_config
+from mmattmask.files import file_state
 from mmattmask.inspection.built_config import base_datasets
 from mmattmask.inspection.score import guided_model
 from mmattmask.models.guidance import attention_maps, guidance_of
@@ -115,15 +116,16 @@ def of_images(args: argparse.Namespace) -> tuple[MapWriter, Batches]:
             '.safetensors'
         )
     check_images(model, images)
-    names = names_of(images, Path(args.out))
+    infos = (images.info(index)[1] for index in range(len(images)))
+    paths = [info.get('img_path') or '' for info in infos]
     made_of |= dict(
-        images=fingerprint(images.datasets),
+        images=f'{fingerprint(images.datasets)} {_hash(paths)}',
         size=str(images.input_size),
         batch_size=str(args.batch_size),
         source=args.source,
         checkpoint=_stamp(args.checkpoint),
     )
-    writer = MapWriter(args.out, names, made_of)
+    writer = MapWriter(args.out, names_of(paths, Path(args.out)), made_of)
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         first = writer.done * args.batch_size
@@ -154,7 +156,11 @@ def of_config(args: argparse.Namespace) -> tuple[Any, Any, WholeImages, dict[str
         dataset = folder(args.images, base_datasets(dataset)[0]['pipeline'])
     size = as_pair(args.size) if args.size else image_size_of(model.backbone)
     images = WholeImages(bases(DATASETS.build(dataset)), size)
-    made_of = dict(config=str(cfg.model.to_dict()))
+    parts = dict(model=cfg.model, dataset=dataset)
+    parts['data_preprocessor'] = cfg.get('data_preprocessor')
+    made_of = {name: str(part and part.to_dict()) for name, part in parts.items()}
+    if isinstance(scorer, FrozenTeacher):
+        made_of['weights'] = _stamp(scorer.checkpoint)
     pixels_of = SimpleNamespace(model=model)
     return lambda x: attention_maps(model, x), pixels_of, images, made_of
 
@@ -181,7 +187,9 @@ def of_library(
         return scorer.measure(scorer.teacher, inputs).unflatten(1, grid)
 
     pixels_of = SimpleNamespace(model=SimpleNamespace(data_preprocessor=raw))
-    return measure, pixels_of, images, {k: str(v) for k, v in options.items()}
+    made_of = {name: str(value) for name, value in options.items()}
+    made_of['weights'] = _stamp(scorer.checkpoint)
+    return measure, pixels_of, images, made_of
 
 
 def folder(path: str, pipeline: Any) -> Config:
@@ -190,24 +198,20 @@ def folder(path: str, pipeline: Any) -> Config:
     return Config(dict(kind, data_root=path, pipeline=pipeline))
 
 
-def names_of(images: WholeImages, out: Path) -> list[str] | int:
+def names_of(paths: Sequence[str], out: Path) -> list[str] | int:
     """Return the images' names below their common folder, or their number."""
-    if out.suffix == '.npy':
-        return len(images)
-    infos = (images.info(index)[1] for index in range(len(images)))
-    paths = [info['img_path'] for info in infos if 'img_path' in info]
-    if len(paths) < len(images):
-        return len(images)
+    if out.suffix == '.npy' or not all(paths):
+        return len(paths)
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     return [os.path.splitext(os.path.relpath(path, root))[0] for path in paths]
 
 
 def _stamp(path: str | None) -> str:
-    if path is None:
-        return 'none'
-    stat = os.stat(path)
-    return f'{path} {stat.st_size} {stat.st_mtime_ns}'
+    """Hash the state of a file of weights, or of the files of a folder."""
+    return 'none' if path is None else _hash(sorted(Path(path).glob('*')) or [path])
 
 
-def _hash(paths: list[Path]) -> str:
-    return hashlib.sha256('\n'.join(map(_stamp, map(str, paths))).encode()).hexdigest()
+def _hash(paths: Iterable[str | Path]) -> str:
+    """Hash the names of files and their states."""
+    lines = '\n'.join(f'{path} {file_state(path)}' for path in paths)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -27,9 +27,9 @@ class AnnotatedImage:
     def load(self) -> tuple[Image.Image, np.ndarray]:
         """Return the image in RGB, turned upright, and its foreground, (H, W) bool.
 
-        ValueError if they differ in size.
+        ValueError if they differ in size, or see :func:`read_picture`.
         """
-        image = _open(self.path)
+        image = read_picture(self.path)
         mask = self.read_mask()
         if mask.shape != image.size[::-1]:
             raise ValueError(
@@ -176,6 +176,23 @@ def _open(path: Path) -> Image.Image:
             return ImageOps.exif_transpose(file)
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: PIL, PNG
         raise ValueError(f'{path} cannot be read as an image: {error}') from error
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Read an image upright, in 8 bits: of 16 the upper ones, as OpenCV does.
+
+    ValueError for numbers outside of 16 bits, floating-point images and what is none.
+    """
+    image = _open(path)
+    if image.mode[0] not in 'IF':
+        return image
+    values = np.asarray(image)
+    if values.dtype.kind == 'f' or values.min() < 0 or values.max() > 65535:
+        raise ValueError(
+            f'{path} holds {values.dtype} numbers from {values.min()} to '
+            f'{values.max()}: save it with 8 or 16 bits'
+        )
+    return Image.fromarray((values >> 8).astype(np.uint8))
 
 
 def read_saliency(path: Path) -> np.ndarray:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch.utils.data import Dataset
 
 from mmattmask.datasets.concat import bases, fingerprint
 from mmattmask.datasets.whole_images import WholeImages
+from mmattmask.files import file_state
 
 Transforms = list[dict[str, Any]]
 # Images smaller than this lose nothing to the centre crop.
@@ -142,10 +142,10 @@ def _identity(
         path = info.get('img_path', '')
         if 'img' in info or '://' in path:  # the dataset's hash holds arrays
             continue
-        if not os.path.exists(path):
+        state = file_state(path)
+        if not state:
             raise FileNotFoundError(f'there is no image {path}')
-        stat = os.stat(path)
-        result.update(f' {stat.st_size} {stat.st_mtime_ns}'.encode())
+        result.update(f' {state}'.encode())
     return result.hexdigest()
 
 

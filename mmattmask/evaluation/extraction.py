@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import (
     all_gather,
+    all_gather_object,
     broadcast,
     broadcast_object_list,
     get_rank,
@@ -23,8 +25,9 @@ from mmattmask.evaluation.features import FrozenFeatures, Kind
 from mmattmask.files import whole_file
 from mmattmask.progress_report import report_progress
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 CHUNK_ROWS = 16384
+NAMED = 100
 
 
 def extract_features(
@@ -86,10 +89,14 @@ def _run_over(
     if rank == 0:
         batches = report_progress(batches, len(loader), f'features of {name}')
     parts: dict[Kind, list[Tensor]] = {}
+    unreadable: list[str] = []
     for pixels, _, _, errors in batches:
-        check_readable(errors)
+        unreadable += filter(None, errors)
+        if unreadable:  # the rest is read only, for all their names at once
+            continue
         for kind, features in model(pixels, images.rgb).items():
             parts.setdefault(kind, []).append(features.cpu())
+    check_readable(sorted(set(chain(*all_gather_object(unreadable)))))
     return {
         kind: in_order(torch.cat(part), len(images)) for kind, part in parts.items()
     }
@@ -100,7 +107,7 @@ def check_readable(errors: Sequence[str]) -> None:
     unreadable = [error for error in errors if error]
     if unreadable:
         raise ValueError(
-            f'{len(unreadable)} images cannot be read: {"; ".join(unreadable[:5])}'
+            f'{len(unreadable)} images cannot be read: {"; ".join(unreadable[:NAMED])}'
         )
 
 
@@ -121,10 +128,9 @@ def in_order(own: Tensor, total: int) -> Tensor:
 
 def identity(model: FrozenFeatures, images: LabelledImages, kind: Kind) -> str:
     """Hash everything that the features of one kind depend on."""
-    # the printed modules hold what weights do not show, such as the number of heads
+    # the printed modules hold what weights do not show, such as activations
     parts = [CACHE_FORMAT, kind, repr(model.backbone), str(model.normalisation)]
-    heads = [getattr(part, 'num_heads', None) for part in model.backbone.modules()]
-    text = json.dumps([*parts, heads, model.amp, model.digest, images.fingerprint])
+    text = json.dumps([*parts, model.amp, model.digest, images.fingerprint])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -17,6 +17,7 @@ KINDS: tuple[Kind, ...] = ('cls', 'mean', 'cls_mean', 'last4')
 LAST_BLOCKS = 4
 # iBOT probes narrower ViTs with last4 and wider ones with cls_mean.
 BASE_WIDTH = 768
+PLAIN = (str, int, float, tuple)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,8 +144,12 @@ def run(backbone: nn.Module, pixels: Tensor) -> Any:
 
 
 def digest(module: nn.Module) -> str:
-    """Hash a module's weights and buffers: 32 hexadecimal digits."""
+    """Hash a module's weights, buffers and plain options: 32 hexadecimal digits."""
     result = hashlib.blake2b(digest_size=16)
+    for part in module.modules():  # heads, interpolation: not all of them are printed
+        options = vars(part).items()
+        plain = [item for item in options if isinstance(item[1], PLAIN)]
+        result.update(repr(plain).encode())
     for name, value in sorted(module.state_dict().items()):
         result.update(f'{name} {value.dtype} {tuple(value.shape)} '.encode())
         flat = value.detach().cpu().contiguous().flatten()

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mmattmask.files import whole_file
+from mmattmask.files import whole_file, write_text
 
 # safetensors refuses a longer list of names; an entry has so much beside its name.
 MAX_HEADER_BYTES, ENTRY_BYTES = 100_000_000, 90
@@ -23,7 +23,8 @@ class MapWriter:
     """Makes a file for ``UserMaps``.
 
     Batches of maps are gathered in pieces, files of a folder beside the final one,
-    until all are there. The final file is the same, however often one was stopped.
+    until all are there. The final file is the same, however often one was stopped. It
+    holds what it was made of, an array in a ``.json`` file beside it.
 
     Args:
         path: ``.safetensors``, or ``.npy`` in the order of the ids.
@@ -32,7 +33,7 @@ class MapWriter:
 
     Raises:
         ValueError: If names are not unique or too many, the ending is another one, or
-            file or pieces are made of something else.
+            file or pieces are made of something else, or do not say of what.
     """
 
     def __init__(
@@ -58,22 +59,26 @@ class MapWriter:
                 '.npy, in the order of the sample ids'
             )
         self.made_of = json.dumps(made_of, sort_keys=True)
+        self._record = self.path.with_name(f'{self.path.name}.json')  # of an array
         self._folder = self.path.with_name(f'{self.path.name}.pieces')
         pieces = sorted(self._folder.glob('*.safetensors'))
-        for piece in (*pieces, *([self.path] if self.path.exists() else [])):
-            if piece.suffix == '.safetensors':
-                self._check(piece)
+        for file in (*pieces, *([self.path] if self.path.exists() else [])):
+            self._check(file)
         self.pieces, self.is_complete = len(pieces), self.path.exists()
 
-    def _check(self, piece: Path) -> None:
-        with safe_open(piece, 'pt') as file:
-            found = (file.metadata() or {}).get('made_of', '{}')
-        old, new = json.loads(found), json.loads(self.made_of)
-        changed = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+    def _check(self, path: Path) -> None:
+        if path.suffix == '.npy':
+            found = self._record.read_text('utf-8') if self._record.exists() else None
+        else:
+            with safe_open(path, 'pt') as file:
+                found = (file.metadata() or {}).get('made_of')
+        old, new = json.loads(found or '{}'), json.loads(self.made_of)
+        changed = sorted(k for k in {**old, **new} if old.get(k) != new.get(k))
         if changed:
+            other = f'was made of another {", ".join(changed)}'
             raise ValueError(
-                f'{piece} was made of another {", ".join(sorted(changed))}: remove it, '
-                'or write to another file'
+                f'{path} {other if found else "does not say what it was made of"}: '
+                'remove it, or write to another file'
             )
 
     @property
@@ -119,6 +124,7 @@ class MapWriter:
         if self.is_array:  # images that cannot be read say nothing
             rows = maps.new_zeros(len(self.names), *maps.shape[1:])
             rows[ids] = maps
+            write_text(self._record, self.made_of)
             with whole_file(self.path) as temporary:
                 np.save(temporary, rows.numpy())
         else:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from mmattmask.datasets.foreground import IMAGE_SUFFIXES
+from mmattmask.datasets.foreground import IMAGE_SUFFIXES, read_picture
 from mmattmask.visualization.loading import load_model
 from mmattmask.visualization.model_output import ModelOutput, block_number, run_model
 from mmattmask.visualization.pages import (
@@ -55,11 +55,7 @@ def read_image(
         raise ValueError(
             f'the model takes {channels} channels, an image file has 3 or 1'
         )
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert(modes[channels])
-    except (OSError, SyntaxError) as error:  # SyntaxError: PIL, PNG
-        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+    image = read_picture(path).convert(modes[channels])
     resize = Image.Image.resize if squash else ImageOps.fit
     image = resize(image, size[::-1], Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(*size, channels)

@@ -17,6 +17,7 @@ from mmattmask.evaluation.frozen_backbone import (
 )
 from mmattmask.export import load_matched, read_state_dict
 from mmattmask.models import IBOT
+from mmattmask.scorers.ema_teacher import teacher_backbone
 from mmattmask.scorers.self_attention import image_size_of
 
 SIZE = (224, 224)
@@ -71,7 +72,8 @@ def load_model(
         config: A config file, or the name of a ViT such as ``'vit-base-p16'``.
         checkpoint: Weights; None leaves them as they are initialised.
         key: Which network of the checkpoint, see ``load_backbone``. Of a whole
-            self-distillation the teacher is looked at, unless this is ``'student'``.
+            algorithm ``'student'``, or ``'teacher'`` where it has an EMA teacher, which
+            is looked at by default in self-distillation.
         options: Overrides of the config file.
         size: Height and width of the images in px; with a name only.
         device: Where it runs.
@@ -106,16 +108,20 @@ def load_model(
             vit, line = load_backbone(backbone, checkpoint, key)
         return LoadedModel(vit.to(device), normalisation_of(cfg), weights=line)
     model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
-    if checkpoint is None:
-        host = _initialised(model)
-    else:
-        host = MODELS.build(model)
-        line = load_matched(host, state, checkpoint, NEVER_SAVED)
-    vit = host.to(device).backbone
+    host = _initialised(model) if checkpoint is None else MODELS.build(model)
+    networks = dict(student=host.backbone)
+    if (teacher := teacher_backbone(host)) is not None:
+        networks['teacher'] = teacher
     # other hosts have teachers too, but only self-distillation evaluates them
-    if isinstance(host, IBOT) and key != 'student':
-        vit, line = host.teacher['backbone'], f'{line} (teacher)'
-    return LoadedModel(vit, normalisation_of(cfg), host, line)
+    key = key or ('teacher' if isinstance(host, IBOT) else 'student')
+    if key not in networks:
+        raise ValueError(f'{type(host).__name__} has no {key!r} but {list(networks)}')
+    if checkpoint is not None:
+        line = load_matched(host, state, checkpoint, NEVER_SAVED)
+    if key == 'teacher':
+        line = f'{line} (teacher)'
+    host.to(device)
+    return LoadedModel(networks[key], normalisation_of(cfg), host, line)
 
 
 def _initialised(config: dict[str, Any]) -> Any:

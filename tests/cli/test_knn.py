@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from mmattmask.cli import embed
 from mmattmask.evaluation import knn_accuracy, nearest_neighbours
 from mmattmask.evaluation.features import FrozenFeatures
 from tests.command_line import mmattmask, table_of
@@ -59,6 +60,14 @@ def test_features_of_a_folder_in_a_file(files):
         torch.testing.assert_close(found[kind], expected, rtol=1e-4, atol=1e-4)
     with pytest.raises(SystemExit, match=r'must end in \.safetensors'):
         mmattmask('embed', 'mae.py', 'mae.pth', *options, '--out=x.npz')
+
+
+def test_names_that_no_file_holds_are_refused_at_once(files, monkeypatch):
+    monkeypatch.setattr(embed, 'MAX_HEADER_BYTES', 400)
+    monkeypatch.setattr(FrozenFeatures, 'forward', None)
+    command = ('embed', 'mae.py', 'mae.pth', '--images=train', '--out=x.safetensors')
+    with pytest.raises(SystemExit, match=r'names of 14 images .* bytes of 400: embed'):
+        mmattmask(*command)
 
 
 def test_accuracy_is_that_of_the_features(files):

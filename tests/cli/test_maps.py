@@ -18,6 +18,8 @@ from tests.engine.toy_run import NUM_IMAGES, toy_config, train, write_images
 timm = pytest.importorskip('timm')
 NAME = 'vit_tiny_patch16_224.augreg_in21k'
 
+ARCH = dict(embed_dims=24, num_layers=2, num_heads=2, feedforward_channels=48)
+
 
 @pytest.fixture(scope='module')
 def data_root(tmp_path_factory):
@@ -165,6 +167,47 @@ def test_of_a_config_with_a_checkpoint(tmp_path, data_root, suffix):
             mmattmask(
                 *command, '--images', data_root, '--checkpoint', tmp_path / 'x.pth'
             )
+
+
+@pytest.mark.parametrize('suffix', ['npy', 'safetensors'])
+def test_a_file_of_something_else_is_refused(tmp_path, suffix):
+    vit = dict(type='VisionTransformer', arch=ARCH, img_size=16, patch_size=8)
+    weights = tmp_path / 'teacher.pth'
+
+    def write_teacher(seed):
+        torch.manual_seed(seed)
+        state = MODELS.build(dict(vit, _scope_='mmpretrain')).state_dict()
+        torch.save(dict(state_dict=state), weights)
+
+    write_teacher(0)
+    cfg = toy_config(tmp_path, write_images(tmp_path / 'images'), custom_hooks=[])
+    teacher = dict(backbone=vit, checkpoint=str(weights), block=1, head=0)
+    cfg.model.scorer = dict(type='mmattmask.FrozenTeacher', **teacher)
+    cfg.dump(tmp_path / 'x.py')
+    out = tmp_path / 'out' / f'maps.{suffix}'
+    command = ('maps', tmp_path / 'x.py', '--out', out, '--num-workers', 0)
+    mmattmask(*command)
+    content = out.read_bytes()
+    mmattmask(*command)  # all is there
+    pixels = ('--cfg-options', 'data_preprocessor.std=[60,60,10]')
+    with pytest.raises(SystemExit, match='made of another data_preprocessor: remove'):
+        mmattmask(*command, *pixels)
+    write_teacher(1)
+    with pytest.raises(SystemExit, match='made of another weights: remove'):
+        mmattmask(*command)
+    assert out.read_bytes() == content
+    out.unlink()
+    mmattmask(*command)
+    assert out.read_bytes() != content
+    first, second = sorted((tmp_path / 'images').rglob('*.png'))[:2]
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(SystemExit, match='made of another images: remove'):
+        mmattmask(*command)
+    if suffix == 'npy':
+        assert open_maps(out.parent).names == {'maps'}  # not what stands beside it
+        (out.parent / 'maps.npy.json').unlink()
+        with pytest.raises(SystemExit, match='does not say what it was made of: rem'):
+            mmattmask(*command)
 
 
 def test_of_masks(tmp_path):

@@ -9,6 +9,7 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 from mmattmask.visualization import Membership
+from mmattmask.visualization.loading import load_model
 from mmattmask.visualization.strips import add_drawing
 from tests.command_line import mmattmask
 
@@ -112,6 +113,22 @@ def test_official_weights_by_name_with_photographs(files):
     assert len(list(Path('out').glob('*/policies.png'))) == 2
 
 
+def test_a_teacher_is_looked_at_where_there_is_one(mae_files):
+    changes = dict(mask_generator=dict(type='mmattmask.AMTMaskGenerator'))
+    host = mae_files(type='mmattmask.LUT', hid_channels=16, **changes)
+    for key, network in (
+        (None, host.backbone),
+        ('student', host.backbone),
+        ('teacher', host.teacher['backbone']),
+    ):
+        loaded = load_model('mae.py', 'mae.pth', key)
+        assert torch.equal(loaded.vit.cls_token, network.cls_token)
+        assert loaded.weights.endswith('(teacher)') == (key == 'teacher')
+    assert not torch.equal(host.backbone.cls_token, network.cls_token)
+    with pytest.raises(ValueError, match=r"no 'x' but \['student', 'teacher'\]"):
+        load_model('mae.py', 'mae.pth', 'x')
+
+
 def test_strips_of_a_run(files):
     for epoch in range(3):
         add_drawing('run', [record_of(seed=epoch)], epoch, 'epoch')
@@ -156,12 +173,18 @@ def test_squashing_keeps_what_cropping_leaves_out(files):
             ['mae.py', 'first.pth', 'images', '--block', '5'],
             r'block 5 .* only \[0, 1\]',
         ),
+        (
+            ['mae.py', 'first.pth', 'images', '--key', 'teacher'],
+            r"GuidedMAE has no 'teacher' but \['student'\]",
+        ),
         (['--strips', 'images'], 'there are no drawings in images'),
         (['mae.py', 'first.pth', 'broken.png'], 'broken.png cannot be read'),
+        (['mae.py', 'first.pth', 'float.tif'], 'float.tif holds float32 numbers from'),
     ],
     ids=str,
 )
 def test_mistakes_end_in_one_clear_line(files, arguments, message):
     Path('broken.png').write_bytes(b'no image')
+    Image.fromarray(np.ones((4, 4), np.float32)).save('float.tif')
     with pytest.raises(SystemExit, match=f'error: .*{message}'):
         visualize(*arguments)

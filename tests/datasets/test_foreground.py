@@ -3,16 +3,19 @@
 import csv
 import json
 
+import mmcv
 import numpy as np
 import pytest
 from PIL import Image
 
 from mmattmask.datasets.foreground import (
+    AnnotatedImage,
     patch_mask,
     read_coco,
     read_index,
     read_label_maps,
     read_mask_folder,
+    read_picture,
 )
 
 
@@ -62,6 +65,25 @@ def test_photographs_are_turned_upright(tmp_path):
     save(tmp_path / 'masks' / '1.png', mask_of())
     (sample,) = read_mask_folder(tmp_path / 'images', tmp_path / 'masks')
     assert sample.load()[0].size == (8, 6)
+
+
+@pytest.mark.parametrize('name', ['deep.png', 'deep.tif'])
+@pytest.mark.parametrize('order', ['<u2', '>u2'])
+def test_sixteen_bits_are_those_that_training_sees(tmp_path, name, order):
+    path = tmp_path / name
+    values = np.linspace(0, 65535, 48).reshape(6, 8).astype(order)
+    Image.fromarray(values).save(path)
+    image, _ = AnnotatedImage(path, path, lambda: mask_of() > 0).load()
+    np.testing.assert_array_equal(image, mmcv.imread(str(path), 'color'))
+    assert len(image.getcolors()) == 48
+
+
+@pytest.mark.parametrize('values', [np.float32([[0, 1]]), np.int32([[-1, 70000]])])
+def test_numbers_without_a_range_are_refused(tmp_path, values):
+    path = tmp_path / 'numbers.tif'
+    Image.fromarray(values).save(path)
+    with pytest.raises(ValueError, match=r'numbers.tif holds .* numbers from .* to '):
+        read_picture(path)
 
 
 @pytest.mark.parametrize('above', [False, True])

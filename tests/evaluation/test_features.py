@@ -228,6 +228,7 @@ def test_cached_features_are_read_again(tmp_path, dataset, monkeypatch):
     [
         dict(blocks=4),
         dict(heads=4),  # no weight shows it
+        dict(interpolate_mode='bilinear'),  # nor what is printed
         dict(kinds=('mean',)),
         dict(amp=True),
         dict(normalisation=Normalisation()),
@@ -276,12 +277,14 @@ def test_half_a_file_is_never_found(tmp_path, dataset, monkeypatch):
     assert found['cls'].shape == (NUM_IMAGES, 24)
 
 
-def test_an_unreadable_image_is_named(tmp_path):
+def test_all_unreadable_images_are_named_at_once(tmp_path):
     root = write_images(tmp_path)
-    path = sorted(tmp_path.rglob('*.png'))[3]
-    path.write_bytes(b'not a picture')
-    with pytest.raises(ValueError, match=f'1 images cannot be read: .*{path.name}'):
-        extract(frozen(), images(root))
+    paths = sorted(tmp_path.rglob('*.png'))[3::10]
+    for path in paths:
+        path.write_bytes(b'not a picture')
+    first, second = (path.name for path in paths)
+    with pytest.raises(ValueError, match=f'2 images cannot .*{first}.*{second}'):
+        extract(frozen(), images(root), batch_size=2)
 
 
 def test_features_that_are_not_finite_are_refused(dataset):
