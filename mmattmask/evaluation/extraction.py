@@ -124,7 +124,8 @@ def identity(model: FrozenFeatures, images: LabelledImages, kind: Kind) -> str:
     # the printed modules hold what weights do not show, such as the number of heads
     parts = [CACHE_FORMAT, kind, repr(model.backbone), str(model.normalisation)]
     heads = [getattr(part, 'num_heads', None) for part in model.backbone.modules()]
-    text = json.dumps([*parts, heads, model.amp, model.digest, images.fingerprint])
+    given = [images.rgb, images.fingerprint]
+    text = json.dumps([*parts, heads, model.amp, model.digest, *given])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

@@ -9,6 +9,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from mmattmask.checkpoints import read_checkpoint
+from mmattmask.datasets.concat import is_rgb
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.export import load_vit
 from mmattmask.export.fit_vit import same_grid
@@ -20,7 +21,6 @@ ARCHS = dict(
 )
 # What only pre-training uses.
 OPTIONAL = (r'mask_token', r'masked_embed')
-IN_MEMORY = ('CIFAR10', 'CIFAR100', 'PackedImages')
 
 
 def is_config(name: str) -> bool:
@@ -56,14 +56,10 @@ def normalisation_of(cfg: Mapping[str, Any]) -> Normalisation:
     if not preprocessor:
         return Normalisation()
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    # arrays of CIFAR are RGB before any conversion, loaded files are BGR
-    rgb = str(dataset.get('type')).rsplit('.')[-1] in IN_MEMORY
     return Normalisation(
         tuple(preprocessor.get('mean') or (0.0, 0.0, 0.0)),
         tuple(preprocessor.get('std') or (1.0, 1.0, 1.0)),
-        rgb != bool(preprocessor.get('to_rgb', False)),
+        is_rgb(dataset) != bool(preprocessor.get('to_rgb', False)),
     )
 
 
