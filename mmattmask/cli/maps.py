@@ -16,13 +16,12 @@ from mmpretrain.registry import DATASETS
 from mmpretrain.utils import register_all_modules
 
 from mmattmask.cli.arguments import add_cfg_options, add_device, as_pair, read_config
-from mmattmask.datasets.concat import bases, fingerprint
+from mmattmask.datasets.concat import base_datasets, bases, fingerprint
 from mmattmask.datasets.foreground import IMAGE_SUFFIXES, read_saliency
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import check_images, image_pass
 from mmattmask.evaluation.frozen_backbone import is_config
 from mmattmask.files import file_state
-from mmattmask.inspection.built_config import base_datasets
 from mmattmask.inspection.score import guided_model
 from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.progress_report import report_progress

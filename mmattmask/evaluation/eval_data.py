@@ -13,7 +13,7 @@ from mmengine.registry import DATASETS
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mmattmask.datasets.concat import bases, fingerprint
+from mmattmask.datasets.concat import base_datasets, bases, fingerprint, is_rgb
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.files import file_state
 
@@ -96,12 +96,16 @@ def labelled_images(
         need_labels: Refuse images without one class.
 
     Raises:
-        ValueError: If there is no image or a label is missing.
+        ValueError: If there is no image, a label is missing, or datasets are joined.
         FileNotFoundError: If a file is missing.
     """
-    while 'dataset' in config:  # RepeatDataset and the like
-        config = config['dataset']
-    dataset = DATASETS.build({**config, 'pipeline': []})
+    config, *others = base_datasets(config)
+    if others:
+        raise ValueError(
+            f'{len(others) + 1} datasets are joined: evaluation takes one at a time'
+        )
+    config = {**config, 'pipeline': []}
+    dataset = DATASETS.build(config)
     bases(dataset)
     infos = map(dataset.get_data_info, range(len(dataset)))
     labels = [_label(info.get('gt_label')) for info in infos]
@@ -114,14 +118,13 @@ def labelled_images(
         chosen = first_of_each_class(labels, subset)
         dataset.get_subset_(chosen)
         labels = [labels[index] for index in chosen]
-    rgb = 'img' in dataset.get_data_info(0)  # CIFAR's arrays are RGB, loaded files BGR
-    if not rgb:
+    if 'img' not in dataset.get_data_info(0):
         transforms = [dict(type='mmcv.LoadImageFromFile'), *transforms]
     return LabelledImages(
         WholeImages([dataset], size, transforms),
         torch.tensor(labels, dtype=torch.int64),
         tuple(dataset.metainfo.get('classes') or ()),
-        rgb,
+        is_rgb(config),
         _identity(dataset, transforms, size),
     )
 

@@ -130,7 +130,8 @@ def identity(model: FrozenFeatures, images: LabelledImages, kind: Kind) -> str:
     """Hash everything that the features of one kind depend on."""
     # the printed modules hold what weights do not show, such as activations
     parts = [CACHE_FORMAT, kind, repr(model.backbone), str(model.normalisation)]
-    text = json.dumps([*parts, model.amp, model.digest, images.fingerprint])
+    given = [images.rgb, images.fingerprint]
+    text = json.dumps([*parts, model.amp, model.digest, *given])
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

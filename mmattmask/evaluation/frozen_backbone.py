@@ -8,11 +8,11 @@ from typing import Any
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmattmask.checkpoints import read_checkpoint
+from mmattmask.datasets.concat import is_rgb
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.export import load_vit
 from mmattmask.export.fit_vit import same_grid
-from mmattmask.export.vit_keys import pick_network
+from mmattmask.export.vit_keys import read_encoder
 
 # 'small' is another model in MMPretrain: 8 blocks, 768 wide.
 ARCHS = dict(
@@ -20,7 +20,6 @@ ARCHS = dict(
 )
 # What only pre-training uses.
 OPTIONAL = (r'mask_token', r'masked_embed')
-IN_MEMORY = ('CIFAR10', 'CIFAR100', 'PackedImages')
 
 
 def is_config(name: str) -> bool:
@@ -56,14 +55,10 @@ def normalisation_of(cfg: Mapping[str, Any]) -> Normalisation:
     if not preprocessor:
         return Normalisation()
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    # arrays of CIFAR are RGB before any conversion, loaded files are BGR
-    rgb = str(dataset.get('type')).rsplit('.')[-1] in IN_MEMORY
     return Normalisation(
         tuple(preprocessor.get('mean') or (0.0, 0.0, 0.0)),
         tuple(preprocessor.get('std') or (1.0, 1.0, 1.0)),
-        rgb != bool(preprocessor.get('to_rgb', False)),
+        is_rgb(dataset) != bool(preprocessor.get('to_rgb', False)),
     )
 
 
@@ -77,8 +72,8 @@ def load_backbone(
         checkpoint: An MMEngine, MAE, iBOT, AttMask or DINO file.
         key: Which of its networks, see :func:`mmattmask.export.vit_keys.pick_network`.
             Defaults to the one that is evaluated in the papers: the teacher of iBOT,
-            DINO and AttMask, in official files and in this project's, and else the only
-            one. The official evaluation goes on with random weights if there is none.
+            DINO and AttMask, and else the only one. The official evaluation goes on
+            with random weights if there is none.
 
     Returns:
         The backbone, and a line such as ``'matched 150/150 weights of FILE'``.
@@ -91,12 +86,6 @@ def load_backbone(
     if MODELS.get(config.get('type', '')) is None:
         raise ValueError(f'there is no backbone {config.get("type")!r}')
     backbone = MODELS.build(config)
-    content = read_checkpoint(checkpoint)
-    weights = pick_network(content, key, checkpoint)
-    # other hosts have teachers too, but only self-distillation gives them the head
-    if key is None and any(name.startswith('teacher.head.') for name in weights):
-        key = 'teacher'
-        weights = pick_network(content, key, checkpoint)
-    source = f'{checkpoint} ({key})' if key else str(checkpoint)
+    weights, source = read_encoder(checkpoint, key)
     grid = same_grid(backbone, weights)
     return backbone, load_vit(backbone, weights, source, grid, OPTIONAL)

@@ -79,7 +79,7 @@ def convert_checkpoint(
         out: A new ``.pth``, ``.pt`` or ``.safetensors`` file; of ``'hf'``, a folder.
             Folders above it are made.
         key: Which network of a file of several, such as ``'teacher'``. Defaults to the
-            backbone; of official iBOT, the teacher's.
+            backbone; of iBOT, the teacher's.
         prefix: What names begin with. Defaults to what the target expects; ``''`` is
             nothing.
         num_heads: For ``'hf'``. Defaults to the usual number for the width.
@@ -103,7 +103,7 @@ def convert_checkpoint(
         'source': source.path.name,
         'sha256': hashlib.sha256(source.path.read_bytes()).hexdigest(),
         'kind': source.kind,
-        'key': key or '',
+        'key': source.network or '',
         'target': to,
         'written_by': f'mmattmask {__version__}',
     }
@@ -124,7 +124,9 @@ def convert_checkpoint(
         with whole_file(out) as file:
             torch.save(content, file)
     if key is None and source.networks:
-        notes.append(f'networks in the file are {", ".join(source.networks)}: --key')
+        taken = f'this is its {source.network}, ' if source.network else ''
+        names = ', '.join(source.networks)
+        notes.append(f'{taken}networks in the file are {names}: --key')
     left_out = {**source.left_out, **dropped}
     return Report(
         source.path, source.kind, to, out, len(weights), left_out, tuple(notes)

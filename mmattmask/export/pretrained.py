@@ -13,7 +13,7 @@ from torch import nn
 
 from mmattmask.checkpoints import OPTIONAL
 from mmattmask.export.fit_vit import load_vit
-from mmattmask.export.vit_keys import read_state_dict
+from mmattmask.export.vit_keys import read_encoder
 from mmattmask.registry import WEIGHT_INITIALIZERS
 
 
@@ -30,8 +30,8 @@ class PretrainedViT:
         checkpoint: A file of this project, of official MAE, iBOT, AttMask or SimMIM,
             or of timm (``.safetensors`` too).
         prefix: What the names begin with in a file of several networks, such as
-            ``'teacher.'``. Defaults to the backbone; of an official iBOT or AttMask
-            file, the teacher's.
+            ``'teacher.'``. Defaults to the backbone; of iBOT, DINO and AttMask, the
+            teacher's, and ``'student'`` is the other.
         grid: Patches (h, w) of the checkpoint's position embedding, where they are not
             a square.
         optional: Patterns of names that the checkpoint may lack.
@@ -63,8 +63,8 @@ class PretrainedViT:
                 'model.backbone.init_cfg.checkpoint=FILE'
             )
         prefix = self.prefix and self.prefix.removesuffix('.')
-        state = read_state_dict(self.checkpoint, prefix)
-        return load_vit(module, state, self.checkpoint, self.grid, self.optional)
+        state, source = read_encoder(self.checkpoint, prefix)
+        return load_vit(module, state, source, self.grid, self.optional)
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights, as MMEngine asks for it."""

@@ -17,7 +17,8 @@ from mmattmask.checkpoints import check_finite, read_checkpoint
 from mmattmask.export.simmim_keys import has_beit_names, to_plain
 from mmattmask.export.vit_keys import (
     PARTS,
-    pick_network,
+    is_distilled,
+    pick_encoder,
     tensors_of,
     to_mmpretrain_vit,
 )
@@ -64,6 +65,7 @@ class Source:
         weights: In the plain form.
         left_out: How many tensors of other parts there are.
         networks: What ``key`` may be for this file.
+        network: Which of them it is, if one was chosen.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class Source:
     weights: dict[str, Tensor]
     left_out: dict[str, int]
     networks: tuple[str, ...]
+    network: str | None = None
 
     def facts(self) -> dict[str, str]:
         """Return what the weights tell about the architecture, for people."""
@@ -102,7 +105,7 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     Args:
         path: The file.
         key: Which network of a file of several, such as ``'teacher'``. Defaults to the
-            backbone; of official iBOT, the teacher's.
+            backbone; of iBOT, the teacher's.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -111,7 +114,8 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     """
     path = Path(path)
     content = read_checkpoint(path)
-    state, left_out = _part(pick_network(content, key, path))
+    state, network = pick_encoder(content, key, path)
+    state, left_out = _part(state)
     networks = _networks(content)
     kind = _kind(state, path)
     weights = {}
@@ -123,7 +127,7 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     _check(weights, path)
     check_finite(weights, path)
     is_beit = has_beit_names(state)
-    return Source(path, kind, is_beit, weights, dict(left_out), networks)
+    return Source(path, kind, is_beit, weights, dict(left_out), networks, network)
 
 
 def _networks(content: Mapping[str, Any]) -> tuple[str, ...]:
@@ -137,6 +141,7 @@ def _networks(content: Mapping[str, Any]) -> tuple[str, ...]:
         for name in state
         if '.backbone.' in name
     }
+    inner |= {'student' for state in parts.values() if is_distilled(state)}
     outer = [name for name in parts if name] if len(parts) > 1 else []
     return (*outer, *sorted(inner))
 

@@ -55,14 +55,45 @@ def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tenso
     return pick_network(read_checkpoint(path), key, path)
 
 
+def read_encoder(
+    path: str | Path, key: str | None = None
+) -> tuple[dict[str, Tensor], str]:
+    """Read the network that :func:`pick_encoder` picks; return where it is from, too.
+
+    That is ``FILE``, or ``FILE (teacher)`` for one of several.
+    """
+    state, key = pick_encoder(read_checkpoint(path), key, path)
+    return state, f'{path} ({key})' if key else str(path)
+
+
+def pick_encoder(
+    content: Any, key: str | None, path: str | Path
+) -> tuple[dict[str, Tensor], str | None]:
+    """Pick a network as :func:`pick_network` does, of iBOT the teacher; return its key.
+
+    So do the authors of iBOT, DINO and AttMask. ``key='student'`` is the other one.
+    """
+    state = pick_network(content, key, path)
+    if not key and is_distilled(state):
+        key = 'teacher'
+        state = pick_network(content, key, path)
+    return state, key
+
+
+def is_distilled(state: Mapping[str, Any]) -> bool:
+    """Tell this project's iBOT: other hosts have teachers, too, but without a head."""
+    return any(name.startswith('teacher.head.') for name in state)
+
+
 def pick_network(content: Any, key: str | None, path: str | Path) -> dict[str, Tensor]:
     """Pick the weights of one network of a checkpoint.
 
     Args:
         content: What :func:`read_checkpoint` returned.
         key: A container (``'teacher'``), what names begin with (also after
-            ``module.``), or one after the other (``'teacher.backbone'``). Defaults to
-            the first of ``CONTAINERS``, or all weights.
+            ``module.``), or one after the other (``'teacher.backbone'``). Of this
+            project's iBOT ``'student'`` is all but the teacher. Defaults to the first
+            of ``CONTAINERS``, or all weights.
         path: Where they are from, for messages.
 
     Returns:
@@ -90,6 +121,8 @@ def pick_network(content: Any, key: str | None, path: str | Path) -> dict[str, T
         raise ValueError(f'{path} holds no weights{hint}')
     if parts.get(key):
         return parts[key]
+    if key == 'student' and is_distilled(state):
+        return {n: value for n, value in state.items() if not n.startswith('teacher.')}
     named = {f'{k}.{name}': w for k, part in parts.items() for name, w in part.items()}
     start = re.compile(rf'(module\.)?{re.escape(key)}\.')
     found = {

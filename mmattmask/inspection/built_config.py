@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader
 
 from mmattmask.config_values import check_values
-from mmattmask.datasets.concat import bases
+from mmattmask.datasets.concat import base_datasets, bases
 from mmattmask.datasets.recording import exchange_stock
 from mmattmask.launching import without_amp
 from mmattmask.models.data_preprocessor import MaskRewriter
@@ -245,20 +245,6 @@ def _forget_weights(config: Any) -> None:
             config['pretrained'] = False
         for value in config.values():
             _forget_weights(value)
-
-
-def all_datasets(config: Any) -> Iterator[Any]:
-    """Yield the config of a dataset and those of all that it wraps."""
-    yield config
-    inner = [config['dataset']] if 'dataset' in config else config.get('datasets', ())
-    for part in inner:
-        yield from all_datasets(part)
-
-
-def base_datasets(config: Any) -> list[Any]:
-    """Return the configs of datasets inside of wrappers."""
-    wraps = {'dataset', 'datasets'}
-    return [one for one in all_datasets(config) if wraps.isdisjoint(one)]
 
 
 def image_paths(cfg: Config) -> Iterator[tuple[Path, bool]]:

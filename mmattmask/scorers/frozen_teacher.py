@@ -11,8 +11,9 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmattmask.export import load_vit, read_state_dict
+from mmattmask.export import load_vit
 from mmattmask.export.fit_vit import same_grid
+from mmattmask.export.vit_keys import read_encoder
 from mmattmask.masking import min_max
 from mmattmask.masking.attention import full_precision, low_precision
 from mmattmask.masking.options import check_options
@@ -63,8 +64,8 @@ class FrozenTeacher(CachedMaps):
         storage: See :class:`CachedMaps`.
         debias: See :class:`Scorer`.
         prefix: What the names begin with in a file of several networks, such as
-            ``'teacher.backbone.'``. Defaults to the backbone; of official iBOT, DINO
-            and AttMask files, the teacher's.
+            ``'teacher.backbone.'``. Defaults to the backbone; of iBOT, DINO and
+            AttMask, the teacher's.
         mean: Of the RGB pixels, in 0 to 255, that the teacher was trained with.
             Defaults to what its library says; of MMPretrain's backbones, to the
             student's.
@@ -189,11 +190,11 @@ class FrozenTeacher(CachedMaps):
             library: Any = self.teacher
             return library.load(self.checkpoint, prefix)
         assert self.checkpoint is not None
-        state = read_state_dict(self.checkpoint, prefix)
+        state, source = read_encoder(self.checkpoint, prefix)
         # what comes after the block that is read does not matter
         unread = (r'^ln1\.', r'^ln2\.')
         grid = same_grid(self.teacher, state)
-        return load_vit(self.teacher, state, self.checkpoint, grid, unread)
+        return load_vit(self.teacher, state, source, grid, unread)
 
     def views_from(self, preprocessor: Any) -> None:
         """Find out what makes the teacher's pixels of the student's, or ValueError."""

@@ -96,6 +96,9 @@ def test_a_wrapped_dataset_is_unwrapped(data_root):
     config = dict(type='mmpretrain.CustomDataset', data_root=str(data_root))
     repeated = dict(type='RepeatDataset', times=3, dataset=config)
     assert len(labelled_images(repeated, whole_view((8, 8)), (8, 8))) == 6
+    joined = dict(type='mmattmask.ConcatDataset', datasets=[config, repeated])
+    with pytest.raises(ValueError, match='2 datasets are joined: evaluation takes one'):
+        labelled_images(joined, whole_view((8, 8)), (8, 8))
 
 
 @pytest.fixture

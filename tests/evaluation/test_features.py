@@ -1,5 +1,6 @@
 """Frozen features: what each kind is, the order of a dataset, and the cache."""
 
+import dataclasses
 import os
 
 import pytest
@@ -262,6 +263,8 @@ def test_other_weights_or_images_never_meet_old_features(tmp_path):
     assert count(frozen(), images(root)) == 5
     assert count(frozen(), images(root)) == 5
     assert count(frozen(), images(root, resize=20)) == 6
+    exchanged = dataclasses.replace(images(root), rgb=True)
+    assert count(frozen(), exchanged) == 7
 
 
 def test_half_a_file_is_never_found(tmp_path, dataset, monkeypatch):

@@ -1,18 +1,29 @@
 """Backbones by name or config, and the weights of other projects' files."""
 
 import argparse
+import re
 
+import numpy as np
 import pytest
 import torch
-from mmpretrain.registry import MODELS
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DefaultScope
+from mmpretrain.datasets import CIFAR100
+from mmpretrain.registry import DATASETS, MODELS
 
-from mmattmask.evaluation.features import Normalisation
+from mmattmask.datasets import STL10
+from mmattmask.datasets.concat import RGB_ARRAYS, base_datasets
+from mmattmask.datasets.whole_images import WholeImages
+from mmattmask.engine.image_pass import normalized
+from mmattmask.evaluation.eval_data import labelled_images, whole_view
+from mmattmask.evaluation.features import FrozenFeatures, Normalisation
 from mmattmask.evaluation.frozen_backbone import (
     load_backbone,
     named_backbone,
     normalisation_of,
 )
 
+from ..config_building import SHIPPED, load
 from ..export.tiny_vits import prefixed, timm_names
 
 CONFIG = dict(
@@ -136,7 +147,16 @@ def test_names():
         (dict(type='mmpretrain.CIFAR100'), True, False),
         (dict(type='ImageNet'), True, True),
         (dict(type='CustomDataset'), False, False),
+        (dict(type='mmattmask.STL10'), False, True),
         (dict(type='RepeatDataset', dataset=dict(type='CIFAR10')), False, True),
+        (
+            dict(
+                type='mmattmask.ConcatDataset',
+                datasets=[dict(type='CIFAR10'), dict(type='CIFAR100')],
+            ),
+            False,
+            True,
+        ),
         (None, True, True),
     ],
 )
@@ -154,3 +174,70 @@ def test_normalisation_of_the_model_or_none_stated():
     assert normalisation_of(dict(model={})) == Normalisation()
     bare = dict(data_preprocessor=dict(type='SelfSupDataPreprocessor'))
     assert normalisation_of(bare) == Normalisation((0,) * 3, (1,) * 3, False)
+
+
+def red_images(kind):
+    """A kind of datasets with one red image, blue last in RGB_ARRAYS and else first."""
+    red = np.tile(np.uint8([200, 30, 10]), (16, 16, 1))
+
+    class Red(kind):
+        def __init__(self, pipeline):
+            BaseDataset.__init__(self, pipeline=pipeline)
+
+        def load_data_list(self):
+            return [dict(gt_label=0)]
+
+        def get_data_info(self, idx):
+            info = BaseDataset.get_data_info(self, idx)
+            image = red if issubclass(kind, RGB_ARRAYS) else red[..., ::-1]
+            return dict(info, img=image.copy(), img_shape=(16, 16), ori_shape=(16, 16))
+
+    return Red
+
+
+class Seen(torch.nn.Module):
+    """A backbone that keeps what it is given."""
+
+    def forward(self, pixels):
+        self.pixels = pixels
+        return (pixels,)
+
+
+def check_red(kind, pipeline, preprocessor):
+    """The backbone is given what the pipeline and preprocessor of training make."""
+    dataset = dict(type=red_images(kind), pipeline=pipeline)
+    how = {name: preprocessor[name] for name in ('mean', 'std', 'to_rgb')}
+    cfg = dict(data_preprocessor=how, train_dataloader=dict(dataset=dataset))
+    seen = Seen()
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        trained, *_ = WholeImages([DATASETS.build(dataset)], (16, 16))[0]
+        stock = MODELS.build(dict(type='SelfSupDataPreprocessor', **how))
+        images = labelled_images(dataset, whole_view((16, 16)), (16, 16))
+        model = FrozenFeatures(seen, ['mean'], normalisation_of(cfg))
+        model(images.images[0][0][None], images.rgb)
+    torch.testing.assert_close(seen.pixels, normalized(stock, trained[None]))
+    return normalisation_of(cfg)
+
+
+@pytest.mark.parametrize(
+    'name', [n for n in SHIPPED if re.search('cifar1|stl|32px', n)]
+)
+def test_what_is_evaluated_has_the_colours_of_a_configs_training(name):
+    cfg = load(name)
+    dataset = base_datasets(cfg.train_dataloader.dataset)[0]
+    kind = DATASETS.get(dataset.type)
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor
+    if issubclass(kind, RGB_ARRAYS):
+        found = check_red(kind, dataset.pipeline, preprocessor)
+        assert normalisation_of(cfg) == found
+
+
+@pytest.mark.parametrize('to_rgb', [False, True])
+@pytest.mark.parametrize('kind', [BaseDataset, CIFAR100, STL10])
+def test_what_is_evaluated_has_the_colours_of_training(kind, to_rgb):
+    how = dict(mean=[120.0, 100.0, 80.0], std=[60.0, 50.0, 40.0], to_rgb=to_rgb)
+    exchange = dict(type='PILToNumpy', to_bgr=True)
+    both = [dict(type='NumpyToPIL', to_rgb=True), exchange]
+    views = dict(type='MultiView', num_views=[1, 1], transforms=[[exchange], both])
+    for pipeline in ([], [exchange], both, [views]):
+        check_red(kind, [*pipeline, dict(type='PackInputs')], how)

@@ -41,13 +41,21 @@ def test_networks_of_official_ibot(tmp_path, net):
 
 
 def test_networks_of_our_ibot(tmp_path):
+    """Of iBOT the teacher, as its authors; of other hosts with teachers the student."""
     student, teacher = vit(0).state_dict(), vit(1).state_dict()
     others = {f'teacher.backbone.{name}': value for name, value in teacher.items()}
-    path = save(student, tmp_path / 'x.pth', **others)
+    path = save(student, tmp_path / 'lut.pth', **others)
     report = convert_checkpoint(path, 'timm', tmp_path / 's.safetensors')
     assert report.left_out == {'teacher': len(teacher)}
-    assert 'networks in the file are teacher: --key' in str(report)
-    convert_checkpoint(path, 'timm', tmp_path / 't.safetensors', key='teacher')
+    assert 'note: networks in the file are teacher: --key' in str(report)
+    others['teacher.head.mlp.0.bias'] = torch.ones(3)
+    path = save(student, tmp_path / 'x.pth', **others)
+    report = convert_checkpoint(path, 'timm', tmp_path / 't.safetensors')
+    assert report.left_out == {'head': 1}
+    note = 'this is its teacher, networks in the file are student, teacher: --key'
+    assert note in str(report)
+    out = tmp_path / 's.safetensors'
+    convert_checkpoint(path, 'timm', out, key='student', force=True)
     for name, state in dict(s=student, t=teacher).items():
         found = load(tmp_path / f'{name}.safetensors')
         assert torch.equal(found['norm.bias'], state['ln1.bias'])

@@ -7,10 +7,16 @@ from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from torch.testing import assert_close
 
+from mmattmask.checkpoints import load_whole
 from mmattmask.downstream import ViTDet
+from mmattmask.evaluation.frozen_backbone import load_backbone
+from mmattmask.export import convert_checkpoint
 from mmattmask.export.fit_vit import fit_pos_embed, fit_vit
 from mmattmask.export.pretrained import PretrainedViT
+from mmattmask.scorers import FrozenTeacher
 
+from ..models.ibot_model import build as build_ibot
+from ..models.ibot_model import ibot_config
 from .tiny_vits import prefixed, timm_names
 
 ARCH = dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16)
@@ -38,10 +44,16 @@ LAYOUTS = {
         | extra('backbone.visible_mask_token')
         | extra('scorer.teacher.layers.0.ln1.weight')
     },
-    'our iBOT': lambda s: {
+    'our LUT': lambda s: {
         'state_dict': prefixed('backbone.', s)
-        | extra('backbone.mask_token')
         | prefixed('teacher.backbone.', {k: v + 1 for k, v in s.items()})
+        | extra('teacher.projector.fc0.weight')
+    },
+    'our iBOT': lambda s: {
+        'state_dict': prefixed('backbone.', {k: v + 1 for k, v in s.items()})
+        | extra('backbone.mask_token')
+        | prefixed('teacher.backbone.', s)
+        | extra('teacher.head.mlp.0.weight')
     },
     'official MAE': lambda s: {
         'model': timm_names(s) | extra('decoder_blocks.0.norm1.weight')
@@ -63,7 +75,8 @@ def test_weights_of_all_sources_arrive(tmp_path, layout):
     source, target = vit(), vit()
     torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'x.pth')
     matched = PretrainedViT(tmp_path / 'x.pth').load(target)
-    assert matched == f'matched 30/30 weights of {tmp_path / "x.pth"}'
+    network = ' (teacher)' if layout == 'our iBOT' else ''
+    assert matched == f'matched 30/30 weights of {tmp_path / "x.pth"}{network}'
     assert_close(dict(target.state_dict()), dict(source.state_dict()))
 
 
@@ -71,11 +84,38 @@ def test_weights_of_all_sources_arrive(tmp_path, layout):
 def test_one_network_of_several(tmp_path, layout):
     source, target = vit(), vit()
     torch.save(LAYOUTS[layout](source.state_dict()), tmp_path / 'x.pth')
-    other = 'teacher.' if layout == 'our iBOT' else 'student.'
-    PretrainedViT(tmp_path / 'x.pth', prefix=other).load(target)
+    matched = PretrainedViT(tmp_path / 'x.pth', prefix='student.').load(target)
+    assert matched.endswith(' (student)')
     assert_close(target.ln1.bias, source.ln1.bias + 1)
     with pytest.raises(ValueError, match="nothing called 'ema'; it has"):
         PretrainedViT(tmp_path / 'x.pth', prefix='ema.').load(target)
+
+
+@pytest.mark.parametrize('key', [None, 'teacher', 'student'])
+def test_one_network_of_our_ibot_whoever_reads_it(tmp_path, key):
+    host, path = build_ibot(patch_weight=0.0), tmp_path / 'x.pth'
+    host.teacher.requires_grad_(False)
+    host.teacher['backbone'].ln1.bias += 1
+    torch.save(dict(state_dict=host.state_dict()), path)
+    network = host.backbone if key == 'student' else host.teacher['backbone']
+    backbone = ibot_config()['backbone'] | dict(type='mmpretrain.VisionTransformer')
+    started, whole = MODELS.build(backbone), MODELS.build(backbone)
+    line = PretrainedViT(path, prefix=key).load(started)
+    evaluated, other_line = load_backbone(backbone, path, key)
+    scorer = FrozenTeacher(backbone, str(path), 1, 0, prefix=key)
+    scorer.init_weights()
+    convert_checkpoint(path, 'mmpretrain', tmp_path / 'o.pth', key=key, prefix='')
+    converted = torch.load(tmp_path / 'o.pth')
+    for found in (started, evaluated, scorer.teacher):
+        assert torch.equal(found.ln1.bias, network.ln1.bias)
+    assert torch.equal(converted['state_dict']['ln1.bias'], network.ln1.bias)
+    assert converted['meta']['key'] == (key or 'teacher')
+    assert line == other_line
+    assert line.endswith(f'({key or "teacher"})')
+    # MMEngine's load_from knows names only
+    classifier = torch.nn.ModuleDict(dict(backbone=whole))
+    load_whole(classifier, host.state_dict())
+    assert torch.equal(whole.ln1.bias, host.backbone.ln1.bias)
 
 
 def test_safetensors(tmp_path):
