@@ -14,11 +14,11 @@ from pathlib import Path
 import pandas as pd
 
 from mmattmask.comparison.analysis import LOOKS
-from mmattmask.comparison.report import as_markdown, draw
+from mmattmask.comparison.report import as_markdown, draw, table_text, tables
 from mmattmask.comparison.table import as_frame, judged
 
 DOCS = Path(__file__).resolve().parent
-PAGE = DOCS / 'study.md'
+PAGES = (DOCS / 'study.md', DOCS / 'recipe.md')
 FOLDER = DOCS / 'study'
 BASELINE = 'random'
 # The rows of each comparison, and what its policies are judged against.
@@ -85,13 +85,19 @@ def gate_zero() -> str:
     )
 
 
+def beside_recipe() -> str:
+    """Return how every policy stands beside the recipe, on the seeds that judge it."""
+    *_, (_, note, table) = tables(committed('cifar10'), BASELINE, 'recipe')
+    return f'{note}\n\n{table_text(table)}\n'
+
+
 def renewed(page: str) -> str:
-    """Return the page with new tables between its marks."""
-    for name, control in CONTROLS.items():
+    """Return a page with new tables between its marks."""
+    texts = {n: as_markdown(committed(n), BASELINE, c) for n, c in CONTROLS.items()}
+    texts['objects'] = f'{gate_zero()}\n\n{texts["objects"]}'
+    texts['beside recipe'] = beside_recipe()
+    for name, text in texts.items():
         begin, end = f'<!-- {name} -->', f'<!-- end of {name} -->'
-        text = as_markdown(committed(name), BASELINE, control)
-        if name == 'objects':
-            text = f'{gate_zero()}\n\n{text}'
         new = f'{begin}\n\n{text}\n{end}'
         page = re.sub(f'{begin}.*{end}', lambda _, new=new: new, page, flags=re.DOTALL)
     return page
@@ -102,7 +108,8 @@ def main(arguments: list[str]) -> None:
     if arguments:
         collect(Path(arguments[0]), *arguments[1:])
     charts(FOLDER)
-    PAGE.write_text(renewed(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(renewed(page.read_text()))
 
 
 if __name__ == '__main__':

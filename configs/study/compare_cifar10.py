@@ -49,9 +49,7 @@ runs = dict(
     contrast=policy('contrast, 25, throw low 50', random, scorer=contrast, **quarter),
     # what compare_recipe.py chose, on seeds of its own
     recipe=dict(
-        config='random-throw' + suffix,
-        options={'model.scorer': contrast, 'model.score_weight': 1.0},
-        title='random 45, throw 40, errors by contrast',
+        config='recipe' + suffix, title='random 45, throw 40, errors by contrast'
     ),
     random_quarter=policy(
         'random 25, throw 50', random, 'RandomMaskGenerator', **thrown

@@ -69,13 +69,17 @@ def tables(
 
 def as_markdown(frame: pd.DataFrame, baseline: str, control: str) -> str:
     """Return all tables as Markdown."""
-    parts = []
-    for heading, note, table in tables(frame, baseline, control):
-        texts = ('policy', 'host', 'verdict')
-        sides = ['left' if name in texts else 'right' for name in table]
-        text = table.to_markdown(index=False, colalign=sides, disable_numparse=True)
-        parts.append(f'### {heading}\n\n{note}\n\n{text}\n')
-    return '\n'.join(parts)
+    return '\n'.join(
+        f'### {heading}\n\n{note}\n\n{table_text(table)}\n'
+        for heading, note, table in tables(frame, baseline, control)
+    )
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Return one of the tables as Markdown."""
+    texts = ('policy', 'host', 'verdict')
+    sides = ['left' if name in texts else 'right' for name in table]
+    return table.to_markdown(index=False, colalign=sides, disable_numparse=True)
 
 
 def draw(

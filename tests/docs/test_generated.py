@@ -119,8 +119,10 @@ def test_policy_table_leaves_no_policy_out_and_names_what_exists():
     assert {'CenterPrior', 'PatchContrast', 'ShuffledMaps', 'LearnedSampler'} <= scorers
 
 
-def test_tables_of_the_study_are_those_of_its_rows():
-    page = (ROOT / 'docs' / 'study.md').read_text()
+@pytest.mark.parametrize('name', ['study.md', 'recipe.md'])
+def test_tables_of_the_study_are_those_of_its_rows(name):
+    page = (ROOT / 'docs' / name).read_text()
+    assert '<!-- ' in page
     assert page == script('make_study').renewed(page), 'run python docs/make_study.py'
 
 
