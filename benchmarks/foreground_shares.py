@@ -110,7 +110,7 @@ def score_table(scores: dict[str, Tensor], foreground: Tensor) -> pd.DataFrame:
     rows, truth = [], foreground.numpy()
     for name, score in scores.items():
         maps = score.numpy()
-        content = ScoreContent.of(maps, truth)
+        content = ScoreContent.from_maps(maps, truth)
         repaired = {
             "debias='position'": without_position(score),
             'divided by mean': score / score.mean(dim=0),

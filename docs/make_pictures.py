@@ -246,7 +246,7 @@ def draw_place(model: LoadedModel) -> np.ndarray:
     border = away[0][:, None] + away[1]
     maps = maps / maps.mean(axis=(1, 2), keepdims=True) + 3 * border / border.mean()
     shown = [NAMES.index(f'{name}.png') for name in ('astronaut', 'chelsea', 'coffee')]
-    caption = ScoreContent.of(maps.reshape(len(maps), -1)).sentence()
+    caption = ScoreContent.from_maps(maps.reshape(len(maps), -1)).sentence()
     return draw_content([(images[i], i) for i in shown], maps, caption)
 
 

@@ -62,10 +62,15 @@ def use_amp(cfg: Config) -> None:
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
+def plain_type(wrapper: Any) -> str | None:
+    """Return the type of an AMP wrapper's sibling in full precision, else None."""
+    siblings = {name_of(amp): plain for plain, amp in AMP_WRAPPERS.items()}
+    return siblings.get(name_of(wrapper.get('type', 'OptimWrapper')))
+
+
 def without_amp(wrapper: Any) -> Any:
     """Return the config of an optimizer wrapper as this machine can build it."""
-    siblings = {name_of(amp): plain for plain, amp in AMP_WRAPPERS.items()}
-    plain = siblings.get(name_of(wrapper.get('type', 'OptimWrapper')))
+    plain = plain_type(wrapper)
     if plain is None or get_device() not in DEVICES_WITHOUT_AMP:
         return wrapper
     kept = {key: wrapper[key] for key in wrapper if key not in AMP_ONLY_OPTIONS}

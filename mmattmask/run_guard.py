@@ -204,7 +204,7 @@ def other_length(cfg: Any) -> str:
 def partly_frozen(model: Any) -> str:
     """Say it if a ViT trains its last blocks only, as a probe of a deeper one would."""
     backbone = getattr(getattr(model, 'module', model), 'backbone', None)
-    frozen, depth = getattr(backbone, 'frozen_stages', 0), 0
+    frozen, depth = getattr(backbone, 'frozen_stages', 0) or 0, 0
     with suppress(TypeError):
         depth = len(getattr(backbone, 'layers', ()))
     if not 0 < frozen < depth:

@@ -141,7 +141,8 @@ def lacking_hooks(
 def _masks_by_maps(config: Any) -> bool:
     """Return whether a ``GenerateMask`` in a config has a scorer."""
     if isinstance(config, dict):
-        if str(config.get('type')).endswith('GenerateMask') and config.get('scorer'):
+        name_of = import_module('mmattmask.launching').name_of
+        if config.get('scorer') and name_of(config.get('type', '')) == 'GenerateMask':
             return True
         config = list(config.values())
     return isinstance(config, list | tuple) and any(map(_masks_by_maps, config))

@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> str:
     evaluation = Evaluation(args)
     train, val = evaluation.labelled(evaluation.view)
     model = evaluation.model(args.features or [knn_kind(evaluation.backbone)])
-    how = (args.batch_size, args.num_workers, evaluation.cache)
-    bank, labels = extract_features(model, train, 'train', *how)
-    query, target = extract_features(model, val, 'val', *how)
+    loading = (args.batch_size, args.num_workers, evaluation.cache)
+    bank, labels = extract_features(model, train, 'train', *loading)
+    query, target = extract_features(model, val, 'val', *loading)
     if get_rank() != 0:
         return ''
     rows, results = [], []
@@ -77,10 +77,10 @@ def classify(
     query, target = query.to(args.device), target.to(args.device)
     similarity, rows = nearest_neighbours(query, bank, max(args.k))
     neighbours = labels.to(args.device)[rows]
-    how = (args.k, args.temperature)
-    full = knn_accuracy(similarity, neighbours, target, *how)
+    votes = (args.k, args.temperature)
+    full = knn_accuracy(similarity, neighbours, target, *votes)
     few = few_shot_accuracy(
-        query, target, bank, labels, args.shots, args.draws, *how, args.seed
+        query, target, bank, labels, args.shots, args.draws, *votes, args.seed
     )
     records = [dict(shots=None, k=k, **asdict(result)) for k, result in full.items()]
     for shots, by_k in few.items():

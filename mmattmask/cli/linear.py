@@ -62,10 +62,10 @@ def run(args: argparse.Namespace) -> str:
     )
     kind = args.features or linear_kind(evaluation.backbone)
     model = evaluation.model([kind])
-    how = (128, args.num_workers, evaluation.cache)
-    asked, target = extract_features(model, val, 'val', *how)
+    loading = (128, args.num_workers, evaluation.cache)
+    asked, target = extract_features(model, val, 'val', *loading)
     if args.cached_features:
-        features, labels = extract_features(model, train, 'train', *how)
+        features, labels = extract_features(model, train, 'train', *loading)
         batches = fixed_features(features[kind], labels, args.device)
     else:
         batches = fresh_features(model, train, settings.seed, args.num_workers)

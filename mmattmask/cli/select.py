@@ -38,7 +38,7 @@ from mmattmask.scorers.frozen_teacher import FrozenTeacher
 from mmattmask.scorers.library_vits import LibraryViT, library_config
 from mmattmask.scorers.self_attention import (
     ATTENTIONS,
-    cut,
+    grid_of,
     image_size_of,
     patch_size_of,
 )
@@ -209,12 +209,12 @@ def measure(
 ) -> SelectionReport:
     """Compare what every head attends to with what is annotated."""
     size = image_size_of(vit)
-    grid = cut(size, patch_size_of(vit))
+    grid = grid_of(size, patch_size_of(vit))
     maps, masks = [], []
     for batch in batches(annotated_images(args), args):
         loaded = [item.load() for item in batch]
-        how = (size[::-1], Image.Resampling.BILINEAR)
-        pixels = np.stack([np.asarray(image.resize(*how)) for image, _ in loaded])
+        resizing = (size[::-1], Image.Resampling.BILINEAR)
+        pixels = np.stack([np.asarray(image.resize(*resizing)) for image, _ in loaded])
         images = normalise(pixels, normalisation).to(args.device)
         maps.append(read_maps(vit, images, args.attention).cpu())
         masks += [patch_mask(mask, grid, args.coverage) for _, mask in loaded]
@@ -236,7 +236,7 @@ def measure_content(
         for each, shown in zip(maps, (images, *two_crops(images)), strict=True):
             each.append(read_maps(vit, shown, args.attention).cpu())
     whole, *crops = map(torch.cat, maps)
-    return head_content(whole, crops, cut(size, patch_size_of(vit)))
+    return head_content(whole, crops, grid_of(size, patch_size_of(vit)))
 
 
 def run(args: argparse.Namespace) -> str:

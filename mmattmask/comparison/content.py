@@ -13,6 +13,7 @@ from mmattmask.comparison.files import (
     CONFIG,
     DIAGNOSTICS,
     JOB,
+    RULE,
     TEACHER,
     last_checkpoint,
     write_json,
@@ -20,19 +21,18 @@ from mmattmask.comparison.files import (
 from mmattmask.comparison.fingerprint import file_hash
 from mmattmask.inspection.score import content_of_score
 
-RULE = 'content.json'  # what DIAGNOSTICS was measured with
 IMAGES = 400  # looked at, unless the comparison says another number
 
 
-def measure_content(folder: Path, how: dict[str, Any]) -> None:
+def measure_content(folder: Path, asked: dict[str, Any]) -> None:
     """Write ``diagnostics.json`` of a finished run whose scorer measures images.
 
-    ``how`` may have ``index``, a CSV file of annotated images, instead of the training
-    images, and ``images``, how many. What was measured by another rule is so again.
+    ``asked`` may have ``index``, a CSV file of annotated images, instead of the
+    training images, and ``images``, how many. Another rule measures again.
     """
     cfg = Config.fromfile(folder / CONFIG)
     checkpoint = last_checkpoint(folder)
-    number, index = how.get('images', IMAGES), how.get('index')
+    number, index = asked.get('images', IMAGES), asked.get('index')
     rule = dict(images=number, index=index and file_hash(index))
     if checkpoint is None or not cfg.model.get('scorer'):
         return

@@ -78,7 +78,7 @@ class Evaluation:
 
 
 def evaluate(
-    how: Evaluation, cfg: Config, checkpoint: Path, work_dir: Path, device: str
+    evaluation: Evaluation, cfg: Config, checkpoint: Path, work_dir: Path, device: str
 ) -> dict[str, float]:
     """Return top-1 accuracies of a checkpoint in percent on the test images.
 
@@ -86,30 +86,34 @@ def evaluate(
     iBOT the teacher is evaluated; the work dir is for the probe and the fine-tuning.
     """
     backbone, _ = load_backbone(cfg.model.backbone.to_dict(), checkpoint)
-    model = FrozenFeatures(backbone, how.features, normalisation_of(cfg)).to(device)
-    loading = (how.batch_size, how.num_workers)
-    train, test = how.images(image_size_of(backbone))
+    model = FrozenFeatures(backbone, evaluation.features, normalisation_of(cfg)).to(
+        device
+    )
+    loading = (evaluation.batch_size, evaluation.num_workers)
+    train, test = evaluation.images(image_size_of(backbone))
     bank, labels = extract_features(model, train, 'train', *loading)
     query, target = extract_features(model, test, 'test', *loading)
     results = {}
-    for kind in how.features:
-        if how.k:
-            similarity, rows = nearest_neighbours(query[kind], bank[kind], how.k)
-            found = knn_accuracy(similarity, labels[rows], target, (how.k,))
-            results[f'knn_{kind}'] = found[how.k].top1
-        if how.linear_epochs:
+    for kind in evaluation.features:
+        if evaluation.k:
+            similarity, rows = nearest_neighbours(query[kind], bank[kind], evaluation.k)
+            found = knn_accuracy(similarity, labels[rows], target, (evaluation.k,))
+            results[f'knn_{kind}'] = found[evaluation.k].top1
+        if evaluation.linear_epochs:
             state = work_dir / f'linear-{kind}.pth'
             learnt_from, asked = (bank[kind], labels), (query[kind], target)
             results[f'linear_{kind}'] = linear_accuracy(
-                learnt_from, asked, how.linear_epochs, state, device
+                learnt_from, asked, evaluation.linear_epochs, state, device
             )
     columns, queries = (
-        torch.cat([features[kind] for kind in how.features], dim=1)
+        torch.cat([features[kind] for kind in evaluation.features], dim=1)
         for features in (bank, query)
     )
     results['ridge'] = ridge_accuracy(columns, labels, queries, target)
-    if how.finetune is not None:
-        results['finetune'] = finetune(how.finetune, checkpoint, work_dir / 'finetune')
+    if evaluation.finetune is not None:
+        results['finetune'] = finetune(
+            evaluation.finetune, checkpoint, work_dir / 'finetune'
+        )
     return results
 
 

@@ -10,6 +10,7 @@ from mmattmask.files import write_text
 
 CONFIG, JOB, ROW, LOCK = 'config.py', 'job.json', 'row.json', 'lock'
 DIAGNOSTICS = 'diagnostics.json'  # further numbers about a run, columns of the tables
+RULE = 'content.json'  # by which they were measured, if compare did it
 POINTER = 'last_checkpoint'  # MMEngine's
 TEACHER = 'model.scorer.checkpoint'  # where a run's config takes its teacher
 

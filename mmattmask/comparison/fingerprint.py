@@ -11,20 +11,21 @@ FILES = ('path', 'checkpoint', 'load_from')  # of scorers, networks and runs
 
 
 def data_fingerprint(*configs: Mapping[str, Any]) -> str:
-    """Hash the files that configs name, to 16 hexadecimal digits.
+    """Hash the files that configs name, to 16 hexadecimal digits; '' if they name none.
 
     Those are annotation files of datasets, or where there is none the names below the
     folder and the sizes of what is there, and weights and maps of models. A folder that
     was moved is the same.
     """
     digest = hashlib.blake2b(digest_size=8)
-    for place in (one for config in configs for one in _places(config)):
+    places = list(_places(configs))
+    for place in places:
         if place.is_file():
             _read_into(digest, place)
         else:
             for line in _listing(place):
                 digest.update(line.encode())
-    return digest.hexdigest()
+    return digest.hexdigest() if places else ''
 
 
 def file_hash(path: str | Path) -> str:

@@ -66,11 +66,11 @@ class Study:
 
     def measure_content(self) -> None:
         """Look at the scores of finished runs, where the comparison asks for it."""
-        if (how := self.comparison.content) is None:
+        if (content := self.comparison.content) is None:
             return
         for run in self.comparison.runs():
             if (self.folder(run) / ROW).exists():
-                measure_content(self.folder(run), how)
+                measure_content(self.folder(run), content)
 
     def folder(self, run: Run) -> Path:
         """Return the folder of a run."""
@@ -214,15 +214,19 @@ class Study:
 
     def _data(self, name: str) -> str:
         """Return the fingerprint of the files that an entry sees and is tested on."""
-        how, entry = self.comparison.evaluation, self.comparison.entries[name]
+        evaluation, entry = self.comparison.evaluation, self.comparison.entries[name]
         cfg = run_config(entry, Run(name, 'images', 0), self.comparison.epochs)
-        places = [cfg.train_dataloader.dataset, how['train'], how['test']]
-        places += [cfg.model, dict(load_from=cfg.get('load_from'))]
-        if how.get('finetune'):
-            places.append(Config.fromfile(how['finetune']).to_dict())
-        key = repr(places)
+        images = [cfg.train_dataloader.dataset, evaluation['train'], evaluation['test']]
+        if evaluation.get('finetune'):
+            images.append(Config.fromfile(evaluation['finetune']).to_dict())
+        weights = [cfg.model, dict(load_from=cfg.get('load_from'))]
+        return self._fingerprint(images) + self._fingerprint(weights)
+
+    def _fingerprint(self, configs: list[Any]) -> str:
+        """Hash files once, for all entries that name the same."""
+        key = repr(configs)
         if key not in self._fingerprints:
-            self._fingerprints[key] = data_fingerprint(*places)
+            self._fingerprints[key] = data_fingerprint(*configs)
         return self._fingerprints[key]
 
     def _teacher(self, run: Run) -> str | None:

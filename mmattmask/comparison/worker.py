@@ -59,8 +59,8 @@ def run(folder: Path) -> None:
     job = json.loads((folder / JOB).read_text())
     cfg = Config.fromfile(folder / CONFIG)
     checkpoint = train(copy.deepcopy(cfg), folder, job['teacher'])
-    how = Evaluation(**job['evaluation'])
-    results = evaluate(how, cfg, checkpoint, folder, get_device())
+    evaluation = Evaluation(**job['evaluation'])
+    results = evaluate(evaluation, cfg, checkpoint, folder, get_device())
     seconds = json.loads((folder / CLOCK).read_text())
     row = dict(
         **job['row'],

@@ -317,7 +317,7 @@ class AttentionRefreshHook(Hook):
         """Whether guidance begins with these maps; all ranks see the same."""
         if not self.only_content:
             return True
-        content = ScoreContent.of(bank.sample(NUM_LOOKED_AT))
+        content = ScoreContent.from_maps(bank.sample(NUM_LOOKED_AT))
         begins = 'guidance begins' if content.is_content else 'not used yet'
         runner.logger.info(f'attention refresh: {begins}, {content.sentence()}')
         return content.is_content

@@ -21,7 +21,7 @@ class EpochSeedHook(Hook):
     bit, on the CPU. Loader processes are restarted every epoch and seeded from the
     epoch too, which costs the seconds they need to start.
 
-    Needs ``randomness=dict(seed=...)`` and an epoch-based training loop, or ValueError.
+    Needs ``randomness=dict(seed=...)``. ValueError in an iteration-based training loop.
     """
 
     priority = 'VERY_HIGH'

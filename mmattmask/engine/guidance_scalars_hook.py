@@ -192,7 +192,7 @@ class GuidanceScalarsHook(Hook):
         before, self._bank, self._maps = self._maps, bank, maps
         scalars = {}
         if len(maps) > 1:
-            content = ScoreContent.of(maps)
+            content = ScoreContent.from_maps(maps)
             scalars = dict(
                 map_position_share=content.position_share,
                 shuffled_correlation=content.shuffled_correlation,

@@ -50,17 +50,17 @@ def whole_view(size: tuple[int, int], resize: int | None = None) -> Transforms:
             size that is not square.
     """
     height, width = size
-    how = dict(backend='pillow', interpolation='bicubic')
+    resizing = dict(backend='pillow', interpolation='bicubic')
     if height != width:
         if resize is not None:
             raise ValueError(f'--resize {resize} needs a square size, got {size}')
-        return [dict(type='mmcv.Resize', scale=(width, height), **how)]
+        return [dict(type='mmcv.Resize', scale=(width, height), **resizing)]
     if resize is None:
         resize = height if height < CROPPED_FROM else height * 256 // 224
     if resize < height:
         raise ValueError(f'cannot crop {height} px out of a resized side of {resize}')
     return [
-        dict(type='mmpretrain.ResizeEdge', scale=resize, edge='short', **how),
+        dict(type='mmpretrain.ResizeEdge', scale=resize, edge='short', **resizing),
         dict(type='mmcv.CenterCrop', crop_size=height),
     ]
 

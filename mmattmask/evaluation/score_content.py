@@ -108,7 +108,7 @@ class ScoreContent:
     auc: dict[str, float]
 
     @classmethod
-    def of(
+    def from_maps(
         cls,
         maps: np.ndarray,
         foreground: np.ndarray | None = None,

@@ -26,9 +26,9 @@ from mmattmask.inspection.built_config import (
 from mmattmask.inspection.flops import num_channels_of
 from mmattmask.launching import (
     AMP_ONLY_OPTIONS,
-    AMP_WRAPPERS,
     DEVICES_WITHOUT_AMP,
     name_of,
+    plain_type,
 )
 from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
@@ -283,12 +283,13 @@ def other_randomness_after_resume(built: BuiltConfig) -> Finding | None:
 
 def amp_without_accelerator(built: BuiltConfig) -> Finding | None:
     """Mixed precision needs an accelerator."""
-    kind = name_of(built.cfg.optim_wrapper.get('type', 'OptimWrapper'))
-    plain = {name_of(amp): plain for plain, amp in AMP_WRAPPERS.items()}.get(kind)
+    wrapper = built.cfg.optim_wrapper
+    plain = plain_type(wrapper)
     if plain is None or built.device not in DEVICES_WITHOUT_AMP:
         return None
     return Finding(
-        f'{kind} needs an accelerator and this machine has {built.device}',
+        f'{name_of(wrapper.type)} needs an accelerator and this machine has '
+        f'{built.device}',
         'nothing with `mmattmask train` or tools/train.py, which train in full '
         "precision here; elsewhere optim_wrapper=dict(_delete_=True, type='"
         f"{plain}', optimizer=...), without {', '.join(AMP_ONLY_OPTIONS)}",

@@ -82,7 +82,7 @@ def content_of_score(
     grid = every.shape[1:]
     foreground = np.stack([patch_mask(x, grid) for x in masks]) if masks else None
     others = {name: np.concatenate(parts) for name, parts in controls.items() if parts}
-    content = ScoreContent.of(every.reshape(number, -1), foreground, others)
+    content = ScoreContent.from_maps(every.reshape(number, -1), foreground, others)
     if picture is not None:
         examples = list(zip(pictures, shown, strict=True))
         drawn = draw_content(examples, every, content.sentence())

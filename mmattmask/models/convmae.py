@@ -10,7 +10,7 @@ from mmattmask.masking import PatchPartition
 from mmattmask.models.convmae_blocks import VisibleCells, convolve
 from mmattmask.models.convvit import ConvViT
 from mmattmask.registry import MODELS
-from mmattmask.scorers.self_attention import cut
+from mmattmask.scorers.self_attention import grid_of
 
 
 @MODELS.register_module()
@@ -57,7 +57,7 @@ class ConvMAEViT(ConvViT):
         """Encode visible patches, (B, V, C), or whole images; see GuidedMAEViT."""
         if not mask:
             return super().forward(x)
-        grid = cut(x.shape[-2:], self.patch_size)
+        grid = grid_of(x.shape[-2:], self.patch_size)
         if not isinstance(mask, PatchPartition):
             unknown = x.new_zeros(len(x), math.prod(grid))
             mask = RandomMaskGenerator(self.mask_ratio)(unknown)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mmattmask.masking.options import check_options
 from mmattmask.models.convmae_blocks import ConvEmbed, ConvStage
 from mmattmask.registry import MODELS
-from mmattmask.scorers.self_attention import cut
+from mmattmask.scorers.self_attention import grid_of
 
 Arch = dict[str, Any]
 ARCHS: dict[str, Arch] = {
@@ -86,7 +86,7 @@ class ConvViT(BaseBackbone):
         dims, strides = settings['embed_dims'], settings['strides']
         self.embed_dims, self.patch_size = dims[-1], math.prod(strides)
         self.img_size = tuple(to_2tuple(img_size))
-        self.patch_resolution = cut(self.img_size, self.patch_size)
+        self.patch_resolution = grid_of(self.img_size, self.patch_size)
         self.num_patches = math.prod(self.patch_resolution)
         self.out_indices = _stages(out_indices, len(dims), out_type)
         self.out_type, self.interpolate_mode = out_type, interpolate_mode
@@ -140,7 +140,7 @@ class ConvViT(BaseBackbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return features of whole images, one per stage of ``out_indices``."""
-        grid = cut(x.shape[-2:], self.patch_size)
+        grid = grid_of(x.shape[-2:], self.patch_size)
         outs = []
         x = x.permute(0, 2, 3, 1)
         for index, stage in enumerate(self.conv_stages):

@@ -17,7 +17,7 @@ from mmattmask.masking import PatchPartition, expand_mask, expand_partition
 from mmattmask.masking.position import without_position
 from mmattmask.registry import MODELS
 from mmattmask.scorers.base import Scorer, check_score
-from mmattmask.scorers.self_attention import cut
+from mmattmask.scorers.self_attention import grid_of
 
 # Values are looked at in the first batches and then in one of so many: on a GPU that
 # waits for the device.
@@ -184,7 +184,7 @@ class Guidance(BaseModule):
 
     def policy_grid(self, image_size: Sequence[int]) -> tuple[int, int]:
         """Return the cells (h, w) of images of (H, W) px, or raise ValueError."""
-        return cut(image_size, self.cell_size, 'cell size')
+        return grid_of(image_size, self.cell_size, 'cell size')
 
     def views(
         self, inputs: Tensor | Sequence[Tensor], data_samples: Sequence[Any] | None

@@ -18,7 +18,7 @@ from mmattmask.models.ibot_loss import IBOTLoss
 from mmattmask.registry import MODELS, TASK_UTILS
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.ema_teacher import EMATeacher, TeacherAttention
-from mmattmask.scorers.self_attention import cut, patch_size_of, read_cls_attention
+from mmattmask.scorers.self_attention import grid_of, patch_size_of, read_cls_attention
 
 
 class Targets(NamedTuple):
@@ -333,4 +333,4 @@ class IBOT(BaseSelfSupervisor):
                 f'{sizes[: self.num_global]} px'
             )
         for size in set(sizes):
-            cut(size, self.patch_size)
+            grid_of(size, self.patch_size)

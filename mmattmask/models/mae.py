@@ -21,7 +21,7 @@ from mmattmask.models.guided_parts import (
 from mmattmask.models.mae_decoder import Decoded, GuidedMAEDecoder, sincos_positions
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
-from mmattmask.scorers.self_attention import cut, patch_size_of
+from mmattmask.scorers.self_attention import grid_of, patch_size_of
 
 
 @guides(MAEViT)
@@ -48,7 +48,7 @@ class GuidedMAEViT(MAEViT):
 
     def __init__(self, *args: Any, secondary_ratio: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        cut(self.img_size, patch_size_of(self))
+        grid_of(self.img_size, patch_size_of(self))
         if not 0 <= secondary_ratio < 1:
             raise ValueError(
                 f'secondary_ratio must be at least 0 and below 1, got {secondary_ratio}'

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.models.guided_parts import guides
-from mmattmask.scorers.self_attention import cut
+from mmattmask.scorers.self_attention import grid_of
 
 
 def sincos_positions(grid: Sequence[int], like: Tensor) -> Tensor:
@@ -145,7 +145,7 @@ class GuidedMAEHead(MAEPretrainHead):
     def patchify(self, imgs: Tensor) -> Tensor:
         """Cut images (B, C, H, W) into patches (B, L, pixels), or raise ValueError."""
         patch_size = self.patch_size
-        cut(imgs.shape[-2:], patch_size, 'patch_size')
+        grid_of(imgs.shape[-2:], patch_size, 'patch_size')
         patches = imgs.unflatten(3, (-1, patch_size)).unflatten(2, (-1, patch_size))
         patches = patches.permute(0, 2, 4, 3, 5, 1)  # B, h, w, p, p, C
         return patches.flatten(3).flatten(1, 2)

@@ -20,7 +20,7 @@ from mmattmask.models.guided_parts import (
 from mmattmask.models.mae import GuidedMAE, GuidedMAEViT
 from mmattmask.registry import MODELS
 from mmattmask.scorers import Scorer
-from mmattmask.scorers.self_attention import cut, patch_size_of
+from mmattmask.scorers.self_attention import grid_of, patch_size_of
 
 
 @guides(MFFViT)
@@ -96,7 +96,7 @@ class GuidedMAEHiViT(MAEHiViT):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.img_size = tuple(self.patch_embed.img_size)
-        height, width = self.patch_resolution = cut(self.img_size, self.patch_size)
+        height, width = self.patch_resolution = grid_of(self.img_size, self.patch_size)
         if height != width:
             raise ValueError(
                 'HiViT interpolates its position embedding for square images only, got '

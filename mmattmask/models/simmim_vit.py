@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mmattmask.masking import PatchPartition, gather_tokens
 from mmattmask.masking.options import check_options
 from mmattmask.registry import MODELS
-from mmattmask.scorers.self_attention import cut, patch_size_of
+from mmattmask.scorers.self_attention import grid_of, patch_size_of
 
 
 @MODELS.register_module()
@@ -54,7 +54,7 @@ class SimMIMViT(BEiTPretrainViT):
                 'SimMIM pre-trains with one relative position bias for all blocks: use '
                 'use_shared_rel_pos_bias=True instead of use_rel_pos_bias=True'
             )
-        cut(self.img_size, patch_size_of(self))
+        grid_of(self.img_size, patch_size_of(self))
         # Differs from MMPretrain: its BEiT layer drops the output of the FFN twice, in
         # the FFN and in the layer, so at a rate of 0.1 it drops 0.19.
         for layer in self.layers:
@@ -123,7 +123,7 @@ class SimMIMViT(BEiTPretrainViT):
         return tuple(outs)
 
     def _check_images(self, x: Tensor) -> None:
-        grid = cut(x.shape[-2:], patch_size_of(self))
+        grid = grid_of(x.shape[-2:], patch_size_of(self))
         if self.rel_pos_bias is not None and grid != tuple(self.patch_resolution):
             raise ValueError(
                 f'images of {x.shape[-2]} x {x.shape[-1]} px have {grid} patches, the '

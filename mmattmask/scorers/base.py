@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmattmask.masking import PatchPartition
-from mmattmask.scorers.self_attention import cut, patch_size_of
+from mmattmask.scorers.self_attention import grid_of, patch_size_of
 
 Debias = Literal['position']
 DEBIAS: tuple[Debias | None, ...] = (None, *get_args(Debias))
@@ -79,7 +79,7 @@ class Scorer(BaseModule, metaclass=ABCMeta):
         self, backbone: nn.Module, image_size: Sequence[int]
     ) -> tuple[int, int]:
         """Return the grid (h, w) of the maps of images of (H, W) px."""
-        return cut(image_size, patch_size_of(backbone))
+        return grid_of(image_size, patch_size_of(backbone))
 
     @property
     def measures(self) -> bool:

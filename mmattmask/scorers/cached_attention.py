@@ -73,7 +73,7 @@ class CachedAttention(CachedMaps):
     def made_by(self) -> str:
         """Class, block, head and reduction of the heads."""
         return (
-            f'CachedAttention(block={self.block}, head={self.head}, '
+            f'{type(self).__name__}(block={self.block}, head={self.head}, '
             f'reduce_heads={self.reduce_heads!r})'
         )
 

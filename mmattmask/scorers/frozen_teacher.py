@@ -29,7 +29,7 @@ from mmattmask.scorers.self_attention import (
     attention_to_patches,
     blocks_of,
     check_block,
-    cut,
+    grid_of,
     image_size_of,
     num_prefix_tokens_of,
     patch_size_of,
@@ -151,7 +151,8 @@ class FrozenTeacher(CachedMaps):
     def made_by(self) -> str:
         """Class, weights, block, head and reading."""
         return (
-            f'FrozenTeacher(checkpoint={self.checkpoint!r}, prefix={self.prefix!r}, '
+            f'{type(self).__name__}(checkpoint={self.checkpoint!r}, '
+            f'prefix={self.prefix!r}, '
             f'block={self.block}, head={self.head}, attention={self.attention!r}, '
             f'input_size={self.input_size})'
         )
@@ -244,7 +245,7 @@ class FrozenTeacher(CachedMaps):
     ) -> tuple[int, int]:
         """Return the teacher's grid (h, w) for images of ``image_size`` (H, W) px."""
         size = self.input_size or image_size
-        return cut(size, patch_size_of(self.teacher), "teacher's patch size")
+        return grid_of(size, patch_size_of(self.teacher), "teacher's patch size")
 
     @torch.no_grad()
     def measure(self, model: nn.Module, images: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from mmattmask.scorers.self_attention import (
     BlockAttention,
     BlockReachedError,
     attention_to_patches,
-    cut,
+    grid_of,
 )
 
 # What comes after the blocks, other towers, and what only pre-training uses.
@@ -119,7 +119,9 @@ class LibraryViT(nn.Module):
                 heads share keys, or there is no CLS token to read.
         """
         self.check(attention, *blocks)
-        height, width = cut(images.shape[-2:], self.patch_size, "teacher's patch size")
+        height, width = grid_of(
+            images.shape[-2:], self.patch_size, "teacher's patch size"
+        )
         numbers, maps = itertools.count(), []
 
         def see(

@@ -53,7 +53,7 @@ def image_size_of(vit: nn.Module) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
-def cut(
+def grid_of(
     image_size: Sequence[int], side: int, what: str = 'patch size'
 ) -> tuple[int, int]:
     """Return the grid (h, w) of images (H, W), or raise ValueError if it has none."""

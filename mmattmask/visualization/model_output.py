@@ -22,7 +22,7 @@ from mmattmask.scorers.self_attention import (
     attention_to_patches,
     blocks_of,
     check_block,
-    cut,
+    grid_of,
     num_prefix_tokens_of,
     patch_size_of,
     read_block,
@@ -95,7 +95,7 @@ def run_model(
         kind = 'cls' if source == 'host' else source
         score, note = _score_of_block(maps[kind], blocks, block, kind, source)
     side = patch_size_of(model.vit) if guidance is None else guidance.cell_size
-    grid = cut(inputs.shape[-2:], side)
+    grid = grid_of(inputs.shape[-2:], side)
     if score is None:
         score = inputs.new_zeros(len(inputs), *grid)
     elif tuple(score.shape[1:]) != grid:
@@ -211,7 +211,7 @@ def _maps(
         remarks.append(f'no attention of CLS: {type(vit).__name__} has no CLS token')
         return None
     prefix = num_prefix_tokens_of(vit)
-    grid = cut(inputs.shape[-2:], patch_size_of(vit))
+    grid = grid_of(inputs.shape[-2:], patch_size_of(vit))
     try:
         maps = [attention_to_patches(read, prefix, kind) for read in reads]
     except ValueError as error:

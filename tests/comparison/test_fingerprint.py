@@ -61,3 +61,4 @@ def test_maps_and_weights_of_a_model_count(tmp_path, key):
         file.write_bytes(content)
         found.add(data_fingerprint(dict(model=dict(scorer={key: str(file)}))))
     assert len(found) == 3
+    assert not data_fingerprint(dict(model=dict(scorer=dict(type='PatchContrast'))))

@@ -51,21 +51,21 @@ def test_position_share_needs_no_scale_and_no_many_images(parts):
 
 def test_gate_tells_place_from_content(parts):
     place, content, foreground = parts
-    known = ScoreContent.of(content, foreground)
+    known = ScoreContent.from_maps(content, foreground)
     assert known.is_content
     assert known.auc['score'] > 0.95
     assert known.auc["another image's"] == pytest.approx(0.5, abs=0.02)
     assert known.shuffled_overlap == pytest.approx(7 / L, abs=0.03)
-    biased = ScoreContent.of(np.repeat(place, N, axis=0), foreground)
+    biased = ScoreContent.from_maps(np.repeat(place, N, axis=0), foreground)
     assert not biased.is_content
     assert biased.auc_gain == pytest.approx(0, abs=0.02)
     assert (biased.position_share, biased.shuffled_overlap) == (1, 1)
     assert 'place, not content: 100%' in biased.sentence()
     # strong place over a little content: annotations see what the share does not
     mixed = 3 * place + content
-    assert ScoreContent.of(mixed).position_share > MAX_POSITION_SHARE
-    assert not ScoreContent.of(mixed).is_content
-    found = ScoreContent.of(mixed, foreground)
+    assert ScoreContent.from_maps(mixed).position_share > MAX_POSITION_SHARE
+    assert not ScoreContent.from_maps(mixed).is_content
+    found = ScoreContent.from_maps(mixed, foreground)
     assert found.is_content
     assert found.verdict == 'content below place'
     assert (known.verdict, biased.verdict) == ('content', 'place')
@@ -77,7 +77,7 @@ def test_a_prior_shared_with_the_foreground_is_no_content(parts):
     draw = np.random.default_rng(2)
     foreground = place + 0.5 * draw.normal(size=(N, L)) > np.quantile(place, 0.7)
     maps = place + 0.3 * content
-    found = ScoreContent.of(maps, foreground)
+    found = ScoreContent.from_maps(maps, foreground)
     assert found.auc['score'] > 0.8
     assert not found.is_content
 
