@@ -1,22 +1,14 @@
-"""Datasets joined end to end, and what is behind such wrappers: samples, colours."""
+"""Datasets joined end to end, every sample under a key of its own."""
 
 import hashlib
 import pickle
-from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.dataset import ConcatDataset as MMEngineConcatDataset
-from mmpretrain.datasets import CIFAR10
-from mmpretrain.registry import DATASETS as MMPRETRAIN_DATASETS
 
-from mmattmask.datasets.packed_images import PackedImages
-from mmattmask.datasets.stl10 import STL10
 from mmattmask.registry import DATASETS
-
-# Their samples, and those of classes derived from them, begin as RGB arrays.
-RGB_ARRAYS = (CIFAR10, PackedImages, STL10)
 
 
 @DATASETS.register_module()
@@ -67,44 +59,6 @@ def bases(dataset: Any) -> list[BaseDataset]:
         f'{type(dataset).__name__} gives its samples no sample_idx: attention maps are '
         'stored by sample, use a dataset based on mmengine.dataset.BaseDataset'
     )
-
-
-def all_datasets(config: Any) -> Iterator[Any]:
-    """Yield the config of a dataset and those of all that it wraps."""
-    yield config
-    inner = [config['dataset']] if 'dataset' in config else config.get('datasets', ())
-    for part in inner:
-        yield from all_datasets(part)
-
-
-def base_datasets(config: Any) -> list[Any]:
-    """Return the configs of datasets inside of wrappers."""
-    wraps = {'dataset', 'datasets'}
-    return [one for one in all_datasets(config) if wraps.isdisjoint(one)]
-
-
-def is_rgb(config: Any) -> bool:
-    """Say whether the config of a dataset makes RGB images, or BGR as of loaded files.
-
-    Arrays are BGR, too, unless of ``RGB_ARRAYS``; steps of the pipeline that say
-    ``to_rgb`` or ``to_bgr`` exchange the channels. The first of joined datasets counts.
-    """
-    base = base_datasets(config)[0]
-    kind = base.get('type')
-    kind = MMPRETRAIN_DATASETS.get(kind) if isinstance(kind, str) else kind
-    begins = isinstance(kind, type) and issubclass(kind, RGB_ARRAYS)
-    return begins != bool(_exchanges(base.get('pipeline')) % 2)
-
-
-def _exchanges(steps: Any) -> int:
-    """Count the steps that exchange red and blue; of several views in the first."""
-    if isinstance(steps, dict):
-        own = bool(steps.get('to_rgb') or steps.get('to_bgr'))
-        return own + _exchanges(steps.get('transforms'))
-    if not isinstance(steps, list | tuple):
-        return 0
-    views = steps[:1] if steps and isinstance(steps[0], list | tuple) else steps
-    return sum(map(_exchanges, views))
 
 
 def fingerprint(datasets: list[BaseDataset]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmattmask.datasets.concat import is_rgb
+from mmattmask.datasets.dataset_configs import is_rgb
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.export import load_vit
 from mmattmask.export.fit_vit import same_grid

@@ -22,7 +22,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader
 
 from mmattmask.config_values import check_values
-from mmattmask.datasets.concat import base_datasets, bases
+from mmattmask.datasets.concat import bases
+from mmattmask.datasets.dataset_configs import base_datasets
 from mmattmask.datasets.recording import exchange_stock
 from mmattmask.launching import without_amp
 from mmattmask.models.data_preprocessor import MaskRewriter

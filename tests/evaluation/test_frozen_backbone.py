@@ -12,7 +12,7 @@ from mmpretrain.datasets import CIFAR100
 from mmpretrain.registry import DATASETS, MODELS
 
 from mmattmask.datasets import STL10
-from mmattmask.datasets.concat import RGB_ARRAYS, base_datasets
+from mmattmask.datasets.dataset_configs import RGB_ARRAYS, base_datasets
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import normalized
 from mmattmask.evaluation.eval_data import labelled_images, whole_view
