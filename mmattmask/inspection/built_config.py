@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner
@@ -160,7 +162,7 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
         gpus = int(named.group(1))
     built = BuiltConfig(name, cfg, gpus=gpus, device=get_device())
     _attempt(built, 'the config', check_values, cfg)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), _no_info():
         built.model = _attempt(built, 'the model', build_model, cfg)
         built.pipelines = _attempt(built, 'the pipeline', build_pipelines, cfg)
         for config in cfg.get('custom_hooks') or []:
@@ -182,6 +184,18 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
         if built.guidance is not None:
             _attempt(built, 'the masks', check_masks, built)
     return built
+
+
+@contextmanager
+def _no_info() -> Iterator[None]:
+    """Leave out what a run's log says of its parts: a comparison builds many."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _attempt(built: BuiltConfig, what: str, build: Any, *args: Any) -> Any:

@@ -2,12 +2,14 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from mmattmask.inspection.built_config import (
     UnreadableError,
     batch_sizes,
     build_config,
 )
+from mmattmask.models.guided_parts import build_guided
 from tests.config_building import find, load_stock
 from tests.inspection.tiny_plan import tiny_config, tiny_plan
 
@@ -27,6 +29,22 @@ def test_everything_is_built_without_memory():
     assert type(built.pipelines[0][1]).__name__ == 'RandomResizedCrop'
     assert len(built.hooks_of('AttentionRefreshHook')) == 1
     assert built.cached_scorer is built.scorer is built.guidance.scorer
+
+
+def test_the_log_is_left_to_the_run(monkeypatch):
+    logger = MMLogger.get_current_instance()
+    texts = []
+    monkeypatch.setattr(
+        logger, 'callHandlers', lambda record: texts.append(record.getMessage())
+    )
+    told = 'GuidedMAEViT stands in for MAEViT'
+    cfg = tiny_config(**{'model.backbone.type': 'MAEViT'})
+    level = logger.level
+    assert not build_config(cfg, 'tiny.py').errors
+    assert told not in texts
+    assert logger.level == level
+    build_guided(dict(cfg.model.backbone))
+    assert texts.count(told) == 1
 
 
 def test_policies_count_though_weights_are_on_meta():
