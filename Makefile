@@ -5,6 +5,8 @@
 # make notebooks       docs/notebooks from examples/
 # make upstream        build/upstream/projects: parts for a pull request to MMPretrain
 # make gpu-check       correctness and speed on one GPU, 8 minutes at most
+# make study-block     one seed of the study's positive control: 13 CPU minutes;
+#                      OBJECTS=<CIFAR-10's train.npz and test.npz> SCENES=<photographs>
 # make lint | format | wheel | clean
 #
 # PYTHON names the interpreter to build .venv with (3.10, 3.11 or 3.12);
@@ -12,7 +14,7 @@
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test test-official gpu-check docs notebooks upstream lint format wheel clean
+.PHONY: demo test test-official gpu-check study-block docs notebooks upstream lint format wheel clean
 
 INPUTS := setup.py pyproject.toml requirements/tested.txt requirements/install.sh
 # More threads than cores slow PyTorch down; so do many threads on small tensors.
@@ -45,6 +47,13 @@ test-official: .venv-official/.ready-official
 
 gpu-check: .venv/.ready-demo
 	.venv/bin/python benchmarks/gpu_check.py --minutes 8 $(GPU_CHECK_ARGS)
+
+study-block: export OMP_NUM_THREADS = 1
+study-block: .venv/.ready-demo
+	.venv/bin/python benchmarks/objects_on_scenes.py --objects "$(OBJECTS)" --scenes "$(SCENES)"
+	.venv/bin/mmattmask compare configs/study/compare_objects.py --seeds 1 \
+	  --runs random random_throw true true_am true_amt shuffled anti \
+	  --devices $$(yes cpu | head -n $$(nproc))
 
 lint: .venv/.ready-dev
 	.venv/bin/ruff check .

@@ -15,7 +15,7 @@ import pandas as pd
 
 from mmattmask.comparison.analysis import LOOKS
 from mmattmask.comparison.report import as_markdown, draw, table_text, tables
-from mmattmask.comparison.table import as_frame, judged
+from mmattmask.comparison.table import as_frame, judged, titles_of
 
 DOCS = Path(__file__).resolve().parent
 PAGES = (DOCS / 'study.md', DOCS / 'recipe.md')
@@ -91,11 +91,21 @@ def beside_recipe() -> str:
     return f'{note}\n\n{table_text(table)}\n'
 
 
+def beside_shuffled() -> str:
+    """Return what attention's masks gain over the same masks by another image's map."""
+    frame, rows = committed('cifar10'), []
+    for run in ('am', 'amt'):
+        *_, (_, _, table) = tables(frame, BASELINE, f'{run}_shuffled')
+        rows.append(table[table.policy == titles_of(frame)[run]])
+    return f'{table_text(pd.concat(rows))}\n'
+
+
 def renewed(page: str) -> str:
     """Return a page with new tables between its marks."""
     texts = {n: as_markdown(committed(n), BASELINE, c) for n, c in CONTROLS.items()}
     texts['objects'] = f'{gate_zero()}\n\n{texts["objects"]}'
     texts['beside recipe'] = beside_recipe()
+    texts['beside shuffled'] = beside_shuffled()
     for name, text in texts.items():
         begin, end = f'<!-- {name} -->', f'<!-- end of {name} -->'
         new = f'{begin}\n\n{text}\n{end}'

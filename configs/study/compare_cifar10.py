@@ -22,6 +22,10 @@ def policy(title, config, name, scorer=None, **arguments):
 
 random, am, amt = 'random' + suffix, 'am' + suffix, 'amt' + suffix
 debiased = dict(type='mmattmask.CachedAttention', debias='position')
+shuffled = dict(
+    type='mmattmask.ShuffledMaps', scorer=dict(type='mmattmask.CachedAttention')
+)
+another = {'model.scorer': shuffled}
 centre = dict(type='mmattmask.CenterPrior')
 contrast = dict(type='mmattmask.PatchContrast')
 thrown = dict(mask_ratio=0.25, throw_ratio=0.5)
@@ -40,6 +44,9 @@ runs = dict(
     hpm=dict(config='hpm' + suffix, title='HPM half hard 75'),
     block=policy('blocks 75', random, 'BlockMaskGenerator', **masked),
     noise=policy('green noise 75', random, 'ColorNoiseMaskGenerator', **masked),
+    # the same masks by the map of another image: what is left is places
+    am_shuffled=dict(config=am, options=another, title="AM 75, another image's"),
+    amt_shuffled=dict(config=amt, options=another, title="AMT 45/40, another image's"),
     # what the positive control chose, by attention and by what costs nothing
     throw_low=policy('attention, 25, throw low 50', am, **quarter),
     throw_low_debiased=policy(
