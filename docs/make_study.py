@@ -1,7 +1,7 @@
 """Bring finished comparisons into docs/study.md: rows, charts and tables.
 
 python docs/make_study.py WORK_DIR            copy rows and curves, renew the page
-python docs/make_study.py WORK_DIR objects    rows of the control, cifar10 or recipe
+python docs/make_study.py WORK_DIR objects    rows of the control, cifar10, recipe or ibot
 python docs/make_study.py                     renew it from the rows that are there
 """
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from mmattmask.comparison.analysis import LOOKS
 from mmattmask.comparison.report import as_markdown, draw, table_text, tables
-from mmattmask.comparison.table import as_frame, judged, titles_of
+from mmattmask.comparison.table import as_frame, by_seed, judged, titles_of
 
 DOCS = Path(__file__).resolve().parent
 PAGES = (DOCS / 'study.md', DOCS / 'recipe.md')
@@ -27,6 +27,7 @@ CONTROLS = {
     'objects': 'random_throw',
     'cifar10': 'random',
     'recipe': 'random_throw',
+    'ibot': 'random',
 }
 # What only matters while runs go on, or names the machine's folders.
 DROPPED = ('settings', 'checkpoint')
@@ -85,6 +86,22 @@ def gate_zero() -> str:
     )
 
 
+def gate_ibot() -> str:
+    """Return whether iBOT learns enough for its masks to be compared.
+
+    One of the settings must be 5 points of primary above the untrained weights.
+    """
+    frame = committed('ibot')
+    primary = by_seed(frame, 'primary').mean(axis=1)
+    gains = (primary - primary[BASELINE]).drop(BASELINE)
+    outcome = 'passed' if gains.max() >= 5 else '**not** passed'
+    title = titles_of(frame)[gains.idxmax()]
+    return (
+        f'The gate is {outcome}: the best setting ({title}) is {gains.max():+.1f} '
+        'points from the untrained weights.'
+    )
+
+
 def beside_recipe() -> str:
     """Return how every policy stands beside the recipe, on the seeds that judge it."""
     *_, (_, note, table) = tables(committed('cifar10'), BASELINE, 'recipe')
@@ -104,6 +121,7 @@ def renewed(page: str) -> str:
     """Return a page with new tables between its marks."""
     texts = {n: as_markdown(committed(n), BASELINE, c) for n, c in CONTROLS.items()}
     texts['objects'] = f'{gate_zero()}\n\n{texts["objects"]}'
+    texts['ibot'] = f'{gate_ibot()}\n\n{texts["ibot"]}'
     texts['beside recipe'] = beside_recipe()
     texts['beside shuffled'] = beside_shuffled()
     for name, text in texts.items():

@@ -2,7 +2,7 @@
 
 Two views of 32 px and two of 16 px. Other policies are options in compare_ibot.py.
 
-Command:  CONFIG=configs/study/ibot_vit-tiny-p4_1xb64-coslr-8e_cifar10.py
+Command:  CONFIG=configs/study/ibot_vit-tiny-p4_1xb32-coslr-8e_cifar10.py
           mmattmask train $CONFIG
 Hardware: CPU, 1 core; the images are $MMATTMASK_DATA/cifar10_full/train.npz.
 """
@@ -20,12 +20,12 @@ model = dict(
         patch_size=4,
         drop_path_rate=0.0,
     ),
-    head=dict(out_channels=1024, hid_channels=384, bottleneck_channels=64),
+    head=dict(out_channels=256, hid_channels=192, bottleneck_channels=32),
 )
 multi_crop = {**_base_.multi_crop, 'num_views': [1, 1, 2]}
 train_pipeline = [multi_crop, _base_.pack]
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=0,
     persistent_workers=False,
     dataset=dict(_delete_=True, **_base_.study.train, pipeline=train_pipeline),
@@ -35,15 +35,15 @@ optim_wrapper = dict(
     type='mmattmask.PerTensorClipOptimWrapper',
     constructor='mmattmask.DecayGroupsOptimWrapperConstructor',
     clip_grad=dict(max_norm=3.0),
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.04, fused=True),
+    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.04, fused=True),
 )
-auto_scale_lr = dict(base_batch_size=64)
+auto_scale_lr = dict(base_batch_size=32)
 train_cfg = dict(max_epochs=8)
 warmup, cosine, weight_decay = _base_.param_scheduler
 param_scheduler = [{**warmup, 'end': 1}, {**cosine, 'begin': 1}, weight_decay]
 custom_hooks = [
     {**_base_.hooks.teacher, 'momentum': 0.01},
-    {**_base_.hooks.temperature, 'warmup_epochs': 2},
+    {**_base_.hooks.temperature, 'warmup_epochs': 2, 'temp': 0.04},
     _base_.hooks.last_layer,
     _base_.hooks.finite,
     dict(type='mmattmask.EpochSeedHook'),
