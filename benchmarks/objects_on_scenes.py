@@ -77,7 +77,10 @@ def main() -> None:
         (('train', 'train'), ('test', 'val')), draws, strict=True
     ):
         objects = PackedImages(
-            f'{split}.npz', args.objects, indices=args.images, lazy_init=False
+            f'{split}.npz',
+            data_root=args.objects,
+            indices=args.images,
+            lazy_init=False,
         )
         scenes = read_scenes(Path(args.scenes) / folder)
         truth = write_images(out / f'{split}.npz', objects, scenes, draw)
