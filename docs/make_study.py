@@ -1,7 +1,7 @@
 """Bring finished comparisons into docs/study.md: rows, charts and tables.
 
 python docs/make_study.py WORK_DIR            copy rows and curves, renew the page
-python docs/make_study.py WORK_DIR objects    rows of the control, cifar10, recipe or ibot
+python docs/make_study.py WORK_DIR objects    rows of the control, cifar10, …
 python docs/make_study.py                     renew it from the rows that are there
 """
 
@@ -28,6 +28,7 @@ CONTROLS = {
     'cifar10': 'random',
     'recipe': 'random_throw',
     'ibot': 'random',
+    'long': 'random',
 }
 # What only matters while runs go on, or names the machine's folders.
 DROPPED = ('settings', 'checkpoint')

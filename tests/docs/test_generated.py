@@ -151,7 +151,9 @@ def test_pooled_analysis_of_the_study_is_that_of_its_rows(budget, row):
     assert set(found.verdict) == {'undecided'}
 
 
-@pytest.mark.parametrize('name', ['runs', 'objects', 'cifar10', 'recipe', 'ibot'])
+@pytest.mark.parametrize(
+    'name', ['runs', 'objects', 'cifar10', 'recipe', 'ibot', 'long']
+)
 def test_rows_of_the_study_are_the_same_in_both_files(name):
     folder = ROOT / 'docs' / 'study'
     rows = json.loads((folder / f'{name}.json').read_text())
