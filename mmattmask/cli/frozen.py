@@ -19,7 +19,7 @@ from mmattmask.cli.arguments import (
     add_launcher,
     add_work_dir,
     as_pair,
-    read_config,
+    config_file,
     work_dir_of,
 )
 from mmattmask.evaluation.eval_data import (
@@ -31,10 +31,9 @@ from mmattmask.evaluation.eval_data import (
 )
 from mmattmask.evaluation.features import KINDS, FrozenFeatures, Kind
 from mmattmask.evaluation.frozen_backbone import (
-    is_config,
     load_backbone,
-    named_backbone,
     normalisation_of,
+    read_network,
 )
 from mmattmask.files import write_text
 from mmattmask.launching import start_cpu_processes
@@ -127,7 +126,8 @@ class Evaluation:
         start_processes(args)
         register_all_modules(init_default_scope=True)
         self.args = args
-        self.cfg = config_of(args)
+        size = as_pair(args.size or DEFAULT_SIZE)
+        self.cfg = read_network(config_file(args.config), args.cfg_options, size)
         backbone = self.cfg.model.backbone.to_dict()
         sides = backbone.get('img_size', DEFAULT_SIZE)
         self.size = as_pair(
@@ -170,20 +170,6 @@ class Evaluation:
         written = json.dumps(dict(settings=settings, **content), indent=2)
         write_text(folder / f'{name}.json', written + '\n')
         return f'{text}\nwritten to {folder}\n'
-
-
-def config_of(args: argparse.Namespace) -> Config:
-    """Return the config with the backbone, of a file or of a ViT's name."""
-    if is_config(args.config):
-        cfg = read_config(args.config, args.cfg_options)
-    elif args.cfg_options:
-        raise ValueError(f'--cfg-options need a config file, got {args.config}')
-    else:
-        vit = named_backbone(args.config, as_pair(args.size or DEFAULT_SIZE))
-        cfg = Config(dict(model=dict(backbone=vit)))
-    if 'backbone' not in cfg.get('model', {}):
-        raise ValueError(f'{args.config} has no model.backbone')
-    return cfg
 
 
 def start_processes(args: argparse.Namespace) -> None:

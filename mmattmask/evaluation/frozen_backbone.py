@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import nn
 
@@ -13,6 +14,7 @@ from mmattmask.evaluation.features import Normalisation
 from mmattmask.export import load_vit
 from mmattmask.export.fit_vit import same_grid
 from mmattmask.export.vit_keys import read_encoder
+from mmattmask.quiet import quietly
 
 # 'small' is another model in MMPretrain: 8 blocks, 768 wide.
 ARCHS = dict(
@@ -46,6 +48,27 @@ def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, A
         img_size=size,
         out_type='raw',
     )
+
+
+def read_network(
+    config: str, options: dict[str, Any] | None, size: tuple[int, int]
+) -> Config:
+    """Return the config with ``model.backbone``, of a file or of a ViT's name.
+
+    Options override a file's, ``size`` (h, w) in px is of a ViT's name. ValueError for
+    options of a name, or without a backbone.
+    """
+    if is_config(config):
+        with quietly():  # it may import packages
+            cfg = Config.fromfile(config)
+        cfg.merge_from_dict(options or {})
+    elif options:
+        raise ValueError(f'--cfg-options need a config file, got {config}')
+    else:
+        cfg = Config(dict(model=dict(backbone=named_backbone(config, size))))
+    if 'backbone' not in cfg.get('model', {}):
+        raise ValueError(f'{config} has no model.backbone')
+    return cfg
 
 
 def normalisation_of(cfg: Mapping[str, Any]) -> Normalisation:

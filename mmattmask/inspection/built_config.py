@@ -2,11 +2,10 @@
 
 import copy
 import inspect
-import logging
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -162,7 +161,10 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
         gpus = int(named.group(1))
     built = BuiltConfig(name, cfg, gpus=gpus, device=get_device())
     _attempt(built, 'the config', check_values, cfg)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope), _no_info():
+    logger = MMLogger.get_current_instance()
+    with DefaultScope.overwrite_default_scope(cfg.default_scope), ExitStack() as stack:
+        stack.callback(logger.setLevel, logger.level)
+        logger.setLevel('WARNING')  # a run's log names its parts, not every look
         built.model = _attempt(built, 'the model', build_model, cfg)
         built.pipelines = _attempt(built, 'the pipeline', build_pipelines, cfg)
         for config in cfg.get('custom_hooks') or []:
@@ -184,18 +186,6 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
         if built.guidance is not None:
             _attempt(built, 'the masks', check_masks, built)
     return built
-
-
-@contextmanager
-def _no_info() -> Iterator[None]:
-    """Leave out what a run's log says of its parts: a comparison builds many."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _attempt(built: BuiltConfig, what: str, build: Any, *args: Any) -> Any:

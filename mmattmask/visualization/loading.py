@@ -4,7 +4,6 @@ import dataclasses
 import logging
 from typing import Any
 
-from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from mmattmask.evaluation.features import Normalisation
@@ -12,8 +11,8 @@ from mmattmask.evaluation.frozen_backbone import (
     OPTIONAL,
     is_config,
     load_backbone,
-    named_backbone,
     normalisation_of,
+    read_network,
 )
 from mmattmask.export import load_matched, read_state_dict
 from mmattmask.models import IBOT
@@ -82,20 +81,12 @@ def load_model(
         ValueError: If arguments, config and checkpoint do not fit each other.
     """
     is_file = is_config(config)
-    if options and not is_file:
-        raise ValueError(f'--cfg-options need a config file, got {config}')
     if size is not None and is_file:
         raise ValueError(
             f'--size {size[0]} {size[1]} goes with names such as vit-base-p16; in a '
             'config the size is model.backbone.img_size'
         )
-    if is_file:
-        cfg = Config.fromfile(config)
-        cfg.merge_from_dict(options or {})
-    else:
-        cfg = Config(dict(model=dict(backbone=named_backbone(config, size or SIZE))))
-    if 'backbone' not in cfg.get('model', {}):
-        raise ValueError(f'{config} has no model.backbone')
+    cfg = read_network(config, options, size or SIZE)
     model: dict[str, Any] = cfg.model.to_dict()
     state = {} if checkpoint is None or not is_file else read_state_dict(checkpoint)
     parts = {name.split('.')[0] for name in state}
