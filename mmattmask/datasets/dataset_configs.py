@@ -34,10 +34,42 @@ def is_rgb(config: Any) -> bool:
     ``to_rgb`` or ``to_bgr`` exchange the channels. The first of joined datasets counts.
     """
     base = base_datasets(config)[0]
+    return _begins_rgb(base) != bool(_exchanges(base.get('pipeline')) % 2)
+
+
+def check_same_colours(**configs: Any) -> None:
+    """Raise ValueError if datasets, by the names of arguments, differ in ``is_rgb``.
+
+    Only those of which it is known: ``RGB_ARRAYS``, and files that MMCV loads.
+    """
+    orders = {
+        name: 'RGB' if is_rgb(config) else 'BGR'
+        for name, config in configs.items()
+        if _begins_rgb(base_datasets(config)[0])
+        or has_step(config, 'LoadImageFromFile')
+    }
+    if len(set(orders.values())) > 1:
+        raise ValueError(
+            f'red and blue are exchanged between datasets, {orders}: end a pipeline in '
+            "dict(type='NumpyToPIL', to_rgb=True), dict(type='PILToNumpy')"
+        )
+
+
+def _begins_rgb(base: Any) -> bool:
     kind = base.get('type')
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    begins = isinstance(kind, type) and issubclass(kind, RGB_ARRAYS)
-    return begins != bool(_exchanges(base.get('pipeline')) % 2)
+    return isinstance(kind, type) and issubclass(kind, RGB_ARRAYS)
+
+
+def has_step(config: Any, name: str) -> bool:
+    """Say whether pipelines of a dataset's config have a step of a class of this name.
+
+    At their top level, and in any of joined datasets.
+    """
+    pipelines = [base.get('pipeline') or () for base in base_datasets(config)]
+    steps = [step for steps in pipelines for step in steps if isinstance(step, dict)]
+    types = [step.get('type', '') for step in steps]
+    return any(getattr(t, '__name__', str(t)).split('.')[-1] == name for t in types)
 
 
 def _exchanges(steps: Any) -> int:

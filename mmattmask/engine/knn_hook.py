@@ -14,6 +14,7 @@ from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
 from mmattmask.datasets.concat import bases
+from mmattmask.datasets.dataset_configs import check_same_colours
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import check_images, evaluating, image_pass
 from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks
@@ -42,9 +43,9 @@ class KNNHook(Hook):
     epochs, not methods of different kinds.
 
     Args:
-        memory: Config of the labelled dataset that votes; only the loading transforms
-            at the front of its pipeline are used. Without a pipeline images are loaded
-            from files.
+        memory: Config of the labelled dataset that votes; the steps of its pipeline
+            that are not random are used, with one resize. Without a pipeline images
+            are loaded from files.
         query: Config of the labelled dataset that is classified.
         k: How many neighbours vote; at most all of the memory.
         temperature: A neighbour of cosine similarity s votes exp(s / temperature).
@@ -116,11 +117,15 @@ class KNNHook(Hook):
             )
 
     def check_data(self, runner: Any) -> None:
-        """Raise ValueError if images cannot be read or classes differ."""
+        """Raise ValueError if images cannot be read, or classes or colours differ."""
         size = self.input_size or get_ori_model(runner.model).backbone.img_size
+        memory, memory_config = _build_labelled('memory', self.memory)
+        query, query_config = _build_labelled('query', self.query)
+        training = runner.cfg.train_dataloader.dataset
+        check_same_colours(training=training, memory=memory_config, query=query_config)
         self._images = {
-            name: WholeImages(bases(_build_labelled(name, config)), size)
-            for name, config in (('memory', self.memory), ('query', self.query))
+            'memory': WholeImages(bases(memory), size),
+            'query': WholeImages(bases(query), size),
         }
         for images in self._images.values():
             check_images(runner, images)
@@ -263,16 +268,19 @@ def _check_classes(memory: WholeImages, query: WholeImages) -> None:
     )
 
 
-def _build_labelled(name: str, config: dict[str, Any]) -> Any:
-    """Build a dataset and make sure that it loads images and knows their classes."""
+def _build_labelled(name: str, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Build a dataset that loads images; return it and its config.
+
+    ValueError if it does not know their classes.
+    """
     dataset = DATASETS.build(config)
     info = dataset.get_data_info(0)
     if 'gt_label' not in info:
         raise ValueError(f'KNNHook: the images of the {name} dataset have no labels')
     loading = _with_loading(config)
     if 'img' not in info and loading != config:
-        dataset = DATASETS.build(loading)
-    return dataset
+        return DATASETS.build(loading), loading
+    return dataset, config
 
 
 def _with_loading(config: dict[str, Any]) -> dict[str, Any]:

@@ -103,8 +103,12 @@ class MaskStripHook(Hook):
         self._paths = [images.info(index)[1].get('img_path') for index in self._ids]
 
     def check_model(self, runner: Any) -> None:
-        """Raise ValueError if the schedule never comes or the model is not guided."""
+        """Raise ValueError if the schedule never comes or the model is not guided.
+
+        And if the pipeline normalises: nobody could draw the images then.
+        """
         self.schedule.check(runner, type(self).__name__)
+        self._rgb = normalisation_of(runner.cfg).rgb
         self._model = get_ori_model(runner.model)
         if not isinstance(self._model, GuidedMAE | GuidedMILAN | GuidedSimMIM):
             raise ValueError(
@@ -174,8 +178,7 @@ class MaskStripHook(Hook):
                 getattr(model.data_preprocessor, name, default).flatten().tolist()
                 for name, default in (('mean', torch.zeros(1)), ('std', torch.ones(1)))
             )
-            rgb = normalisation_of(runner.cfg).rgb
-            normalisation = Normalisation(tuple(mean), tuple(std), rgb)
+            normalisation = Normalisation(tuple(mean), tuple(std), self._rgb)
             notes = self._notes(score)
             return make_records(model, inputs, normalisation, shown, partition, *notes)
 

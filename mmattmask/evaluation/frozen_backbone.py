@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from mmattmask.datasets.dataset_configs import is_rgb
+from mmattmask.datasets.dataset_configs import has_step, is_rgb
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.export import load_vit
 from mmattmask.export.fit_vit import same_grid
@@ -72,12 +72,20 @@ def read_network(
 
 
 def normalisation_of(cfg: Mapping[str, Any]) -> Normalisation:
-    """Return the normalisation that a pre-training config's model is trained with."""
+    """Return the normalisation that a pre-training config's model is trained with.
+
+    ValueError if the pipeline normalises instead of the data preprocessor.
+    """
     model = cfg.get('model') or {}
     preprocessor = model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    if has_step(dataset, 'Normalize'):
+        raise ValueError(
+            "the training pipeline has a step 'Normalize', which images of an "
+            'evaluation do not go through: give mean and std to data_preprocessor'
+        )
     if not preprocessor:
         return Normalisation()
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     return Normalisation(
         tuple(preprocessor.get('mean') or (0.0, 0.0, 0.0)),
         tuple(preprocessor.get('std') or (1.0, 1.0, 1.0)),

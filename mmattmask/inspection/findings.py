@@ -114,6 +114,7 @@ def refused_at_start(built: BuiltConfig) -> Finding | None:
         return None
     loop = planned_loop(built)
     run = SimpleNamespace(
+        cfg=built.cfg,
         model=built.model,
         hooks=built.hooks,
         train_loop=loop,

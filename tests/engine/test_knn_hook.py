@@ -11,6 +11,7 @@ import torch
 from mmengine.registry import DATASETS, HOOKS, DefaultScope
 from PIL import Image
 
+from mmattmask.datasets.dataset_configs import check_same_colours
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import evaluating
 from mmattmask.engine.knn_hook import KNNHook, pool_tokens, write_row
@@ -263,6 +264,38 @@ def test_what_cannot_be_measured_is_refused_before_training(whole, data_root):
     hook['query'] = dict(hook['query'], with_label=False)
     with pytest.raises(ValueError, match='query dataset have no labels'):
         check(hook, whole)
+
+
+EXCHANGE = [dict(type='NumpyToPIL', to_rgb=True), dict(type='PILToNumpy')]
+
+
+@pytest.mark.parametrize('pipeline', [[], EXCHANGE], ids=['as they are', 'exchanged'])
+def test_red_and_blue_of_packed_images_in_a_run_on_files(tmp_path, whole, pipeline):
+    """Packed images begin as RGB arrays, loaded files as BGR ones."""
+    Image.new('RGB', (8, 8), (200, 50, 10)).save(tmp_path / 'red.png')
+    data = np.frombuffer((tmp_path / 'red.png').read_bytes(), np.uint8)
+    arrays = dict(jpeg=data, offsets=[0, len(data)], labels=[0], classes=['red'])
+    np.savez(tmp_path / 'red.npz', **arrays)
+    packed = dict(
+        type='mmattmask.PackedImages',
+        ann_file='red.npz',
+        data_root=str(tmp_path),
+        pipeline=pipeline,
+    )
+    hook = HOOKS.build(dict(type='mmattmask.KNNHook', memory=packed, query=packed))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        if not pipeline:
+            with pytest.raises(ValueError, match=r"'BGR', 'memory': 'RGB', 'query'"):
+                hook.check_data(whole)
+            return
+        hook.check_data(whole)
+    assert hook._images['memory'][0][0][:, 0, 0].tolist() == [10, 50, 200]
+
+
+def test_own_arrays_are_trusted(whole, data_root):
+    """Whose order of colours nobody says."""
+    files = whole.cfg.train_dataloader.dataset
+    check_same_colours(training=files, memory=dict(type='CustomDataset', pipeline=[]))
 
 
 def test_pool_tokens_of_backbones_with_and_without_cls():

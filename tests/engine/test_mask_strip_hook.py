@@ -254,6 +254,6 @@ def test_options_out_of_range(options, message):
 
 
 def test_stock_model_is_refused():
-    runner = SimpleNamespace(model=HOSTS['MAE'].build(), train_loop=None)
+    runner = SimpleNamespace(cfg={}, model=HOSTS['MAE'].build(), train_loop=None)
     with pytest.raises(ValueError, match=r'MaskStripHook needs a guided model.*MAE'):
         MaskStripHook().before_train(runner)

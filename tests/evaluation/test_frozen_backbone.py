@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Normalize
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 from mmpretrain.datasets import CIFAR100
@@ -174,6 +175,15 @@ def test_normalisation_of_the_model_or_none_stated():
     assert normalisation_of(dict(model={})) == Normalisation()
     bare = dict(data_preprocessor=dict(type='SelfSupDataPreprocessor'))
     assert normalisation_of(bare) == Normalisation((0,) * 3, (1,) * 3, False)
+
+
+@pytest.mark.parametrize('kind', ['mmcv.Normalize', Normalize])
+def test_a_pipeline_that_normalises_is_refused(kind):
+    step = dict(type=kind, mean=[1, 2, 3], std=[4, 5, 6])
+    joined = [dict(type='A'), dict(type='B', pipeline=[dict(type='Flip'), step])]
+    loader = dict(dataset=dict(type='ConcatDataset', datasets=joined))
+    with pytest.raises(ValueError, match=r"'Normalize'.*data_preprocessor"):
+        normalisation_of(dict(train_dataloader=loader))
 
 
 def red_images(kind):
