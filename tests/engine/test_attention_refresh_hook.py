@@ -14,9 +14,10 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
-from mmengine.registry import HOOKS, TASK_UTILS
+from mmengine.registry import DATA_SAMPLERS, HOOKS, TASK_UTILS
 from mmengine.runner import Runner
 from PIL import Image
+from torch.utils.data import BatchSampler
 
 from mmattmask.engine import AttentionRefreshHook
 from mmattmask.engine.image_pass import evaluating
@@ -94,6 +95,14 @@ def test_schedule_by_iteration_and_accumulation(tmp_path, data_root):
         default_hooks__checkpoint=dict(by_epoch=False, interval=100),
     )
     assert sources(train(cfg)) == [None] * 3 + ['iter 3'] * 4 + ['iter 7'] * 2
+
+
+def test_a_loader_with_a_batch_sampler(tmp_path, data_root, whole):
+    """Which takes the loader's batch size: a refresh makes its steps of as many."""
+    DATA_SAMPLERS.register_module(module=BatchSampler, force=True)
+    sampler = dict(type='BatchSampler', drop_last=False)
+    cfg = toy_config(tmp_path, data_root, train_dataloader__batch_sampler=sampler)
+    assert_equal_weights(weights(train(cfg)), weights(whole))
 
 
 def test_refresh_keeps_gradients_of_an_accumulation(tmp_path, data_root):
