@@ -10,6 +10,7 @@ from mmpretrain.utils import get_ori_model
 from torch import Tensor
 
 from mmattmask.datasets.concat import bases
+from mmattmask.datasets.dataset_configs import check_same_colours
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import evaluating, normalized
 from mmattmask.engine.schedule import Schedule
@@ -105,10 +106,13 @@ class MaskStripHook(Hook):
     def check_model(self, runner: Any) -> None:
         """Raise ValueError if the schedule never comes or the model is not guided.
 
-        And if the pipeline normalises: nobody could draw the images then.
+        And if the pipeline normalises, or ``dataset`` has red and blue exchanged.
         """
         self.schedule.check(runner, type(self).__name__)
         self._rgb = normalisation_of(runner.cfg).rgb
+        if self.dataset is not None:
+            training = runner.cfg.train_dataloader.dataset
+            check_same_colours(training=training, dataset=self.dataset)
         self._model = get_ori_model(runner.model)
         if not isinstance(self._model, GuidedMAE | GuidedMILAN | GuidedSimMIM):
             raise ValueError(

@@ -257,3 +257,13 @@ def test_stock_model_is_refused():
     runner = SimpleNamespace(cfg={}, model=HOSTS['MAE'].build(), train_loop=None)
     with pytest.raises(ValueError, match=r'MaskStripHook needs a guided model.*MAE'):
         MaskStripHook().before_train(runner)
+
+
+def test_pictures_with_red_and_blue_exchanged_are_refused(tmp_path, data_root):
+    model = HOSTS['MAE'].build()
+    runner = SimpleNamespace(
+        cfg=toy_config(tmp_path, data_root), model=model, train_loop=None
+    )
+    arrays = dict(type='mmattmask.PackedImages', ann_file='x.npz', pipeline=[])
+    with pytest.raises(ValueError, match=r"'training': 'BGR', 'dataset': 'RGB'"):
+        MaskStripHook(dataset=arrays).check_model(runner)
