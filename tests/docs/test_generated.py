@@ -131,8 +131,17 @@ def test_charts_of_the_study_are_those_of_its_rows(tmp_path):
     names = [str(path.relative_to(tmp_path)) for path in drawn]
     assert names[:2] == ['differences_tokens.svg', 'differences_time.svg']
     for path, name in zip(drawn, names, strict=True):
-        committed = (ROOT / 'docs' / 'study' / name).read_bytes()
-        assert committed == path.read_bytes(), 'run python docs/make_study.py'
+        committed = shape_and_numbers(ROOT / 'docs' / 'study' / name)
+        shape, numbers = shape_and_numbers(path)
+        assert committed[0] == shape, 'run python docs/make_study.py'
+        np.testing.assert_allclose(committed[1], numbers, rtol=0, atol=0.01)
+
+
+def shape_and_numbers(svg):
+    """Split a chart: processors differ in its sixth decimal."""
+    number = r'(?<![\w#.])-?\d+(?:\.\d+)?'
+    text = svg.read_text()
+    return re.sub(number, '', text), [float(n) for n in re.findall(number, text)]
 
 
 @pytest.mark.parametrize(
