@@ -67,7 +67,7 @@ def intervals(found: pd.DataFrame, x_label: str, margin: float) -> Figure:
     places = range(len(found))
     for place, row in zip(places, found.itertuples(), strict=True):
         color = VERDICTS[row.verdict]
-        axes.plot([row.low, row.high], [place] * 2, color=color, linewidth=2.5)
+        axes.hlines(place, row.low, row.high, color=color, linewidth=2.5)
         axes.plot(row.difference, place, 'o', color=color, markersize=7)
     axes.set_yticks(places, found.index)
     axes.set_ylim(len(found) - 0.5, -0.5)

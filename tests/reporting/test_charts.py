@@ -51,8 +51,9 @@ def test_intervals_show_value_ends_and_verdict():
     axes, words = intervals(found, 'points', 0.5).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ['AMT', 'High']
     assert [label.get_text() for label in words.get_yticklabels()] == [*found.verdict]
-    _, bar, point, *_ = axes.lines
-    assert list(bar.get_xdata()) == [0.5, 1.5]
+    bar, (_, point, *_) = axes.collections[0], axes.lines
+    assert bar.get_segments()[0].tolist() == [[0.5, 0], [1.5, 0]]
+    assert bar.get_capstyle() != 'projecting'  # by default beyond the interval's ends
     assert list(point.get_xdata()) == [1.0]
     assert to_hex(point.get_color()) == VERDICTS['better']
     top, bottom = axes.get_ylim()
