@@ -128,7 +128,8 @@ def signed(value: float, half: float) -> str:
     """Return a difference in points as text, with half of its interval if known."""
     if np.isnan(value):
         return '-'
-    text = f'{round(value, 1) + 0.0:+.1f}'  # no -0.0
+    # no -0.0, and ties whose last bits are the processor's end alike
+    text = f'{round(round(value, 6), 1) + 0.0:+.1f}'
     return text if np.isnan(half) else f'{text} ± {half:.1f}'
 
 

@@ -107,6 +107,8 @@ def test_further_numbers_are_columns_and_a_score_without_content_is_named():
     ('value', 'half', 'text'),
     [
         (-0.04, 0.26, '+0.0 ± 0.3'),
+        (0.25 + 1e-12, float('nan'), '+0.2'),  # as of 0.25
+        (0.25 - 1e-12, float('nan'), '+0.2'),
         (-0.06, float('nan'), '-0.1'),
         (float('nan'), float('nan'), '-'),
     ],
