@@ -86,7 +86,7 @@ def test_a_measure_that_some_rows_lack_is_compared_where_it_is():
         r['finetune'] = r['knn_mean'] + 10
     frame = as_frame([*rows, row('gpa', 0, 50.0)])
     table = differences(frame, 'base', judged(frame, 'base'))
-    assert table['fine-tuned'][0].startswith('+1.0 ± ')  # of 1.0 and 1.1
+    assert table['fine-tuned'][0].startswith('+1.1 ± ')  # of 1.0 and 1.1
     assert table['fine-tuned'][1] == '-'
     assert list(means(frame, 'base')['fine-tuned']) == ['52.0', '53.0', '-']
 
