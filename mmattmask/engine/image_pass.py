@@ -86,12 +86,12 @@ def image_pass(
     where ranks would make fewer steps than others. The loader has its own random state.
     Batch size (per rank) and number of workers default to those of training.
     """
-    training = runner.train_dataloader
     if not batch_size:  # training's is None, too, beside a batch sampler
+        training = runner.train_dataloader
         of_sampler = getattr(training.batch_sampler, 'batch_size', 1)
         batch_size = training.batch_size or of_sampler
     if num_workers is None:
-        num_workers = training.num_workers
+        num_workers = runner.train_dataloader.num_workers
     rank, world_size = get_rank(), get_world_size()
     share = list(range(len(images)) if ids is None else ids)
     number = len(share)
