@@ -29,7 +29,12 @@ class Child:
         self.process = CONTEXT.Process(
             target=_run, args=(str(self.log), cwd, values, function, arguments)
         )
-        self.process.start()
+        here = Path.cwd()
+        os.chdir(Path(__file__).parents[1])  # where the first child's server finds us
+        try:
+            self.process.start()
+        finally:
+            os.chdir(here)
 
     def finish(self, code=0, timeout=300):
         """Wait for it to end with a code, or one of several; return what it printed."""
