@@ -8,6 +8,7 @@ import gc
 import multiprocessing
 import os
 import socket
+from multiprocessing import forkserver
 from pathlib import Path
 
 import mmengine.config.utils as config_utils
@@ -30,11 +31,12 @@ class Child:
             target=_run, args=(str(self.log), cwd, values, function, arguments)
         )
         here = Path.cwd()
-        os.chdir(Path(__file__).parents[1])  # where the first child's server finds us
+        os.chdir(Path(__file__).parents[1])  # where the server of the first finds us
         try:
-            self.process.start()
+            forkserver.ensure_running()
         finally:
             os.chdir(here)
+        self.process.start()
 
     def finish(self, code=0, timeout=300):
         """Wait for it to end with a code, or one of several; return what it printed."""
