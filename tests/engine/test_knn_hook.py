@@ -292,10 +292,13 @@ def test_red_and_blue_of_packed_images_in_a_run_on_files(tmp_path, whole, pipeli
     assert hook._images['memory'][0][0][:, 0, 0].tolist() == [10, 50, 200]
 
 
-def test_own_arrays_are_trusted(whole, data_root):
-    """Whose order of colours nobody says."""
-    files = whole.cfg.train_dataloader.dataset
-    check_same_colours(training=files, memory=dict(type='CustomDataset', pipeline=[]))
+def test_own_arrays_are_trusted():
+    """Whose order of colours nobody says: they would count as BGR."""
+    packed, own = dict(type='mmattmask.PackedImages'), dict(type='CustomDataset')
+    check_same_colours(training=packed, memory=own)
+    loaded = dict(own, pipeline=[dict(type='LoadImageFromFile')])
+    with pytest.raises(ValueError, match=r"'RGB', 'memory': 'BGR'"):
+        check_same_colours(training=packed, memory=loaded)
 
 
 def test_pool_tokens_of_backbones_with_and_without_cls():
