@@ -105,13 +105,16 @@ def gate_ibot() -> str:
 
 def beside_recipe() -> str:
     """Return how every policy stands beside the recipe, on the seeds that judge it."""
-    *_, (_, note, table) = tables(committed('cifar10'), BASELINE, 'recipe')
-    return f'{note}\n\n{table_text(table)}\n'
+    return '\n'.join(
+        f'### {heading}\n\n{note}\n\n{table_text(table)}\n'
+        for heading, note, table in tables(committed('cifar10'), BASELINE, 'recipe')
+        if 'verdict' in table
+    )
 
 
 def beside_shuffled() -> str:
     """Return what attention's masks gain over the same masks by another image's map."""
-    frame, rows = committed('cifar10'), []
+    frame, rows = committed('cifar10').query('budget == "tokens"'), []
     for run in ('am', 'amt'):
         *_, (_, _, table) = tables(frame, BASELINE, f'{run}_shuffled')
         rows.append(table[table.policy == titles_of(frame)[run]])

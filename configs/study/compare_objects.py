@@ -63,6 +63,7 @@ control = 'random_throw'
 epochs = 6
 seeds = (0, 1, 2, 3, 4, 5)
 budgets = ('tokens',)
+content = dict(images=400)  # of training, which the maps are of
 images = dict(type='mmattmask.PackedImages', data_root=folder)
 evaluation = dict(
     train=dict(images, ann_file='train.npz'), test=dict(images, ann_file='test.npz')

@@ -67,6 +67,11 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
         content = content_of_score(
             cfg, args.score, args.images, args.index, args.picture
         )
+        if args.index and not content.auc:
+            raise ValueError(
+                f'the maps of {args.config} are of its training images and tell '
+                f'nothing of those in {args.index}: leave --index out'
+            )
         text += f'\n\n{content.sentence()}'
         is_sound = is_sound and content.is_content
     return text, SOUND if is_sound else PROBLEMS

@@ -71,6 +71,18 @@ def epochs_of_equal(cost_of: Callable[[int], float], budget: float, guess: int) 
     return epochs + 1 if nearer else epochs
 
 
+def check_one_machine(rows: Sequence[Mapping], others: Sequence[Mapping]) -> None:
+    """Raise ValueError unless rows of the same seeds were timed on the same machine."""
+    for row, other in zip(rows, others, strict=True):
+        if row['machine'] != other['machine']:
+            raise ValueError(
+                f'run {row["run"]}, seed {row["seed"]}, took its time on '
+                f'{row["machine"]}, {other["run"]} on {other["machine"]}: equal time '
+                'needs both from one machine; delete the folder of one of them, or '
+                'leave the budget out'
+            )
+
+
 def seconds_per_epoch(rows: Sequence[Mapping]) -> float:
     """Return the median of runs, refreshes and first passes of teachers included."""
     return median(row['seconds'] / row['epochs'] for row in rows)

@@ -25,10 +25,11 @@ IMAGES = 400  # looked at, unless the comparison says another number
 
 
 def measure_content(folder: Path, asked: dict[str, Any]) -> None:
-    """Write ``diagnostics.json`` of a finished run whose scorer measures images.
+    """Write ``diagnostics.json`` of a finished run that has a score.
 
     ``asked`` may have ``index``, a CSV file of annotated images, instead of the
-    training images, and ``images``, how many. Another rule measures again.
+    training images, and ``images``, how many. Another rule measures again. Maps that
+    are looked up are always those of training images: their AUC is not known.
     """
     cfg = Config.fromfile(folder / CONFIG)
     checkpoint = last_checkpoint(folder)

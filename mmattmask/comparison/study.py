@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mmattmask.comparison.budget import (
+    check_one_machine,
     epochs_of_equal,
     seconds_per_epoch,
     tokens_per_image,
@@ -89,6 +90,7 @@ class Study:
 
         Equal time is known when every seed of the entry and of the baseline has a row
         at an earlier budget. It is kept then: seeds that come later do not change it.
+        ValueError if a seed's two are of different machines.
         """
         total, baseline = self.comparison.epochs, self.comparison.baseline
         if name == baseline or budget == 'images':
@@ -105,6 +107,7 @@ class Study:
             own, others = self._timed(name), self._timed(baseline)
             if not own or not others:
                 return None
+            check_one_machine(own, others)
             pace = seconds_per_epoch(own)
             self._epochs[key] = epochs_of_equal(
                 lambda n: n * pace, total * seconds_per_epoch(others), total

@@ -65,11 +65,15 @@ def by_seed(frame: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 
 def means(frame: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return the means at one budget, as text; costs are relative to a baseline."""
+    """Return the means at one budget, as text; costs are relative to a baseline.
+
+    Time is the median over seeds of the ratio, so that seeds may be of other machines.
+    """
     runs = frame.groupby('run', sort=False)
     first = runs.first()
     tokens = first.epochs * first.tokens_per_image.astype(float)
-    time = runs.seconds.median()
+    seconds = by_seed(frame, 'seconds')
+    time = (seconds / seconds.reindex([baseline]).iloc[0]).median(axis=1)
     table = pd.DataFrame(
         dict(
             policy=titles_of(frame),
@@ -77,7 +81,7 @@ def means(frame: pd.DataFrame, baseline: str) -> pd.DataFrame:
             seeds=runs.size(),
             epochs=first.epochs,
             tokens=tokens / tokens.get(baseline, np.nan),
-            time=time / time.get(baseline, np.nan),
+            time=time,
         ),
         index=first.index,
     )

@@ -39,7 +39,8 @@ def _restart_workers(runner: Any) -> None:
     iterator: Any = getattr(runner.train_loop, 'dataloader_iterator', None)
     if getattr(iterator, '_iterator', None) is None:
         return
-    if isinstance(loader.sampler, InfiniteSampler):
-        loader.sampler.indices = loader.sampler._indices_of_rank()
+    sampler = getattr(loader.batch_sampler, 'sampler', None)
+    if isinstance(sampler, InfiniteSampler):
+        sampler.indices = sampler._indices_of_rank()
     with torch.random.fork_rng(devices=[]):
         iterator._iterator = iter(loader)

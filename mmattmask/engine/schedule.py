@@ -59,7 +59,10 @@ def iterations_of_epoch(loader: Any) -> int:
 
     An InfiniteSampler tells the number of images of all processes.
     """
-    if not isinstance(getattr(loader, 'sampler', None), InfiniteSampler):
+    batches = getattr(loader, 'batch_sampler', None)  # a config's, or PyTorch's own
+    sampler = getattr(batches, 'sampler', None)
+    if not isinstance(sampler, InfiniteSampler):
         return len(loader)
-    batches = len(loader.sampler) / get_world_size() / loader.batch_size
-    return max(1, int(batches) if loader.drop_last else math.ceil(batches))
+    number = len(sampler) / get_world_size() / batches.batch_size
+    drop_last = getattr(batches, 'drop_last', False)
+    return max(1, int(number) if drop_last else math.ceil(number))

@@ -20,11 +20,12 @@ from mmattmask.engine.image_pass import normalized
 from mmattmask.evaluation.frozen_backbone import normalisation_of
 from mmattmask.evaluation.score_content import ScoreContent
 from mmattmask.files import whole_file
-from mmattmask.models.guidance import attention_maps
+from mmattmask.models.guidance import attention_maps, guidance_of
 from mmattmask.progress_report import report_progress
 from mmattmask.scorers import CenterPrior, PatchContrast
 from mmattmask.scorers.bank import evenly_spaced
 from mmattmask.scorers.self_attention import image_size_of
+from mmattmask.visualization.model_output import whole_images
 from mmattmask.visualization.pages import draw_content
 from mmattmask.visualization.pixels import normalise, to_rgb
 
@@ -50,16 +51,20 @@ def content_of_score(
     index: str | None = None,
     picture: str | None = None,
 ) -> ScoreContent:
-    """Measure whole images, evenly spaced, as a refresh would.
+    """Look at the maps of whole images, evenly spaced.
 
     They are those of the config, or of a CSV file of annotated images
-    (``datasets.foreground``). The picture shows maps with and without what they share.
+    (``datasets.foreground``) if the scorer measures images and does not look maps up.
+    The picture shows maps with and without what they share.
 
     Raises:
-        ValueError: If the scorer does not measure images, or weights do not fit.
+        ValueError: If the scorer has no maps of whole images, an image cannot be read,
+            or weights do not fit.
     """
     model = guided_model(cfg, checkpoint)
-    images = read_index(index) if index else _training_images(cfg, model)
+    scorer = getattr(guidance_of(model), 'scorer', None)
+    measures = scorer is None or scorer.measures
+    images = read_index(index) if index and measures else _training_images(cfg, model)
     ids = evenly_spaced(number, len(images)).tolist()
     number = len(ids)
     shown = [place * (number - 1) // 2 for place in range(3)]
@@ -68,9 +73,16 @@ def content_of_score(
     controls: dict[str, list[np.ndarray]] = {name: [] for name in known}
     starts = range(0, number, BATCH)
     for start in report_progress(starts, len(starts), 'score'):
-        batch = [images[i] for i in ids[start : start + BATCH]]
+        chosen = ids[start : start + BATCH]
+        batch = [images[i] for i in chosen]
         inputs, foregrounds = _inputs(cfg, model, batch)
-        maps.append(attention_maps(model, inputs).numpy())
+        if measures:
+            own = attention_maps(model, inputs)
+        else:
+            paths = [images.info(i)[1].get('img_path') for i in chosen]
+            views = whole_images(chosen, paths, inputs.shape[-2:])
+            own = _known_maps(model, inputs, views)
+        maps.append(own.numpy())
         masks += foregrounds
         for name, control in known.items() if foregrounds else ():
             grid = maps[-1].shape[1:]
@@ -100,6 +112,17 @@ def _cut_by(grid: tuple[int, ...], images: Tensor) -> Tensor:
     return interpolate(images, size, mode='bilinear')
 
 
+def _known_maps(model: Any, inputs: Tensor, views: Sequence[Any]) -> Tensor:
+    """Return the score that views (B, C, H, W) would be given, (B, h, w) float32."""
+    guidance = guidance_of(model)
+    assert guidance is not None  # or there is nothing that measures or not
+    score = guidance.score(inputs, views)
+    if score is None or guidance.scorer.gives_labels:
+        kind = type(guidance.scorer).__name__
+        raise ValueError(f'{kind} knows no score of whole images')
+    return score.float().unflatten(1, guidance.policy_grid(inputs.shape[-2:]))
+
+
 def _training_images(cfg: Config, model: Any) -> Any:
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     return WholeImages(bases(dataset), image_size_of(model.backbone))
@@ -110,6 +133,9 @@ def _inputs(
 ) -> tuple[Tensor, list[np.ndarray]]:
     """Return what the model is given of images, and their foregrounds if known."""
     if not isinstance(batch[0], AnnotatedImage):
+        unreadable = [error for *_, error in batch if error]
+        if unreadable:
+            raise ValueError(f'a training image cannot be read: {unreadable[0]}')
         stack = torch.stack([image for image, *_ in batch])
         return normalized(model.data_preprocessor, stack), []
     loaded = [image.load() for image in batch]

@@ -62,6 +62,11 @@ class ShuffledMaps(CachedMaps):
         return self.looks_up or self.scorer.reads_geometry
 
     @property
+    def measures(self) -> bool:
+        """Whether the source of the maps measures images."""
+        return self.scorer.measures
+
+    @property
     def made_by(self) -> str:
         """What the source's maps depend on."""
         return getattr(self.scorer, 'made_by', type(self.scorer).__name__)

@@ -203,6 +203,46 @@ def test_score_of_a_checkpoint(tmp_path, monkeypatch):
     assert (code, text) == (1, 'error: --index and --picture need --score CHECKPOINT')
 
 
+def test_score_of_maps_that_are_looked_up(tmp_path, monkeypatch):
+    """Nothing measures them: the training images' are looked at, and only theirs."""
+    monkeypatch.chdir(tmp_path)
+    write_images('images', count=12)
+    cfg = Config.fromfile(ROOT / DEBUG)
+    rng = np.random.default_rng(0)
+    np.save('content.npy', rng.random((12, 8, 8), np.float32))
+    np.save('place.npy', np.tile(rng.random((1, 8, 8), np.float32), (12, 1, 1)))
+    given = [
+        'train_dataloader.dataset.data_root=images',
+        'model.scorer._delete_=True',
+        'model.scorer.type=mmattmask.UserMaps',
+    ]
+
+    def look(path, *options, scorer=()):
+        changes = [*given, f'model.scorer.path={path}', *scorer]
+        command = [str(ROOT / DEBUG), '--score', 'weights.pth', *options]
+        return run('check', [*command, '--cfg-options', *changes])[0]
+
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+        torch.save(dict(state_dict=model.state_dict()), 'weights.pth')
+        assert 'the score is place, not content: 100% of it' in look('place.npy')
+        assert re.search('the score is content: -?[0-9]% of it', look('content.npy'))
+        write_masks(tmp_path)
+        assert look('content.npy', '--index', 'index.csv') == (
+            f'error: the maps of {ROOT / DEBUG} are of its training images and tell '
+            'nothing of those in index.csv: leave --index out'
+        )
+        parts = ['model.scorer.type=mmattmask.LabelMaps']
+        parts += ['model.mask_generator._delete_=True']
+        parts += ['model.mask_generator.type=mmattmask.PartMaskGenerator']
+        np.save('parts.npy', rng.integers(0, 4, (12, 8, 8)))
+        text = look('parts.npy', scorer=parts)
+        assert 'error: LabelMaps knows no score of whole images' in text
+        Path('images/class_0/004.png').write_bytes(b'no image')
+        text = look('content.npy')
+        assert re.match('error: a training image cannot be read: .*004.png', text)
+
+
 def write_masks(folder):
     """Annotate the lower half of four images."""
     mask = np.zeros((24, 30), np.uint8)

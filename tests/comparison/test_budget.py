@@ -3,6 +3,7 @@
 import pytest
 
 from mmattmask.comparison.budget import (
+    check_one_machine,
     epochs_of_equal,
     seconds_per_epoch,
     tokens_per_image,
@@ -59,3 +60,11 @@ def test_costs_must_be_positive():
 def test_pace_is_the_median_of_runs():
     rows = [dict(seconds=s, epochs=4) for s in (8.0, 400.0, 12.0)]
     assert seconds_per_epoch(rows) == 3.0
+
+
+def test_paces_of_two_machines_are_not_compared():
+    rows = [dict(run='amt', seed=seed, machine='A') for seed in (0, 1)]
+    check_one_machine(rows, [dict(row, run='random') for row in rows])
+    others = [rows[0], dict(rows[1], run='random', machine='B')]
+    with pytest.raises(ValueError, match=r'amt, seed 1, took.* on A, random on B'):
+        check_one_machine(rows, others)

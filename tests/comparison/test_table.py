@@ -43,7 +43,10 @@ def test_costs_are_relative_to_the_baseline():
     table = means(as_frame(ROWS), 'base')
     assert list(table.policy) == ['BASE', 'AMT']
     assert list(table.tokens) == ['1.00', f'{14 * 12.5 / 170:.2f}']
-    assert list(table.time) == ['1.00', '0.90']  # of medians
+    assert list(table.time) == ['1.00', '0.90']  # the median
+    slow = [dict(r, seconds=3 * r['seconds']) if r['seed'] else r for r in ROWS]
+    assert list(means(as_frame(slow), 'base').time) == ['1.00', '0.90']
+    assert list(means(as_frame(ROWS[3:]), 'base').time) == ['-']
     assert list(table['k-NN, mean']) == ['44.0', '45.0']
     assert list(table.seeds) == [3, 3]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from mmattmask.engine import FreezeLastLayerHook, PerTensorClipOptimWrapper, schedule
 
@@ -114,7 +114,9 @@ def test_an_epoch_of_several_processes(monkeypatch, drop_last, expected):
     monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda: (0, 2))
     monkeypatch.setattr(schedule, 'get_world_size', lambda: 2)
     for sampler in (DefaultSampler, InfiniteSampler):
-        loader = DataLoader(
-            range(55), 8, sampler=sampler(range(55)), drop_last=drop_last
-        )
+        own = sampler(range(55))
+        loader = DataLoader(range(55), 8, sampler=own, drop_last=drop_last)
+        assert schedule.iterations_of_epoch(loader) == expected
+        batches = BatchSampler(own, 8, drop_last)
+        loader = DataLoader(range(55), batch_sampler=batches)
         assert schedule.iterations_of_epoch(loader) == expected
