@@ -1,13 +1,8 @@
-"""What finished runs logged on the way, as tables of epochs by seeds."""
+"""The accuracy of finished runs on the way, as tables of epochs by seeds."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-
-# Values of one run by epoch.
-Reader = Callable[[Path], dict[float, float]]
 
 
 def accuracy_by_epoch(folder: Path) -> dict[float, float]:
@@ -26,36 +21,17 @@ def accuracy_by_epoch(folder: Path) -> dict[float, float]:
     return dict(zip(frame.epoch.astype(float), frame[name].astype(float), strict=True))
 
 
-def scalar_by_epoch(folder: Path, name: str) -> dict[float, float]:
-    """Read the last value of every epoch, from 1, of a scalar that a run logged.
-
-    Of a resumed run what was logged last; empty if it never was.
-    """
-    found = {}
-    for path in sorted(folder.glob('*/vis_data/scalars.json')):
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:  # the last line of a killed session
-                continue
-            if name in row and 'epoch' in row:
-                found[float(row['epoch'])] = float(row[name])
-    return found
-
-
-def progress_of(
-    frame: pd.DataFrame, runs: Path, read: Reader
-) -> dict[str, pd.DataFrame]:
-    """Return what runs at one budget logged, by policy: shares of training by seeds.
+def progress_of(frame: pd.DataFrame, runs: Path) -> dict[str, pd.DataFrame]:
+    """Return accuracies at one budget, by policy: shares of the training by seeds.
 
     Policies whose runs logged nothing, or at different epochs, are left out.
     """
     found = {}
     for policy, own in frame.groupby('policy', sort=False):
-        series = {
-            row.seed: pd.Series(read(runs / Path(row.checkpoint).parent), dtype=float)
-            for row in own.itertuples()
-        }
+        series = {}
+        for row in own.itertuples():
+            values = accuracy_by_epoch(runs / Path(row.checkpoint).parent)
+            series[row.seed] = pd.Series(values, dtype=float)
         table = pd.DataFrame(series)
         if len(table) and table.notna().to_numpy().all():
             table.index = table.index / own.epochs.iloc[0]

@@ -1,18 +1,13 @@
 """What a comparison came to: CSV, JSON, Markdown, charts and one HTML page."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from mmattmask.comparison.analysis import MARGIN
 from mmattmask.comparison.files import CONFIG, write_json
-from mmattmask.comparison.progress_curves import (
-    accuracy_by_epoch,
-    progress_of,
-    scalar_by_epoch,
-)
+from mmattmask.comparison.progress_curves import progress_of
 from mmattmask.comparison.study import Study
 from mmattmask.comparison.table import (
     MEASURES,
@@ -36,20 +31,6 @@ NOTE = (
     'k-NN on mean-pooled features and ridge regression on CLS and mean. Tokens and '
     "time are those of whole runs, relative to the baseline's; without a GPU, time is "
     'CPU time. The pre-training of a frozen teacher is not counted.'
-)
-# What the curves show: name of the file, what is read, how it is called.
-CURVES = (
-    ('knn', accuracy_by_epoch, 'k-NN while training, mean, in %'),
-    (
-        'attention_entropy',
-        partial(scalar_by_epoch, name='guidance/attention_entropy'),
-        'entropy of the score (1 = even)',
-    ),
-    (
-        'attention_masked',
-        partial(scalar_by_epoch, name='guidance/attention_masked'),
-        'share of attention masked',
-    ),
 )
 STRIPS = 'mask_strips.png'
 
@@ -99,12 +80,12 @@ def draw(
                 f'{label}, {held}. Bars are Dunnett intervals; shaded: no difference.'
             )
             drawn[caption] = save_figure(figure, folder / f'differences_{budget}')
-        for name, read, title in CURVES:
-            series = progress_of(own, runs, read) if runs else {}
-            if series:
-                figure = curves(series, 'share of the training', title)
-                caption = f'{title}, {held}; bands are 95 % intervals.'
-                drawn[caption] = save_figure(figure, folder / f'{name}_{budget}')
+        series = progress_of(own, runs) if runs else {}
+        if series:
+            label = 'k-NN while training, mean, in %'
+            figure = curves(series, 'share of the training', label)
+            caption = f'{label}, {held}; bands are 95 % intervals.'
+            drawn[caption] = save_figure(figure, folder / f'knn_{budget}')
     return drawn
 
 

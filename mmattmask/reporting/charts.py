@@ -1,6 +1,5 @@
 """Charts that can be told apart by everyone, in print too."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -90,18 +89,11 @@ def _axes(x_label: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def figure_bytes(figure: Figure, form: str) -> bytes:
-    """Return a figure as an ``'svg'`` or ``'png'`` file, the same bytes each time."""
-    file = io.BytesIO()
-    metadata = {'Date': None} if form == 'svg' else {'Software': None}
-    with matplotlib.rc_context(SVG_SETTINGS):
-        figure.savefig(file, format=form, dpi=160, metadata=metadata)
-    return file.getvalue()
-
-
 def save_figure(figure: Figure, stem: str | Path) -> Path:
-    """Write a figure as SVG and as PNG; return the path of the SVG."""
-    for form in ('png', 'svg'):
-        with whole_file(f'{stem}.{form}') as temporary:
-            temporary.write_bytes(figure_bytes(figure, form))
+    """Write a figure as SVG and PNG, the same bytes each time; return the SVG."""
+    for form, changing in (('png', 'Software'), ('svg', 'Date')):
+        file = whole_file(f'{stem}.{form}')
+        with file as temporary, matplotlib.rc_context(SVG_SETTINGS):
+            metadata = {changing: None}
+            figure.savefig(temporary, format=form, dpi=160, metadata=metadata)
     return Path(f'{stem}.svg')

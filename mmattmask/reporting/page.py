@@ -12,10 +12,8 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader
-from matplotlib.figure import Figure
 
 from mmattmask.files import write_text
-from mmattmask.reporting.charts import figure_bytes
 
 TEMPLATE = 'page.html.jinja'
 NUMBER = re.compile(r'[-+]?\d[\d.,]*(e[-+]?\d+)?( ± [\d.]+)?|-?')
@@ -59,20 +57,17 @@ class Page:
         part = dict(kind='table', caption=caption, head=head, numeric=numeric)
         self._parts.append(dict(part, rows=rows))
 
-    def figure(self, image: str | Path | Figure, caption: str) -> None:
+    def figure(self, image: str | Path, caption: str) -> None:
         """Add a chart (SVG, as wide as the page) or a picture (at most so wide).
 
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If the file's ending is not that of a picture.
         """
-        if isinstance(image, Figure):
-            kind, content = 'image/svg+xml', figure_bytes(image, 'svg')
-        else:
-            kind, content = mimetypes.guess_type(image)[0] or '', b''
-            if not kind.startswith('image/'):
-                raise ValueError(f'{image} has no ending of a picture')
-            content = Path(image).read_bytes()
+        kind = mimetypes.guess_type(image)[0] or ''
+        if not kind.startswith('image/'):
+            raise ValueError(f'{image} has no ending of a picture')
+        content = Path(image).read_bytes()
         source = f'data:{kind};base64,{base64.b64encode(content).decode()}'
         look = 'chart' if kind == 'image/svg+xml' else 'picture'
         self._parts.append(

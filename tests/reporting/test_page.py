@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mmattmask.reporting import Page
+from mmattmask.reporting import Page, save_figure
 
 VOID = {'meta', 'img', 'br', 'link', 'hr'}
 
@@ -49,12 +49,6 @@ def decoded(image):
     return kind, base64.b64decode(data, validate=True)
 
 
-def small_figure():
-    figure = Figure(figsize=(2, 1))
-    figure.add_subplot().plot([0, 1], [2, 3])
-    return figure
-
-
 @pytest.fixture
 def png(tmp_path):
     path = tmp_path / 'a picture.png'
@@ -80,15 +74,18 @@ def test_text_is_shown_as_it_is(png):
 
 def test_everything_is_in_the_page(png):
     """Pictures are the given files, charts vectors; nothing is loaded from outside."""
+    figure = Figure(figsize=(2, 1))
+    figure.add_subplot().plot([0, 1], [2, 3])
+    svg = save_figure(figure, png.with_name('a chart'))
     page = Page('t')
     page.figure(png, 'c')
-    page.figure(small_figure(), 'c')
+    page.figure(svg, 'c')
     html = page.html()
     reader = Reader(html)
     picture, chart = reader.all('img')
     assert decoded(picture) == ('image/png', png.read_bytes())
     assert (picture['class'], chart['class']) == ('picture', 'chart')
-    assert decoded(chart)[0] == 'image/svg+xml'
+    assert decoded(chart) == ('image/svg+xml', svg.read_bytes())
     links = [v for _, a in reader.tags for n, v in a.items() if n in ('src', 'href')]
     assert len(links) == 2
     assert 'url(' not in html
@@ -97,7 +94,7 @@ def test_everything_is_in_the_page(png):
     assert "default-src 'none'" in policy
     again = Page('t')
     again.figure(png, 'c')
-    again.figure(small_figure(), 'c')
+    again.figure(svg, 'c')
     assert again.html() == html
 
 
