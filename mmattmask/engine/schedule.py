@@ -59,7 +59,7 @@ def iterations_of_epoch(loader: Any) -> int:
 
     An InfiniteSampler tells the number of images of all processes.
     """
-    batches = getattr(loader, 'batch_sampler', None)  # a config's, or PyTorch's own
+    batches: Any = getattr(loader, 'batch_sampler', None)  # PyTorch makes one
     sampler = getattr(batches, 'sampler', None)
     if not isinstance(sampler, InfiniteSampler):
         return len(loader)

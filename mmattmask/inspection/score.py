@@ -79,9 +79,7 @@ def content_of_score(
         if measures:
             own = attention_maps(model, inputs)
         else:
-            paths = [images.info(i)[1].get('img_path') for i in chosen]
-            views = whole_images(chosen, paths, inputs.shape[-2:])
-            own = _known_maps(model, inputs, views)
+            own = _known_maps(model, inputs, images, chosen)
         maps.append(own.numpy())
         masks += foregrounds
         for name, control in known.items() if foregrounds else ():
@@ -112,15 +110,16 @@ def _cut_by(grid: tuple[int, ...], images: Tensor) -> Tensor:
     return interpolate(images, size, mode='bilinear')
 
 
-def _known_maps(model: Any, inputs: Tensor, views: Sequence[Any]) -> Tensor:
-    """Return the score that views (B, C, H, W) would be given, (B, h, w) float32."""
-    guidance = guidance_of(model)
-    assert guidance is not None  # or there is nothing that measures or not
-    score = guidance.score(inputs, views)
-    if score is None or guidance.scorer.gives_labels:
+def _known_maps(model: Any, inputs: Tensor, images: Any, ids: Sequence[int]) -> Tensor:
+    """Return the score of views that are these whole images, (B, h, w) float32."""
+    guidance, size = guidance_of(model), inputs.shape[-2:]
+    assert guidance is not None  # or there is no scorer
+    paths = [images.info(index)[1].get('img_path') for index in ids]
+    score = guidance.score(inputs, whole_images(ids, paths, size))
+    if score is None or getattr(guidance.scorer, 'gives_labels', False):
         kind = type(guidance.scorer).__name__
         raise ValueError(f'{kind} knows no score of whole images')
-    return score.float().unflatten(1, guidance.policy_grid(inputs.shape[-2:]))
+    return score.float().unflatten(1, guidance.policy_grid(size))
 
 
 def _training_images(cfg: Config, model: Any) -> Any:
