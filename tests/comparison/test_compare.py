@@ -96,6 +96,14 @@ def test_baseline_at_equal_time_is_not_run_again(finished):
     assert rows[0]['knn_cls'] == rows[2]['knn_cls']
 
 
+def test_equal_time_on_another_machine_is_refused(finished, copied):
+    (copied / 'epochs.json').unlink()
+    file = copied / 'runs' / 'amt-tokens-seed1' / 'row.json'
+    file.write_text(json.dumps(dict(json.loads(file.read_text()), machine='another')))
+    with pytest.raises(SystemExit, match=r'amt, seed 1, took its time on another, ran'):
+        compare(finished[0], copied)
+
+
 def test_table_and_page_show_every_policy(finished):
     _, work_dir, text = finished
     table = (work_dir / 'table.md').read_text()
