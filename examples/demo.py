@@ -32,7 +32,7 @@ from PIL import Image
 from mmattmask.comparison.files import go_on, last_checkpoint, write_json
 from mmattmask.comparison.stretch import stretch
 from mmattmask.datasets.photographs import find_photographs
-from mmattmask.reporting import Page, curves, machine
+from mmattmask.reporting import Page, curves, machine, save_figure
 
 CONFIG = Path(__file__).parents[1] / 'configs/demo/amt_vit-tiny_photographs.py'
 SIDE, TILE, STRIDE = 384, 64, 32  # px: shorter side of a photograph, tile, step
@@ -135,7 +135,8 @@ def write_report(cfg: Config, work_dir: Path) -> Path:
     parts = (loss.loc[:begin], loss.loc[begin + 1 :])
     series = {n: part.to_frame() for n, part in zip(NAMES, parts, strict=True)}
     figure = curves(series, 'epoch', 'loss of masked patches')
-    page.figure(figure, 'Mean of each epoch. Two tasks, not one that got harder.')
+    svg = save_figure(figure, work_dir / 'loss')
+    page.figure(svg, 'Mean of each epoch. Two tasks, not one that got harder.')
     page.section('Config')
     page.details(CONFIG.name, CONFIG.read_text())
     return page.write(work_dir / 'report.html')
