@@ -64,14 +64,14 @@ def run(args: argparse.Namespace) -> tuple[str, int]:
     text = report(built, found)
     is_sound = all(finding.level == 'note' for finding in found)
     if args.score:
-        content = content_of_score(
-            cfg, args.score, args.images, args.index, args.picture
-        )
-        if args.index and not content.auc:
+        if args.index and built.scorer is not None and not built.scorer.measures:
             raise ValueError(
                 f'the maps of {args.config} are of its training images and tell '
                 f'nothing of those in {args.index}: leave --index out'
             )
+        content = content_of_score(
+            cfg, args.score, args.images, args.index, args.picture
+        )
         text += f'\n\n{content.sentence()}'
         is_sound = is_sound and content.is_content
     return text, SOUND if is_sound else PROBLEMS

@@ -228,10 +228,12 @@ def test_score_of_maps_that_are_looked_up(tmp_path, monkeypatch):
         assert 'the score is place, not content: 100% of it' in look('place.npy')
         assert re.search('the score is content: -?[0-9]% of it', look('content.npy'))
         write_masks(tmp_path)
-        assert look('content.npy', '--index', 'index.csv') == (
+        drawn = ('--picture', 'drawn.png')
+        assert look('content.npy', '--index', 'index.csv', *drawn) == (
             f'error: the maps of {ROOT / DEBUG} are of its training images and tell '
             'nothing of those in index.csv: leave --index out'
         )
+        assert not Path('drawn.png').exists()
         parts = ['model.scorer.type=mmattmask.LabelMaps']
         parts += ['model.mask_generator._delete_=True']
         parts += ['model.mask_generator.type=mmattmask.PartMaskGenerator']
