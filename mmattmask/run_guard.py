@@ -164,12 +164,13 @@ def failed_step(model: Any, loop: Any, error: Exception) -> str:
 
 def check_length(loop: Any, loader: Any, world_size: int) -> None:
     """Raise ValueError if the run would make no step."""
-    sampler = type(getattr(loader, 'sampler', None)).__name__
+    batches = getattr(loader, 'batch_sampler', None)  # PyTorch makes one
+    sampler = type(getattr(batches, 'sampler', None)).__name__
     if 'Infinite' not in sampler and not len(loader):
+        size = getattr(batches, 'batch_size', loader.batch_size)
         raise ValueError(
-            f'{len(loader.dataset)} training images make no batch of '
-            f'{loader.batch_size} with drop_last=True on '
-            f'{world_size} processes: set '
+            f'{len(loader.dataset)} training images make no batch of {size} with '
+            f'drop_last=True on {world_size} processes: set '
             'train_dataloader.batch_size to less, or drop_last=False'
         )
     if loop.max_iters < 1:

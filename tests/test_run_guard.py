@@ -8,14 +8,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmengine.registry import DATASETS
 from mmengine.runner import FlexibleRunner, Runner
 from mmpretrain.models import VisionTransformer
-from torch.utils.data import IterableDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    SequentialSampler,
+)
 
 from mmattmask.engine import EMATeacherHook, TeacherTemperatureHook
 from mmattmask.run_guard import (
     check_hooks,
+    check_length,
     guard_runs,
     latest_checkpoint,
     partly_frozen,
@@ -92,6 +99,24 @@ def test_a_teacher_without_its_hook(policy):
 )
 def test_a_run_without_a_step(tmp_path, data_root, changes, message):
     refused(toy_config(tmp_path, data_root, **changes), message)
+
+
+@pytest.mark.parametrize('own_batches', [False, True])
+def test_an_infinite_sampler_fills_any_batch(own_batches):
+    loop, images = SimpleNamespace(max_epochs=None, max_iters=2), list(range(3))
+
+    def loader_of(sampler):
+        batches = BatchSampler(sampler, 4, drop_last=True)
+        stock = dict(sampler=sampler, batch_size=4, drop_last=True)
+        return DataLoader(
+            images, **dict(batch_sampler=batches) if own_batches else stock
+        )
+
+    loader = loader_of(InfiniteSampler(images))
+    check_length(loop, loader, 1)
+    assert len(next(iter(loader))) == 4
+    with pytest.raises(ValueError, match='3 training images make no batch of 4'):
+        check_length(loop, loader_of(SequentialSampler(images)), 1)
 
 
 def test_sizes_that_only_a_step_knows(tmp_path, data_root):
