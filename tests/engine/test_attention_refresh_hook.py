@@ -105,6 +105,26 @@ def test_a_loader_with_a_batch_sampler(tmp_path, data_root, whole):
     assert_equal_weights(weights(train(cfg)), weights(whole))
 
 
+def test_a_batch_sampler_by_iteration(tmp_path, data_root):
+    """The official loop has drawn indices when crops are exchanged: it begins again."""
+    DATA_SAMPLERS.register_module(module=BatchSampler, force=True)
+    found = []
+    for own in (None, dict(type='BatchSampler', drop_last=False)):
+        cfg = toy_config(
+            tmp_path / str(bool(own)),
+            data_root,
+            custom_hooks=hooks(begin=1, interval=9, by_epoch=False)[:1],
+            train_cfg=dict(_delete_=True, type='IterBasedTrainLoop', max_iters=3),
+            train_dataloader__sampler=dict(type='InfiniteSampler', shuffle=True),
+            train_dataloader__batch_sampler=own,
+            train_dataloader__num_workers=1,
+            train_dataloader__dataset__pipeline__1__type='RandomResizedCrop',
+            default_hooks__checkpoint=dict(by_epoch=False, interval=100),
+        )
+        found.append(weights(train(cfg)))
+    assert_equal_weights(*found)
+
+
 def test_refresh_keeps_gradients_of_an_accumulation(tmp_path, data_root):
     @HOOKS.register_module(force=True)
     class GradientHook(Hook):
