@@ -75,7 +75,10 @@ def scales_as(column: int, name: str) -> str:
 
 
 def fold_scales(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Multiply layer scales into the linear layers before them; from the plain form."""
+    """Multiply layer scales into the linear layers before them; from the plain form.
+
+    The products are float32 at least: of half precision, scales of 1e-5 leave nothing.
+    """
     folded = dict(state)
     for name, scale in state.items():
         for suffix, linear in SCALED.items():
@@ -83,6 +86,7 @@ def fold_scales(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 continue
             layer = name.removesuffix(suffix) + linear
             del folded[name]
+            scale = scale.to(torch.promote_types(scale.dtype, torch.float32))
             folded[f'{layer}.weight'] = state[f'{layer}.weight'] * scale[:, None]
             if f'{layer}.bias' in state:
                 folded[f'{layer}.bias'] = state[f'{layer}.bias'] * scale

@@ -124,6 +124,18 @@ def test_transformers_computes_the_same(tmp_path, scale):
     assert_close(features, *source(images()), **CLOSE)
 
 
+def test_small_layer_scales_of_half_precision(tmp_path):
+    """A weight of 0.05 by a scale of 1e-5 has three bits left in float16."""
+    source = vit(layer_scale_init_value=0.1).half()
+    attention = source.layers[1].attn
+    torch.nn.init.constant_(attention.gamma1.weight, 1e-5)
+    path = save(source.state_dict(), tmp_path / 'x.pth')
+    convert_checkpoint(path, 'mmdet', tmp_path / 'o.pth', prefix='')
+    expected = attention.proj.weight.float() * attention.gamma1.weight.float()[:, None]
+    found = load(tmp_path / 'o.pth')['state_dict']['layers.1.attn.proj.weight']
+    assert_close(found.float(), expected, rtol=1e-6, atol=0)
+
+
 def test_config_of_a_published_vit_model(tmp_path):
     path = save(vit(img_size=32).state_dict(), tmp_path / 'x.pth')
     convert_checkpoint(path, 'hf', tmp_path / 'out', num_heads=2)
