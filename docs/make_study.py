@@ -1,13 +1,12 @@
 """Bring finished comparisons into docs/study.md: rows, charts and tables.
 
-python docs/make_study.py WORK_DIR            copy rows and curves, renew the page
+python docs/make_study.py WORK_DIR            copy rows, renew the page
 python docs/make_study.py WORK_DIR objects    rows of the control, cifar10, …
 python docs/make_study.py                     renew it from the rows that are there
 """
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -45,8 +44,6 @@ def collect(work_dir: Path, name: str = 'runs') -> None:
     ]
     path.write_text(json.dumps(rows, indent=1) + '\n')
     pd.DataFrame(rows).to_csv(FOLDER / f'{name}.csv', index=False)
-    for path in sorted(work_dir.glob('*.svg')) if name == 'runs' else []:
-        shutil.copy(path, FOLDER / path.name)
 
 
 def committed(name: str = 'runs') -> pd.DataFrame:

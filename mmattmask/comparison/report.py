@@ -7,7 +7,6 @@ import pandas as pd
 
 from mmattmask.comparison.analysis import MARGIN
 from mmattmask.comparison.files import CONFIG, write_json
-from mmattmask.comparison.progress_curves import progress_of
 from mmattmask.comparison.study import Study
 from mmattmask.comparison.table import (
     MEASURES,
@@ -19,7 +18,7 @@ from mmattmask.comparison.table import (
     titles_of,
 )
 from mmattmask.files import write_text
-from mmattmask.reporting import Page, curves, intervals, save_figure
+from mmattmask.reporting import Page, intervals, save_figure
 
 HELD_EQUAL = dict(
     images='images seen',
@@ -63,10 +62,8 @@ def table_text(table: pd.DataFrame) -> str:
     return table.to_markdown(index=False, colalign=sides, disable_numparse=True)
 
 
-def draw(
-    frame: pd.DataFrame, control: str, folder: Path, runs: Path | None = None
-) -> dict[str, Path]:
-    """Draw judged differences and what runs logged; return SVGs by caption."""
+def draw(frame: pd.DataFrame, control: str, folder: Path) -> dict[str, Path]:
+    """Draw judged differences; return SVGs by caption."""
     drawn = {}
     titles = titles_of(frame)
     for budget, own in frame.groupby('budget', sort=False):
@@ -80,12 +77,6 @@ def draw(
                 f'{label}, {held}. Bars are Dunnett intervals; shaded: no difference.'
             )
             drawn[caption] = save_figure(figure, folder / f'differences_{budget}')
-        series = progress_of(own, runs) if runs else {}
-        if series:
-            label = 'k-NN while training, mean, in %'
-            figure = curves(series, 'share of the training', label)
-            caption = f'{label}, {held}; bands are 95 % intervals.'
-            drawn[caption] = save_figure(figure, folder / f'knn_{budget}')
     return drawn
 
 
@@ -116,7 +107,7 @@ def write_results(study: Study, failures: Mapping[str, str]) -> str:
     if failures:
         page.section('Failed runs')
         page.table(pd.DataFrame(failures.items(), columns=['run', 'reason']))
-    charts = draw(frame, comparison.control, folder, folder / 'runs')
+    charts = draw(frame, comparison.control, folder)
     if charts:
         page.section('Charts')
     for caption, svg in charts.items():
