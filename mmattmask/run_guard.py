@@ -9,13 +9,16 @@ import logging
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from math import inf
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.cuda import OutOfMemoryError
 
 from mmattmask.checkpoints import whole_models
@@ -38,6 +41,7 @@ def guard_runs() -> None:
     if runner.train.__module__ == __name__:
         return
     train, resume = runner.train, runner.resume
+    turn_on_checkpointing = module.turn_on_activation_checkpointing
     save, save_checkpoint = hook._save_checkpoint_with_step, module.save_checkpoint
 
     def guarded(from_cfg: Any) -> Any:
@@ -80,6 +84,10 @@ def guard_runs() -> None:
 
         return evaluate_whole
 
+    def checkpointing(model: Any, names: Any) -> None:
+        turn_on_checkpointing(model, names)
+        watch_checkpointed(model, names)
+
     def save_whole(checkpoint: Any, filename: str, *args: Any, **kwargs: Any) -> None:
         if '://' in filename or any([*args, *kwargs.values()]):  # not a local file
             save_checkpoint(checkpoint, filename, *args, **kwargs)
@@ -104,6 +112,7 @@ def guard_runs() -> None:
     runner.test, runner.val = loading_whole(runner.test), loading_whole(runner.val)
     hook._save_checkpoint_with_step = guarded_save
     module.save_checkpoint = save_whole
+    module.turn_on_activation_checkpointing = checkpointing
     module.find_latest_checkpoint = latest_checkpoint
 
 
@@ -124,6 +133,30 @@ def check_hooks(runner: Any) -> None:
                 f"dict(type='mmattmask.{needed[0]}') to custom_hooks (a list in a "
                 'config replaces that of its base)'
             )
+
+
+def watch_checkpointed(model: Any, names: str | Sequence[str]) -> None:
+    """Let a step raise ValueError if a part that is checkpointed would not learn.
+
+    MMEngine's checkpointing is reentrant: where no input has a gradient, as of parts
+    that take the images, weights keep their first values, without a word.
+    """
+    for name in [names] if isinstance(names, str) else names:
+        part = attrgetter(name)(model)
+        part.register_forward_pre_hook(functools.partial(_check_learns, name))
+
+
+def _check_learns(name: str, part: Any, inputs: tuple[Any, ...]) -> None:
+    if not (part.training and torch.is_grad_enabled()):
+        return
+    if any(isinstance(value, Tensor) and value.requires_grad for value in inputs):
+        return
+    if any(parameter.requires_grad for parameter in part.parameters()):
+        raise ValueError(
+            f'{name} in activation_checkpointing gets no gradient, for its inputs have '
+            'none: name the blocks behind the first layer instead '
+            "(activation_checkpointing=['backbone.layers.0', …])"
+        )
 
 
 def build_loop(runner: Any) -> Any:

@@ -33,7 +33,12 @@ from mmattmask.launching import (
 from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.registry import WEIGHT_INITIALIZERS
-from mmattmask.run_guard import check_hooks, check_length, other_length
+from mmattmask.run_guard import (
+    check_hooks,
+    check_length,
+    other_length,
+    watch_checkpointed,
+)
 from mmattmask.scorers import FrozenTeacher
 
 TRIAL = (600, 800)  # sides in px of the image that is sent through a pipeline
@@ -172,12 +177,15 @@ def failing_step(built: BuiltConfig) -> Finding | None:
         )
     for views in batches:
         try:
+            watch_checkpointed(model, built.cfg.get('activation_checkpointing', ()))
             with on_meta():
                 model(**preprocessor(views, True), mode='loss')
         except Exception as error:
             # torch has no kernel for the meta device: that says nothing of the run
             if isinstance(error, NotImplementedError) or ' meta' in _short(error):
                 continue
+            if 'activation_checkpointing' in str(error):
+                return _split(error)
             return Finding(
                 f'a step with images of {channels} channels, as the backbone takes '
                 f'them, cannot be made: {_short(error)}',

@@ -25,6 +25,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
         uses_progress: Whether ``progress`` changes what is masked.
         by_epoch: Whether ``progress`` is to change with epochs or with iterations.
         include_current: Whether ``progress`` is to count the one in work as done.
+        in_raster_order: Whether the order inside of each set is that of places only.
     """
 
     variable_counts: bool = False
@@ -33,6 +34,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
     uses_progress: bool = False
     by_epoch: bool = True
     include_current: bool = False
+    in_raster_order: bool = False
 
     @abstractmethod
     def budget(self, num_patches: int) -> PatchBudget:
@@ -68,8 +70,8 @@ class BaseMaskGenerator(metaclass=ABCMeta):
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Raise TypeError unless the policy has an order or a mask of its own."""
         super().__init_subclass__(**kwargs)
-        own_order = cls.shuffle is not BaseMaskGenerator.shuffle
-        if not own_order and cls.mask is BaseMaskGenerator.mask:
+        cls.in_raster_order = cls.shuffle is BaseMaskGenerator.shuffle
+        if cls.in_raster_order and cls.mask is BaseMaskGenerator.mask:
             raise TypeError(f'{cls.__name__} must implement shuffle() or mask()')
 
     def __call__(

@@ -314,22 +314,6 @@ class Guidance(BaseModule):
         return expand_mask(values, self.policy_grid(image_size), self.factor)
 
 
-def check_learns(backbone: nn.Module, encoded: Tensor) -> None:
-    """Raise ValueError if an encoder in training gets no gradient.
-
-    That is what reentrant activation checkpointing does to a module whose inputs have
-    none: its weights would keep their first values, without a word.
-    """
-    if encoded.requires_grad or not (backbone.training and torch.is_grad_enabled()):
-        return
-    if any(parameter.requires_grad for parameter in backbone.parameters()):
-        raise ValueError(
-            f'{type(backbone).__name__} gets no gradient: checkpoint its blocks '
-            "(activation_checkpointing=['backbone.layers.0', …]) instead of all of it, "
-            'whose input, the images, has none'
-        )
-
-
 def guidance_of(model: nn.Module) -> Guidance | None:
     """Return who decides on the masks of a model, wrapped or not, or None."""
     found = (m for m in get_ori_model(model).modules() if isinstance(m, Guidance))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking.attention import at_least_float32
 from mmattmask.masking.self_distillation import masked_rows, patches_at
-from mmattmask.models.guidance import Guidance, check_learns
+from mmattmask.models.guidance import Guidance
 from mmattmask.models.guided_parts import build_preprocessor
 from mmattmask.models.ibot_loss import IBOTLoss
 from mmattmask.registry import MODELS, TASK_UTILS
@@ -307,7 +307,6 @@ class IBOT(BaseSelfSupervisor):
         neighbours among the small ones run together. ``rows`` are of ``masked_rows``.
         """
         tokens = self.backbone(images, mask)[-1]
-        check_learns(self.backbone, tokens)
         parts = [tokens[:, 0]]
         for _, group in groupby(small, key=lambda crop: crop.shape):
             parts.append(self.backbone(torch.cat(tuple(group)))[-1][:, 0])

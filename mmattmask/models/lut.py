@@ -8,11 +8,12 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmattmask.masking import PatchPartition, partition_patches
+from mmattmask.masking import PatchPartition, partition_patches, rank_random
 from mmattmask.masking.attention import at_least_float32
 from mmattmask.models.mae import GuidedMAE
 from mmattmask.registry import MODELS
 from mmattmask.scorers.ema_teacher import EMATeacher
+from mmattmask.scorers.self_attention import num_prefix_tokens_of
 
 
 @MODELS.register_module()
@@ -21,9 +22,10 @@ class LUT(GuidedMAE):
 
     View 1 is masked and reconstructed as by ``GuidedMAE``. View 2 keeps as many patches
     at other grid positions: the first ``num_visible`` masked patches of view 1's
-    partition. The mean of each view's visible tokens, after projector and predictor,
-    must predict the projected mean token of the other view, seen whole by an EMA
-    teacher. The score is that of view 1; thrown patches stay out of both masked views.
+    partition, or any where the policy has no order. The mean of each view's visible
+    tokens, after projector and predictor, must predict the projected mean token of the
+    other view, seen whole by an EMA teacher. The score is that of view 1; thrown
+    patches stay out of both masked views.
 
     Inputs are lists of two views (``mmattmask.MultiView``). The teacher moves only with
     ``custom_hooks=[dict(type='mmattmask.EMATeacherHook')]``.
@@ -73,10 +75,11 @@ class LUT(GuidedMAE):
         )
 
     def _check_disjoint(self) -> None:
-        if self.backbone.out_type != 'raw':
+        out_type = getattr(self.backbone, 'out_type', None)
+        if out_type != 'raw':
             raise ValueError(
                 "LUT's teacher reads patch tokens: backbone.out_type must be 'raw', "
-                f'got {self.backbone.out_type!r}'
+                f'got {out_type!r} of {type(self.backbone).__name__}'
             )
         height, width = self.guidance.policy_grid(self.backbone.img_size)
         for generator in self.guidance.policies():
@@ -100,10 +103,12 @@ class LUT(GuidedMAE):
         """
         _check_views(inputs)
         losses, tokens, partition = self.reconstruct(inputs[0], data_samples)
+        if any(policy.in_raster_order for policy in self.guidance.policies()):
+            partition = shuffle_masked(partition, self.guidance.rng)
         other_tokens, *_ = self.backbone(inputs[1], next_partition(partition))
         # Two calls: batch norm has the statistics of one view at a time.
         students = [
-            self.predictor(self.projector((_pooled(view),)))[0]
+            self.predictor(self.projector((self._pooled(view),)))[0]
             for view in (tokens, other_tokens)
         ]
         teachers = self.teach(inputs)
@@ -115,8 +120,23 @@ class LUT(GuidedMAE):
     def teach(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Return the teacher's features of whole views, (B, C) each."""
         tokens = self.teacher['backbone'](torch.cat(tuple(inputs)), mask=None)[-1]
-        features = self.teacher['projector']((_pooled(tokens),))[0]
+        features = self.teacher['projector']((self._pooled(tokens),))[0]
         return list(features.chunk(len(inputs)))
+
+    def _pooled(self, tokens: Tensor) -> Tensor:
+        """Mean patch token, (B, CLS + N, C) to (B, C)."""
+        return tokens[:, num_prefix_tokens_of(self.backbone) :].mean(dim=1)
+
+
+@torch.compiler.disable
+def shuffle_masked(
+    partition: PatchPartition, rng: torch.Generator | None = None
+) -> PatchPartition:
+    """Return a partition of the same sets, the masked patches in random order."""
+    masked = partition.ids_mask
+    masked = masked.gather(1, rank_random(masked, rng))
+    order = [partition.ids_keep, masked, partition.ids_throw]
+    return partition_patches(torch.cat(order, dim=1), partition.budget)
 
 
 def next_partition(partition: PatchPartition) -> PatchPartition:
@@ -130,11 +150,6 @@ def next_partition(partition: PatchPartition) -> PatchPartition:
     )
     order = [now_visible, masked, partition.ids_keep, partition.ids_throw]
     return partition_patches(torch.cat(order, dim=1), budget)
-
-
-def _pooled(tokens: Tensor) -> Tensor:
-    """Mean patch token, (B, 1 + N, C) with CLS first to (B, C)."""
-    return tokens[:, 1:].mean(dim=1)
 
 
 def _cosine(student: Tensor, teacher: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.mask_generators.progress import training_progress
 from mmattmask.masking import PatchPartition, gather_tokens, relative_score
 from mmattmask.masking.attention import at_least_float32
-from mmattmask.models.guidance import Guidance, Part, check_learns
+from mmattmask.models.guidance import Guidance, Part
 from mmattmask.models.guided_parts import (
     build_guided,
     build_preprocessor,
@@ -234,7 +234,6 @@ class GuidedMAE(MAE):
         score, partition = self.guidance.guide(inputs, data_samples)
         # By place: MMEngine's activation checkpointing takes no keywords.
         latent, mask, ids_restore = self.backbone(inputs, partition)[:3]
-        check_learns(self.backbone, latent)
         decoded = Decoded(*self.neck(latent, ids_restore, partition, True))
         if self.score_weight and score is not None:
             mask = mask * self._weights(score)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmattmask.mask_generators import BaseMaskGenerator, RandomMaskGenerator
 from mmattmask.masking import PatchPartition, gather_tokens
-from mmattmask.models.guidance import Guidance, Part, check_learns
+from mmattmask.models.guidance import Guidance, Part
 from mmattmask.models.guided_parts import (
     build_guided,
     build_preprocessor,
@@ -209,6 +209,5 @@ class GuidedMILAN(MILAN):
         self.guidance.check_size(inputs, self.backbone.img_size)
         _, partition = self.guidance.guide(inputs, data_samples)
         encoded = self.backbone(inputs, partition)
-        check_learns(self.backbone, encoded[0])
         pred = self.neck(*encoded)
         return dict(loss=self.head.loss(pred, features))

@@ -117,8 +117,8 @@ def teacher_backbone(model: nn.Module) -> nn.Module | None:
 class TeacherAttention(Scorer):
     """The CLS attention of the host's EMA teacher in its last block (AttMask).
 
-    For hosts with a teacher of their backbone (``IBOT``, which catches it in the pass
-    that makes its targets, and ``LUT``).
+    For hosts with a teacher of their backbone from the start, such as ``IBOT``, which
+    catches it in the pass that makes its targets.
 
     Args:
         debias: See :class:`Scorer`.

@@ -141,6 +141,10 @@ FAULTS = {
             FIVE | {f'data_preprocessor.{key}': [1] * 3 for key in ('mean', 'std')},
             '5 channels.*cannot be made.* fix: .*mean and std of data_preprocessor',
         ),
+        (
+            dict(activation_checkpointing=['backbone.patch_embed']),
+            'backbone.patch_embed in .* no gradient.* fix: name the blocks behind',
+        ),
     ],
 }
 # what is sound beside the tiny config as it is
@@ -154,6 +158,7 @@ SOUND = [
         'other_randomness_after_resume',
         dict(resume=True, custom_hooks=[dict(type='mmattmask.EpochSeedHook')]),
     ),
+    ('failing_step', dict(activation_checkpointing=['backbone.layers.0'])),
     ('failing_step', FIVE | {'model.neck.in_chans': 5, 'model.head.in_channels': 5}),
 ]
 

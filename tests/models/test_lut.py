@@ -7,10 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS
 from mmengine.runner import load_checkpoint
 
 from mmattmask.masking import PatchBudget, partition_patches
 from mmattmask.models.lut import next_partition
+from tests import tiny_hosts
 
 AMT = dict(type='mmattmask.AMTMaskGenerator')
 
@@ -23,6 +25,13 @@ def lut(guided_mae):
         return guided_mae(**{'type': 'mmattmask.LUT', 'hid_channels': 64, **changes})
 
     return build
+
+
+def build_on(host):
+    policy = dict(type='mmattmask.RandomMaskGenerator')
+    return MODELS.build(
+        dict(host, type='mmattmask.LUT', hid_channels=8, mask_generator=policy)
+    )
 
 
 @pytest.fixture
@@ -60,6 +69,30 @@ def test_views_show_different_patches_and_throw_the_same(budget, seed):
     assert (shown.diff(dim=1) > 0).all()
     assert torch.equal(first.ids_throw, second.ids_throw)
     assert (second.mask.gather(1, first.ids_keep) == 1).all()
+
+
+@pytest.mark.parametrize(
+    'policy', ['RandomMaskGenerator', 'AttMaskGenerator', 'UniformMaskGenerator']
+)
+def test_the_second_view_shows_any_place(lut, views, policy):
+    """Masks that are made as such come in raster order: not from the top then."""
+    model, seen = lut(mask_generator=dict(type=f'mmattmask.{policy}')).train(), []
+    encode = model.backbone.forward
+
+    def watch(images, mask=None):
+        seen.append(mask)
+        return encode(images, mask)
+
+    model.backbone.forward = watch
+    torch.manual_seed(0)
+    for _ in range(12):
+        model(views, None, mode='loss')
+    shown = torch.cat([each.ids_keep for each in seen[1::2]])
+    assert not (seen[0].mask.gather(1, seen[1].ids_keep) == 0).any()
+    height, width = model.backbone.patch_resolution
+    rows = (shown // width).float()
+    assert rows.mean().item() == pytest.approx((height - 1) / 2, abs=0.4)
+    assert rows.max() == height - 1
 
 
 @pytest.mark.parametrize('generator', [None, AMT])
@@ -128,6 +161,14 @@ def test_as_many_masked_as_visible_patches_are_enough(lut, views):
 def test_a_teacher_without_patch_tokens_is_refused(lut):
     with pytest.raises(ValueError, match="must be 'raw', got 'cls_token'"):
         lut(backbone__out_type='cls_token')
+    with pytest.raises(ValueError, match=r'.raw., got None of GuidedMAEHiViT'):
+        build_on(tiny_hosts.hivit())
+
+
+def test_an_encoder_without_cls_is_pooled_whole():
+    model = build_on(tiny_hosts.convmae())
+    tokens = torch.arange(6.0).view(1, 3, 2)
+    assert torch.equal(model._pooled(tokens), tokens.mean(dim=1))
 
 
 def test_wrong_views_are_refused(lut, views):
