@@ -58,6 +58,7 @@ def guard_runs() -> None:
             remove_torn(self.work_dir)
             loop = build_loop(self)
             check_hooks(self)
+            check_colours(self.model, self.cfg)
             check_length(loop, loop.dataloader, getattr(self, 'world_size', 1))
             for text in (other_length(self.cfg), partly_frozen(self.model)):
                 if text:
@@ -132,6 +133,24 @@ def check_hooks(runner: Any) -> None:
                 f'{", ".join(type(hook).__name__ for hook in runner.hooks)}: add '
                 f"dict(type='mmattmask.{needed[0]}') to custom_hooks (a list in a "
                 'config replaces that of its base)'
+            )
+
+
+def check_colours(model: Any, cfg: Any) -> None:
+    """Raise ValueError if a teacher with pixels of its own would see blue for red."""
+    from mmattmask.datasets.dataset_configs import colours_of
+
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    loaded = colours_of(dataset) if dataset else None
+    for name, module in model.named_modules():
+        wanted = getattr(module, 'loaded_are', None)
+        if loaded and wanted and loaded != wanted:
+            raise ValueError(
+                f'{type(module).__name__} ({name}) has pixels of its own and would see '
+                f'red and blue exchanged: the training images are {loaded}, views of '
+                f'data_preprocessor are {module.views_are} where they are {wanted}: '
+                f'set to_rgb={loaded == "bgr"} of data_preprocessor, and '
+                "channel_order='rgb' of the scorer"
             )
 
 

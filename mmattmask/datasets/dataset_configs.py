@@ -37,18 +37,21 @@ def is_rgb(config: Any) -> bool:
     return _begins_rgb(base) != bool(_exchanges(base.get('pipeline')) % 2)
 
 
-def check_same_colours(**configs: Any) -> None:
-    """Raise ValueError if datasets, by the names of arguments, differ in ``is_rgb``.
+def colours_of(config: Any) -> str | None:
+    """Return ``'rgb'`` or ``'bgr'`` as :func:`is_rgb`, or None if it is not known.
 
-    Only those of which it is known: ``RGB_ARRAYS``, and files that MMCV loads.
+    It is of ``RGB_ARRAYS``, and of files that MMCV loads.
     """
-    orders = {
-        name: 'RGB' if is_rgb(config) else 'BGR'
-        for name, config in configs.items()
-        if _begins_rgb(base_datasets(config)[0])
-        or has_step(config, 'LoadImageFromFile')
-    }
-    if len(set(orders.values())) > 1:
+    begins_rgb = _begins_rgb(base_datasets(config)[0])
+    if not begins_rgb and not has_step(config, 'LoadImageFromFile'):
+        return None
+    return 'rgb' if is_rgb(config) else 'bgr'
+
+
+def check_same_colours(**configs: Any) -> None:
+    """Raise ValueError if datasets, by the names of arguments, differ in colours."""
+    orders = {name: colours_of(config) for name, config in configs.items()}
+    if len({order for order in orders.values() if order}) > 1:
         raise ValueError(
             f'red and blue are exchanged between datasets, {orders}: end a pipeline in '
             "dict(type='NumpyToPIL', to_rgb=True), dict(type='PILToNumpy')"

@@ -34,6 +34,7 @@ from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.registry import WEIGHT_INITIALIZERS
 from mmattmask.run_guard import (
+    check_colours,
     check_hooks,
     check_length,
     other_length,
@@ -129,6 +130,7 @@ def refused_at_start(built: BuiltConfig) -> Finding | None:
     )
     try:
         check_hooks(run)
+        check_colours(run.model, run.cfg)
         for hook in built.hooks:
             if hasattr(hook, 'check_model'):
                 hook.check_model(run)

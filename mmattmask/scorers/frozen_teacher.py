@@ -1,6 +1,7 @@
 """Scores from a frozen, pre-trained ViT (GPA)."""
 
 import copy
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -108,6 +109,7 @@ class FrozenTeacher(CachedMaps):
             attention=(attention, ATTENTIONS),
             channel_order=(channel_order, (None, 'rgb', 'bgr')),
         )
+        self._made_of = json.dumps(backbone, sort_keys=True, default=str)
         teacher = MMPRETRAIN_MODELS.build(copy.deepcopy(backbone))
         if hasattr(teacher, 'timm_model'):
             raise ValueError(
@@ -120,6 +122,7 @@ class FrozenTeacher(CachedMaps):
         self.channel_order = channel_order
         self.input_size = None if input_size is None else to_2tuple(input_size)
         self.views_are: str | None = None
+        self.loaded_are: str | None = None  # what images must be for views to be that
         if isinstance(teacher, LibraryViT):
             teacher.check(attention, block)
             heads, block = teacher.num_heads, block % teacher.num_blocks
@@ -149,9 +152,10 @@ class FrozenTeacher(CachedMaps):
 
     @property
     def made_by(self) -> str:
-        """Class, weights, block, head and reading."""
+        """Class, ViT, weights, block, head and reading."""
         return (
-            f'{type(self).__name__}(checkpoint={self.checkpoint!r}, '
+            f'{type(self).__name__}(backbone={self._made_of}, pixels={self.pixels}, '
+            f'views_are={self.views_are!r}, checkpoint={self.checkpoint!r}, '
             f'prefix={self.prefix!r}, '
             f'block={self.block}, head={self.head}, attention={self.attention!r}, '
             f'input_size={self.input_size})'
@@ -216,6 +220,7 @@ class FrozenTeacher(CachedMaps):
         )
         own_mean, own_std = (mean.new_tensor(x).view(-1, 1, 1) for x in self.pixels)
         self.views_are = order
+        self.loaded_are = 'rgb' if (order == 'rgb') != flips else 'bgr'
         self.register_buffer('scale', std / own_std, persistent=False)
         self.register_buffer('shift', (mean - own_mean) / own_std, persistent=False)
 

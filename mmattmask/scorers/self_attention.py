@@ -12,6 +12,8 @@ from mmattmask.masking.attention import full_precision
 
 Attention = Literal['received', 'received_paper', 'received_probs', 'cls']
 ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
+# What changes attention behind the projection: None in a block and a ViT without it.
+ADDED = ('rope', 'q_norm', 'rel_pos_bias', 'rel_pos_h', 'relative_position_bias_table')
 
 
 class BlockReachedError(Exception):
@@ -231,11 +233,25 @@ def check_readable(backbone: nn.Module, block: int = -1) -> None:
 
 def check_block(vit: nn.Module, block: int) -> None:
     """Raise ValueError unless the block exists and has ``attn.qkv`` to read."""
-    blocks = blocks_of(vit)
+    blocks = blocks_of(vit) if hasattr(vit_of(vit), 'layers') else ()
     if not -len(blocks) <= block < len(blocks):
         raise ValueError(f'block {block} does not exist in {len(blocks)} blocks')
     attention = getattr(blocks[block], 'attn', None)
     if not isinstance(getattr(attention, 'qkv', None), nn.Linear):
         raise ValueError(
             f'block {block} of {type(vit).__name__} has no attn.qkv projection to read'
+        )
+    if isinstance(attention, BEiTAttention):  # its bias is read, too
+        return
+    added = [
+        name
+        for name in ADDED
+        for part in (attention, vit_of(vit))
+        if not isinstance(getattr(part, name, None), nn.Identity | None)
+    ]
+    if added:
+        raise ValueError(
+            f'block {block} of {type(vit).__name__} does more to queries and keys than '
+            f'project them ({added[0]}), which is not read: use mmattmask.TimmViT or '
+            'mmattmask.HuggingFaceViT, whose libraries compute it'
         )

@@ -297,7 +297,7 @@ def test_own_arrays_are_trusted():
     packed, own = dict(type='mmattmask.PackedImages'), dict(type='CustomDataset')
     check_same_colours(training=packed, memory=own)
     loaded = dict(own, pipeline=[dict(type='LoadImageFromFile')])
-    with pytest.raises(ValueError, match=r"'RGB', 'memory': 'BGR'"):
+    with pytest.raises(ValueError, match=r"'rgb', 'memory': 'bgr'"):
         check_same_colours(training=packed, memory=loaded)
 
 

@@ -9,6 +9,7 @@ from mmpretrain.models import VisionTransformer
 
 from mmattmask.export.fit_vit import fit_pos_embed
 from mmattmask.masking import min_max, received_attention, view_score
+from mmattmask.run_guard import check_colours
 from tests.engine.toy_run import (
     assert_equal_weights,
     toy_config,
@@ -281,6 +282,50 @@ def test_a_teacher_inside_another_network(checkpoint, tmp_path):
 def test_bad_options(changes, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(teacher_config(**changes))
+
+
+def test_attention_with_more_than_projections_is_refused():
+    """Of ViTs whose queries and keys are turned or normalised after ``attn.qkv``."""
+    backbone = dict(type='ViTEVA02', arch=ARCH, img_size=16, patch_size=4)
+    with pytest.raises(ValueError, match=r'block 1 of ViTEVA02 .*\(rope\).*TimmViT'):
+        MODELS.build(teacher_config(backbone=backbone))
+    backbone = dict(type='XCiT', embed_dims=16, depth=2, num_heads=2, patch_size=16)
+    with pytest.raises(ValueError, match='block 1 does not exist in 0 blocks'):
+        MODELS.build(teacher_config(backbone=backbone))
+
+
+def test_another_teacher_makes_other_maps():
+    """A resumed run compares ``made_by`` of its bank and its scorer."""
+    config = teacher_config()
+    weights_of = dict(type='Pretrained', checkpoint='other.pth')
+    made_by = {
+        MODELS.build({**config, **changes}).made_by
+        for changes in (
+            {},
+            dict(backbone=dict(config['backbone'], init_cfg=weights_of)),
+            dict(mean=[127.5] * 3, std=[127.5] * 3),
+            dict(mean=[0] * 3, std=[255] * 3),
+        )
+    }
+    assert len(made_by) == 4
+    again = dict(reversed(config['backbone'].items()))
+    assert MODELS.build(dict(config, backbone=again)).made_by in made_by
+
+
+def test_images_in_other_colours_than_the_teachers_are_refused(tmp_path, data_root):
+    """``to_rgb=True`` is inherited, and arrays such as CIFAR's are RGB already."""
+    cfg = toy_config(tmp_path, data_root)
+    cfg.model.scorer = teacher_config('x.pth', mean=[127.5] * 3, std=[127.5] * 3)
+    cfg.data_preprocessor.to_rgb = True
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    check_colours(model, cfg)
+    cfg.train_dataloader.dataset = dict(type='CIFAR10', pipeline=[])
+    with pytest.raises(ValueError, match=r'are rgb, .* are rgb where they are bgr'):
+        check_colours(model, cfg)
+    cfg.data_preprocessor.to_rgb = False
+    cfg.model.scorer.channel_order = 'rgb'
+    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    check_colours(model, cfg)
 
 
 def test_bad_checkpoints_stop_before_training(tmp_path, checkpoint, data_root):

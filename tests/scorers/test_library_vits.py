@@ -191,6 +191,7 @@ def test_it_sees_its_own_pixels_whatever_the_student_sees(
         scorer = teacher(config, str(tmp_path / 'vit.pth'), views, channel_order=order)
         score = scorer.measure(None, inputs)
         torch.testing.assert_close(score, expected, atol=1e-4, rtol=0)
+        assert scorer.loaded_are == loaded
         wrong = 'bgr' if order == 'rgb' else 'rgb'
         scorer = teacher(config, str(tmp_path / 'vit.pth'), views, channel_order=wrong)
         assert (scorer.measure(None, inputs) - expected).abs().max() > 1e-3
