@@ -94,7 +94,7 @@ class AttMaskGenerator(BaseMaskGenerator):
         drawn = [self.mask_ratio] + [self.show_ratio] * (mode == 'hint')
         by_chance = mask_prob < 1 or patch_prob < 1
         self.variable_counts = by_chance or any(low < high for low, high in drawn)
-        self.may_mask_nothing = by_chance or self.mask_ratio[0] == 0
+        self.least_ratio = 0.0 if by_chance else self.mask_ratio[0]
 
     def budget(self, num_patches: int) -> PatchBudget:
         """Round the ratio down; hints are not masked. ValueError if images differ."""

@@ -19,8 +19,9 @@ class BaseMaskGenerator(metaclass=ABCMeta):
     Attributes:
         variable_counts: Whether images may differ in their number of masked patches.
             Such a generator offers :meth:`mask` only, for hosts with mask tokens.
-        may_mask_nothing: Whether an image may be left without any masked patch: then
-            losses that average over the masked patches of a batch may be undefined.
+        least_ratio: Smallest share of the patches that an image may have masked, if
+            that varies: where it is less than one patch, losses that average over the
+            masked patches of a batch may be undefined.
         takes_labels: Whether the score is a label map, whole numbers without an order.
         uses_progress: Whether ``progress`` changes what is masked.
         by_epoch: Whether ``progress`` is to change with epochs or with iterations.
@@ -29,7 +30,7 @@ class BaseMaskGenerator(metaclass=ABCMeta):
     """
 
     variable_counts: bool = False
-    may_mask_nothing: bool = False
+    least_ratio: float = 1.0
     takes_labels: bool = False
     uses_progress: bool = False
     by_epoch: bool = True

@@ -116,7 +116,7 @@ class IBOTMaskGenerator(BaseMaskGenerator):
             )
         check_blocks(0, aspect)
         self.mask_ratios = [as_range(each, 'mask_ratios') for each in mask_ratios]
-        self.may_mask_nothing = any(low == 0 for low, _ in self.mask_ratios)
+        self.least_ratio = min(low for low, _ in self.mask_ratios)
         self.shape = shape
         self.aspect = aspect
 

@@ -169,6 +169,7 @@ class MaskRewriter(AsyncCopies):
         """Raise ValueError unless the policies fit a grid; looked at once for each."""
         if grid in self._checked:
             return
+        self.guidance.check_masks_something(grid)
         self.guidance.check_throws_nothing(type(self).__name__, grid)
         self.guidance.try_policies(grid)
         tokens_per_cell = self.guidance.factor**2

@@ -1,5 +1,6 @@
 """Decide who is masked: what every host and guided data preprocessor holds."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -170,15 +171,21 @@ class Guidance(BaseModule):
                 f'backbone was built for {wanted}: set backbone.img_size'
             )
 
-    def check_masks_something(self) -> None:
-        """Raise ValueError if a policy may leave a batch without masked patches."""
+    def check_masks_something(self, grid: tuple[int, int] | None = None) -> None:
+        """Raise ValueError if a policy may leave a batch without masked patches.
+
+        On any grid, if the number of cells (h, w) is not known yet.
+        """
+        cells = math.prod(grid) if grid else None
         for policy in self.policies():
-            if policy.may_mask_nothing:
+            least = policy.least_ratio
+            if not least or (cells and least * cells < 1):
                 raise ValueError(
                     f'with these options {type(policy).__name__} leaves some images '
-                    'without masked patches; this loss is an average over the masked '
-                    'patches of a batch, undefined if there are none: set mask_prob=1, '
-                    'patch_prob=1 and ratios above 0 (iBOT averages over images, there '
+                    f'without masked patches ({least:g} of {cells or "all"} at least); '
+                    'this loss is an average over the masked patches of a batch, '
+                    'undefined if there are none: set mask_prob=1, patch_prob=1 and '
+                    'ratios of more than a patch (iBOT averages over images, there '
                     'they may be)'
                 )
 

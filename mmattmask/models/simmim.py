@@ -86,7 +86,8 @@ class GuidedSimMIM(SimMIM):
             )
         warmup = RandomMaskGenerator(warmup_mask_ratio)
         self.guidance = Guidance(mask_generator, scorer, warmup, cell_size, patch_size)
-        self.guidance.check_masks_something()
+        grid = self.guidance.policy_grid(backbone.img_size)
+        self.guidance.check_masks_something(grid)
         self.guidance.check_learns_nothing(type(self).__name__)
         self.guidance.bind(self, backbone.img_size)
 

@@ -134,7 +134,7 @@ def test_patches_of_the_pool_are_masked_each_for_itself():
     assert (pool.mean(0) - 0.5).abs().max() < 5 * (0.25 / draws) ** 0.5
     spread = pool.sum(1).var()  # of a sum of 12 tosses: 12 / 4
     assert abs(spread - 3) < 5 * 3 * (2 / draws) ** 0.5
-    assert AttMaskGenerator('low', **MST).may_mask_nothing
+    assert not AttMaskGenerator('low', **MST).least_ratio
 
 
 def test_at_least_one_patch_stays_masked():

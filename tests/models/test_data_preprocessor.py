@@ -73,6 +73,15 @@ def test_masks_of_the_loaders_samples_stay(training):
         assert torch.equal(sample.mask, mask) == (not training)
 
 
+def test_a_ratio_of_less_than_a_patch_is_refused():
+    """When the grid is known: the loss would be that of no patch."""
+    policy = dict(type='mmattmask.AttMaskGenerator', mask_ratio=(0.1, 0.5))
+    preprocessor = GuidedDataPreprocessor(policy, mask_patch_size=32)
+    preprocessor.check_counts((4, 3))
+    with pytest.raises(ValueError, match=r'masked patches \(0\.1 of 9 at least\)'):
+        preprocessor.check_counts((3, 3))
+
+
 def test_the_stock_preprocessor_still_takes_all_to_the_device():
     # else ours has nothing to do any more
     sample = HOSTS['MaskFeat'].batch()['data_samples'][0]

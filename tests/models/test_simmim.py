@@ -216,6 +216,9 @@ def test_a_refresh_reads_maps_of_patches_and_not_of_cells(positions):
     assert torch.equal(maps, expected.view(2, 6, 6))
 
 
+SOME = dict(type='mmattmask.AttMaskGenerator')
+
+
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
@@ -234,6 +237,14 @@ def test_a_refresh_reads_maps_of_patches_and_not_of_cells(positions):
         (
             dict(scorer=CACHED, warmup_mask_ratio=0.95),
             r'0 visible, 9 masked and 0 thrown of 9',
+        ),
+        (
+            dict(mask_generator=dict(SOME, mask_ratio=(0.1, 0.5))),
+            r'AttMaskGenerator .* without masked patches \(0\.1 of 9 at least\)',
+        ),
+        (
+            dict(mask_generator=dict(SOME, mask_prob=0.5)),
+            r'without masked patches \(0 of 9 at least\)',
         ),
     ],
 )
