@@ -1,7 +1,9 @@
 """MAE that predicts the patches' score beside their pixels (GPA as a feature)."""
 
+import copy
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mmattmask.mask_generators.progress import training_progress
@@ -45,9 +47,18 @@ class ScorePredictingMAE(GuidedMAE):
         )
 
     def init_weights(self) -> None:
-        """Initialise as stock; a second decoder starts as a copy of the first."""
+        """Initialise as stock; a second decoder starts as a copy of the first.
+
+        Unless ``init_cfg`` of the model loads a file that has one.
+        """
+        config = self.init_cfg if isinstance(self.init_cfg, dict) else {}
+        before = copy.deepcopy(self.attention_head.state_dict())
         super().init_weights()
-        self.attention_head.start_from(self.neck)
+        after = self.attention_head.state_dict()
+        if config.get('type') != 'Pretrained' or all(
+            torch.equal(value, after[name]) for name, value in before.items()
+        ):
+            self.attention_head.start_from(self.neck)
 
     def other_losses(
         self,

@@ -67,6 +67,14 @@ class PredictedLoss(Scorer):
                 "PredictedLoss needs a host with type='mmattmask.GuidedMAEDecoder', "
                 f'{type(host).__name__} has {type(neck).__name__}'
             )
+        encoder: Any = host.backbone
+        kind, number = getattr(encoder, 'out_type', None), len(encoder.out_indices)
+        if (kind, number) != ('raw', 1):
+            raise ValueError(
+                'PredictedLoss reads the tokens of the last block: out_type must be '
+                f"'raw' with one of out_indices, {type(encoder).__name__} has {kind!r} "
+                f'with {number}'
+            )
         self.num_extra_tokens = neck.num_extra_tokens
         self.grid = tuple(neck.grid)
         self.decoder = ScoreDecoder(neck, self.depth)

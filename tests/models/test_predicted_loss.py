@@ -7,6 +7,7 @@ from mmengine.registry import MODELS
 
 from mmattmask.masking import min_max
 from mmattmask.models.guidance import attention_maps
+from tests import tiny_hosts
 
 from .training_step import step
 
@@ -183,6 +184,20 @@ def test_grids_that_are_not_square(build):
 def test_bad_options(build, changes, message):
     with pytest.raises(ValueError, match=message):
         build(**changes)
+
+
+@pytest.mark.parametrize(
+    ('host', 'kind', 'message'),
+    [
+        (tiny_hosts.mff, 'GuidedMFF', r"GuidedMFFViT has 'raw' with 2"),
+        (tiny_hosts.hivit, 'GuidedMAE', r'GuidedMAEHiViT has None with 1'),
+    ],
+)
+def test_encoders_without_tokens_of_one_block_are_refused(host, kind, message):
+    scorer = dict(type='mmattmask.PredictedLoss')
+    guided = dict(type=f'mmattmask.{kind}', mask_generator=HPM_MASKS, scorer=scorer)
+    with pytest.raises(ValueError, match=message):
+        MODELS.build({**host(), **guided})
 
 
 def test_hosts_that_report_no_error_are_refused():

@@ -30,6 +30,22 @@ def test_pixels_do_not_notice_and_the_encoder_learns_from_both(
         assert not torch.allclose(*grads), name
 
 
+@pytest.mark.parametrize('has_head', [True, False])
+def test_a_file_of_the_whole_model(score_predicting_mae, tmp_path, has_head):
+    """Its second decoder is loaded, or without one begins as a copy of the first."""
+    model = score_predicting_mae('released')
+    state = {name: torch.randn_like(v) for name, v in model.state_dict().items()}
+    if not has_head:
+        state = {k: v for k, v in state.items() if not k.startswith('attention_head.')}
+    torch.save(dict(state_dict=state), tmp_path / 'x.pth')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'x.pth'))
+    found = score_predicting_mae('released', init_cfg=init).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+    own = found['attention_head.decoder.blocks.0.attn.qkv.weight']
+    first = found['neck.decoder_blocks.0.attn.qkv.weight']
+    assert torch.equal(own, first) != has_head
+
+
 def test_weight_decay_spares_a_waiting_decoder(score_predicting_mae):
     """The line that the documentation gives: without it, waiting weights shrink."""
     shrunk = []
