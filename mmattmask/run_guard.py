@@ -71,10 +71,19 @@ def guard_runs() -> None:
                     raise
                 raise ValueError(failed_step(self.model, loop, error)) from error
 
-    def guarded_resume(self: Any, *args: Any, **kwargs: Any) -> None:
+    def guarded_resume(self: Any, filename: str, *args: Any, **kwargs: Any) -> None:
         """Resume; see ``mmattmask.run_guard``."""
         wanted = _schedule_ends(self)
-        resume(self, *args, **kwargs)
+        try:
+            resume(self, filename, *args, **kwargs)
+        except KeyError as error:
+            if error.args != ('meta',):
+                raise
+            raise ValueError(
+                f'{filename} holds weights and no run to go on with: set resume=False '
+                'to start from them'
+            ) from error
+        check_goes_on(self, filename)
         report_old_schedule(self, wanted, _schedule_ends(self))
 
     def loading_whole(evaluate: Any) -> Any:
@@ -401,6 +410,21 @@ def _schedule_ends(runner: Any) -> list[dict[str, Any]]:
     ]
 
 
+def check_goes_on(runner: Any, filename: str) -> None:
+    """Say that another run is resumed; ValueError if nothing is left of it.
+
+    MMEngine takes ``load_from`` for that where ``resume=True``, as in stock
+    pre-training. A finished run of this folder has nothing to do, which is no fault.
+    """
+    if Path(filename).resolve().parent == Path(runner.work_dir).resolve():
+        return
+    done = f'{filename} is resumed, with {runner.epoch} epochs and {runner.iter} steps'
+    advice = 'set resume=False to start from its weights'
+    if runner.iter >= runner.max_iters:
+        raise ValueError(f'{done}, and this run has {runner.max_iters}: {advice}')
+    runner.logger.warning(f'{done} done, as resume=True has it; {advice}')
+
+
 def report_old_schedule(
     runner: Any, wanted: list[dict[str, Any]], used: list[dict[str, Any]]
 ) -> None:
@@ -411,6 +435,6 @@ def report_old_schedule(
         runner.logger.warning(
             f'the schedule goes on as the checkpoint has it, {checkpoint}, not as the '
             f'config says, {config}; after its end the rate stays as it is. To train '
-            'longer than planned, begin a run with load_from=CHECKPOINT instead of '
-            'resuming, with a schedule of its own'
+            'longer than planned, begin a run with load_from=CHECKPOINT and '
+            'resume=False, with a schedule of its own'
         )

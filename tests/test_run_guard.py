@@ -233,6 +233,27 @@ def test_a_copied_folder_resumes_from_itself(tmp_path, data_root, original):
     assert f'{tmp_path / "second" / "epoch_3.pth"}' in log_of(tmp_path / 'second')
 
 
+def test_a_run_of_which_nothing_is_left_is_refused(tmp_path, data_root):
+    """``load_from`` with ``resume=True``, which stock pre-training has."""
+    done = train(toy_config(tmp_path / 'done', data_root, train_cfg__max_epochs=1))
+    last = str(tmp_path / 'done' / 'epoch_1.pth')
+    other = dict(load_from=last, resume=True)
+    cfg = toy_config(tmp_path / 'other', data_root, train_cfg__max_epochs=1, **other)
+    with pytest.raises(
+        ValueError, match=r'1 epochs and 3 steps, and this run has 3: set'
+    ):
+        train(cfg)
+    cfg = toy_config(tmp_path / 'other', data_root, train_cfg__max_epochs=2, **other)
+    train(cfg)
+    assert 'as resume=True has it; set resume=False' in log_of(tmp_path / 'other')
+    again = toy_config(tmp_path / 'done', data_root, train_cfg__max_epochs=1, **other)
+    assert_equal_weights(weights(train(again)), weights(done))  # a job's second start
+    torch.save(dict(state_dict=weights(last)), tmp_path / 'weights.pth')
+    other['load_from'] = str(tmp_path / 'weights.pth')
+    cfg = toy_config(tmp_path / 'third', data_root, **other)
+    refused(cfg, 'holds weights and no run to go on with: set resume=False')
+
+
 def test_which_checkpoint_is_the_latest(tmp_path):
     assert latest_checkpoint(str(tmp_path)) is None
     for number in (9, 10):

@@ -2,7 +2,8 @@
 
 Every image below the folder is used, in subfolders too; no labels are needed. With
 fewer than some 100,000 images start from a model of ImageNet-1k: add
---cfg-options load_from=CHECKPOINT; for an encoder alone see docs/guides/small_data.md.
+--cfg-options load_from=CHECKPOINT resume=False; for an encoder alone see
+docs/guides/small_data.md.
 
 Command:
     CONFIG=configs/amt/amt_vit-small-p16_1xb256-amp-coslr-400e_folder.py

@@ -11,6 +11,7 @@ from mmattmask.launching import (
     set_loader_defaults,
     use_amp,
 )
+from mmattmask.run_guard import latest_checkpoint
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 DESCRIPTION = 'Pre-train or fine-tune a config.'
@@ -50,7 +51,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
         use_amp(cfg)
     if args.resume is not None:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = cfg.get('load_from') if args.resume == 'auto' else args.resume
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise ValueError(
@@ -58,6 +59,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
             )
         cfg.auto_scale_lr.enable = True
     cfg.merge_from_dict(args.cfg_options or {})
+    if args.resume == 'auto' and cfg.get('load_from'):  # of weights to start from
+        cfg.resume = latest_checkpoint(cfg.work_dir) is not None
+        cfg.load_from = None if cfg.resume else cfg.load_from
 
     forced = {}
     if args.no_pin_memory:

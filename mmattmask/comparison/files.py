@@ -38,7 +38,8 @@ def go_on(cfg: Config, folder: Path) -> None:
     cfg.work_dir = str(folder)
     checkpoint = last_checkpoint(folder)
     cfg.resume = checkpoint is not None
-    cfg.load_from = str(checkpoint) if checkpoint else None
+    # a first start may be from weights that the config names
+    cfg.load_from = str(checkpoint) if checkpoint else cfg.get('load_from')
     hook = cfg.setdefault('default_hooks', {}).get('checkpoint')
     if hook and 0 < hook.get('max_keep_ckpts', -1) < 2:
         hook.max_keep_ckpts = 2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mmpretrain
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmattmask import launching
@@ -71,6 +72,23 @@ def test_same_as_the_stock_tool(config_file, argv, monkeypatch):
     # The stock tool writes './work_dirs'.
     assert Path(got.pop('work_dir')) == Path(expected.pop('work_dir'))
     assert got == expected
+
+
+def test_resume_starts_from_weights_where_nothing_can_be_resumed(config_file, tmp_path):
+    """As job scripts say it at every start; the stock tool forgets the weights."""
+    weights = ['--cfg-options', 'load_from=weights.pth']
+    argv = ['--work-dir', str(tmp_path / 'run'), '--resume']
+    for given in (weights, []):
+        if not given:
+            config_file.write_text(f"{CONFIG}\nload_from = 'weights.pth'")
+        cfg = merged(config_file, *argv, *given)
+        assert (cfg.resume, cfg.load_from) == (False, 'weights.pth')
+    (tmp_path / 'run').mkdir()
+    torch.save({}, tmp_path / 'run' / 'epoch_1.pth')
+    cfg = merged(config_file, *argv)
+    assert (cfg.resume, cfg.load_from) == (True, None)
+    cfg = merged(config_file, *argv, 'other.pth')
+    assert (cfg.resume, cfg.load_from) == (True, 'other.pth')
 
 
 def test_options_have_the_last_word(config_file):

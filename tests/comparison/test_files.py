@@ -26,6 +26,9 @@ def test_goes_on_where_there_is_something(tmp_path):
     cfg = config()
     go_on(cfg, tmp_path)
     assert (cfg.resume, cfg.load_from) == (False, None)
+    cfg.load_from = 'weights.pth'
+    go_on(cfg, tmp_path)
+    assert (cfg.resume, cfg.load_from) == (False, 'weights.pth')
     (tmp_path / 'epoch_1.pth').touch()
     (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
     go_on(cfg, tmp_path)
