@@ -26,32 +26,39 @@ def tokens_per_image(entry: Entry, cfg: Config) -> float:
     if built.model is None or built.guidance is None or built.errors:
         reason = '; '.join(built.errors) or 'the model is not guided'
         raise ValueError(f'run {entry.name}: its tokens cannot be counted: {reason}')
-    random_share = _share_without_score(built)
-    policies = (
-        (built.guidance.warmup_mask_generator, random_share),
-        (built.guidance.mask_generator, 1 - random_share),
-    )
-    total = 0.0
-    for generator, share in policies:
-        budget = patch_budget(built.guidance, built.image_size, generator)
+    guidance, counts = built.guidance, []
+    for generator in (guidance.warmup_mask_generator, guidance.mask_generator):
+        budget = patch_budget(guidance, built.image_size, generator)
         found = cost(built.model, budget)
         if found is None:
             raise ValueError(
                 f'run {entry.name}: the tokens of {type(built.model).__name__} cannot '
                 'be counted: give encoder_tokens'
             )
-        total += share * found.encoder_tokens
-    return total
+        counts.append(found.encoder_tokens)
+    random, guided = counts
+    if random == guided:
+        return float(guided)
+    share = _share_without_score(built)
+    if share is None:
+        raise ValueError(
+            f'run {entry.name}: it trains on {random:g} tokens per image before it is '
+            f'guided and on {guided:g} then, and nobody knows when that is: refresh '
+            'with by_epoch=True and without only_content, or give encoder_tokens'
+        )
+    return share * random + (1 - share) * guided
 
 
-def _share_without_score(built: BuiltConfig) -> float:
-    """Return the share of the run before the first refresh."""
+def _share_without_score(built: BuiltConfig) -> float | None:
+    """Return the share of the run before the first refresh, or None if not known."""
     if built.cached_scorer is None:
         return 0.0
     (hook, *_) = built.hooks_of('AttentionRefreshHook') or [None]
     total, unit = built.total
-    if hook is None or hook.schedule.unit != unit:
-        return 1.0 if hook is None else 0.0
+    if hook is None:
+        return 1.0
+    if hook.schedule.unit != unit or hook.only_content:
+        return None
     return min(1.0, hook.schedule.begin / total)
 
 

@@ -8,6 +8,7 @@ from mmattmask.comparison.plan import Run, run_config
 from mmattmask.comparison.study import Study
 from mmattmask.datasets.foreground import read_index
 from mmattmask.inspection.built_config import build_config
+from mmattmask.scorers import FrozenTeacher
 
 
 def check_runs(study: Study) -> None:
@@ -28,7 +29,13 @@ def check_runs(study: Study) -> None:
         run = Run(entry.name, comparison.budgets[0], comparison.seeds[0])
         try:
             cfg = run_config(entry, run, comparison.epochs)
-            errors = build_config(cfg, str(entry.config), gpus=1).errors
+            built = build_config(cfg, str(entry.config), gpus=1)
+            errors, scorer = built.errors, type(built.scorer)
+            if entry.teacher and not errors and not issubclass(scorer, FrozenTeacher):
+                errors = [
+                    f'teacher={entry.teacher!r} is for FrozenTeacher, its scorer is '
+                    f'{scorer.__name__}'
+                ]
             dataset = repr(cfg.train_dataloader)
             if dataset not in images:
                 images[dataset] = _images_errors(cfg)

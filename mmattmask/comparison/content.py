@@ -14,8 +14,9 @@ from mmattmask.comparison.files import (
     DIAGNOSTICS,
     JOB,
     RULE,
-    TEACHER,
+    give_teacher,
     last_checkpoint,
+    scorer_key,
     write_json,
 )
 from mmattmask.comparison.fingerprint import file_hash
@@ -35,15 +36,13 @@ def measure_content(folder: Path, asked: dict[str, Any]) -> None:
     checkpoint = last_checkpoint(folder)
     number, index = asked.get('images', IMAGES), asked.get('index')
     rule = dict(images=number, index=index and file_hash(index))
-    if checkpoint is None or not cfg.model.get('scorer'):
+    if checkpoint is None or not scorer_key(cfg):
         return
     if (folder / DIAGNOSTICS).exists():  # perhaps of somebody else
         kept = folder / RULE
         if not kept.exists() or json.loads(kept.read_text()) == rule:
             return
-    teacher = json.loads((folder / JOB).read_text())['teacher']
-    if teacher is not None:
-        cfg.merge_from_dict({TEACHER: teacher})
+    give_teacher(cfg, json.loads((folder / JOB).read_text())['teacher'])
     init_default_scope('mmpretrain')
     try:
         content = content_of_score(cfg, str(checkpoint), number, index)

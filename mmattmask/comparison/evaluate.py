@@ -155,7 +155,7 @@ def finetune(config: str, checkpoint: Path, work_dir: Path) -> float:
     drop_amp_without_accelerator(cfg)
     runner = Runner.from_cfg(cfg)
     runner.train()
-    metrics = runner.val()
+    metrics = runner.val_loop.run()  # val() begins EMAHook's average anew
     if 'accuracy/top1' not in metrics:
         raise ValueError(f'{config} measures {sorted(metrics)}, not accuracy/top1')
     return float(metrics['accuracy/top1'])

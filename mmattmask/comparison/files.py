@@ -12,7 +12,8 @@ CONFIG, JOB, ROW, LOCK = 'config.py', 'job.json', 'row.json', 'lock'
 DIAGNOSTICS = 'diagnostics.json'  # further numbers about a run, columns of the tables
 RULE = 'content.json'  # by which they were measured, if compare did it
 POINTER = 'last_checkpoint'  # MMEngine's
-TEACHER = 'model.scorer.checkpoint'  # where a run's config takes its teacher
+# Where configs have their scorer: guided hosts, and stock ones with their masks given.
+SCORERS = ('model.scorer', 'model.data_preprocessor.scorer', 'data_preprocessor.scorer')
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -27,6 +28,23 @@ def last_checkpoint(folder: Path) -> Path | None:
         return None
     path = folder / Path(pointer.read_text().strip()).name
     return path if path.exists() else None
+
+
+def scorer_key(cfg: Config) -> str | None:
+    """Return where a config has its scorer, or None if it has none."""
+    for key in SCORERS:
+        found: Any = cfg
+        for name in key.split('.'):
+            found = (found or {}).get(name)
+        if found:
+            return key
+    return None
+
+
+def give_teacher(cfg: Config, checkpoint: str | None) -> None:
+    """Write a frozen teacher's checkpoint, if there is one, into a config."""
+    if checkpoint is not None:
+        cfg.merge_from_dict({f'{scorer_key(cfg)}.checkpoint': checkpoint})
 
 
 def go_on(cfg: Config, folder: Path) -> None:

@@ -30,7 +30,7 @@ class Entry:
         host: The algorithm, for the table.
         options: As of ``--cfg-options``.
         teacher: The entry whose run with the same seed and budget is the frozen
-            teacher, ``model.scorer.checkpoint``.
+            teacher, ``checkpoint`` of its scorer.
         encoder_tokens: Per image, for hosts whose tokens cannot be counted.
     """
 

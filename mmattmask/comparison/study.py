@@ -222,7 +222,8 @@ class Study:
         images = [cfg.train_dataloader.dataset, evaluation['train'], evaluation['test']]
         if evaluation.get('finetune'):
             images.append(Config.fromfile(evaluation['finetune']).to_dict())
-        weights = [cfg.model, dict(load_from=cfg.get('load_from'))]
+        weights = [cfg.model, cfg.get('data_preprocessor')]
+        weights.append(dict(load_from=cfg.get('load_from')))
         return self._fingerprint(images) + self._fingerprint(weights)
 
     def _fingerprint(self, configs: list[Any]) -> str:

@@ -20,7 +20,7 @@ from mmattmask.comparison.files import (
     JOB,
     LOCK,
     ROW,
-    TEACHER,
+    give_teacher,
     go_on,
     last_checkpoint,
     write_json,
@@ -33,8 +33,7 @@ from mmattmask.reporting import machine
 def train(cfg: Config, folder: Path, teacher: str | None) -> Path:
     """Train to the end, from the last checkpoint on if there is one."""
     go_on(cfg, folder)
-    if teacher is not None:
-        cfg.merge_from_dict({TEACHER: teacher})
+    give_teacher(cfg, teacher)
     hooks = list(cfg.get('custom_hooks') or [])
     cfg.custom_hooks = [*hooks, dict(type='mmattmask.ClockHook')]
     set_loader_defaults(cfg, ('train_dataloader',), {})

@@ -43,6 +43,17 @@ def test_hosts_that_cannot_be_counted_say_so():
         tokens_of('random', 8, **{'model.type': 'MAE'})
 
 
+@pytest.mark.parametrize('options', [dict(by_epoch=False), dict(only_content=True)])
+def test_a_warm_up_of_unknown_length_is_refused(options):
+    hook = dict(type='mmattmask.AttentionRefreshHook', begin=2, **options)
+    refresh = dict(custom_hooks=[hook])
+    with pytest.raises(
+        ValueError, match=r'on 17 tokens .*on 11 then, and nobody knows'
+    ):
+        tokens_of('amt', 8, **refresh)
+    assert tokens_of('am', 8, **refresh) == 17  # guided or not
+
+
 @pytest.mark.parametrize('guess', [1, 7, 100])
 @pytest.mark.parametrize(
     ('cost', 'budget', 'epochs'),

@@ -289,6 +289,20 @@ val_dataloader = dict(dataset=dict(data_root={data!r}))
     assert finetune(str(config), checkpoint, tmp_path / 'ft') > 90
     log = next((tmp_path / 'ft').glob('*/*.log')).read_text()
     assert re.search(r'matched (\d+)/', log)
+    # of averaged weights, which are slow, it is their accuracy that counts
+    with config.open('a') as file:
+        file.write("custom_hooks = [dict(type='EMAHook', momentum=1e-4)]\n")
+    found = finetune(str(config), checkpoint, tmp_path / 'ema')
+    log = next((tmp_path / 'ema').glob('*/*.log')).read_text()
+    *_, last = re.findall(r'accuracy/top1: ([\d.]+)', log)
+    assert float(last) == found < 90
+
+
+def test_a_teacher_needs_a_scorer_that_takes_it(tmp_path):
+    path = write_comparison(tmp_path)
+    comparison = read_comparison(path, {'runs.amt.teacher': 'random'})
+    with pytest.raises(ValueError, match=r"run amt: teacher='random' is for Frozen"):
+        check_runs(Study(comparison, tmp_path / 'work'))
 
 
 def start(path, work_dir, *options):

@@ -2,7 +2,12 @@
 
 from mmengine.config import Config
 
-from mmattmask.comparison.files import go_on, last_checkpoint
+from mmattmask.comparison.files import (
+    give_teacher,
+    go_on,
+    last_checkpoint,
+    scorer_key,
+)
 
 
 def config(**checkpoint):
@@ -33,6 +38,24 @@ def test_goes_on_where_there_is_something(tmp_path):
     (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
     go_on(cfg, tmp_path)
     assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'epoch_1.pth'))
+
+
+def test_a_scorer_is_found_in_any_host():
+    scorer = dict(scorer=dict(type='FrozenTeacher', checkpoint='old.pth'))
+    places = {
+        'model.scorer': dict(model=scorer),
+        'model.data_preprocessor.scorer': dict(model=dict(data_preprocessor=scorer)),
+        'data_preprocessor.scorer': dict(model=dict(), data_preprocessor=scorer),
+    }
+    for place, content in places.items():
+        cfg = Config(content)
+        assert scorer_key(cfg) == place
+        give_teacher(cfg, None)
+        assert cfg.to_dict() == Config(content).to_dict()
+        give_teacher(cfg, 'new.pth')
+        assert "'new.pth'" in str(cfg)
+        assert "'old.pth'" not in str(cfg)
+    assert scorer_key(Config(dict(model=dict(), data_preprocessor=None))) is None
 
 
 def test_two_checkpoints_are_kept(tmp_path):
