@@ -9,6 +9,7 @@ from mmengine.dist import get_rank
 from safetensors.torch import save_file
 
 from mmattmask.cli.frozen import Evaluation, add_features, add_network_arguments
+from mmattmask.datasets.foreground import IMAGE_SUFFIXES
 from mmattmask.evaluation.eval_data import labelled_images
 from mmattmask.evaluation.extraction import extract_features
 from mmattmask.evaluation.features import knn_kind
@@ -34,7 +35,10 @@ def run(args: argparse.Namespace) -> str:
     evaluation = Evaluation(args)
     model = evaluation.model(args.features or [knn_kind(evaluation.backbone)])
     folder: dict[str, Any] = dict(
-        type='mmpretrain.CustomDataset', data_root=args.images, with_label=False
+        type='mmpretrain.CustomDataset',
+        data_root=args.images,
+        with_label=False,
+        extensions=IMAGE_SUFFIXES,
     )
     images = labelled_images(
         folder, evaluation.view, evaluation.size, need_labels=False

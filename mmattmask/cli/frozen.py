@@ -22,6 +22,7 @@ from mmattmask.cli.arguments import (
     config_file,
     work_dir_of,
 )
+from mmattmask.datasets.foreground import IMAGE_SUFFIXES
 from mmattmask.evaluation.eval_data import (
     LabelledImages,
     Transforms,
@@ -193,7 +194,7 @@ def datasets_of(
             'give --train with --val, or one of --imagenet, --cifar10, --cifar100'
         )
     if args.train:
-        folder = dict(type='mmpretrain.CustomDataset')
+        folder = dict(type='mmpretrain.CustomDataset', extensions=IMAGE_SUFFIXES)
         return dict(folder, data_root=args.train), dict(folder, data_root=args.val)
     if given:
         types = dict(imagenet='ImageNet', cifar10='CIFAR10', cifar100='CIFAR100')

@@ -12,7 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+# Also what training takes of a folder by default: .ppm and .pgm.
+IMAGE_SUFFIXES = (
+    *('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm'),
+)
 PathLike = str | Path
 
 

@@ -117,6 +117,6 @@ def load_backbone(
     if MODELS.get(config.get('type', '')) is None:
         raise ValueError(f'there is no backbone {config.get("type")!r}')
     backbone = MODELS.build(config)
-    weights, source = read_encoder(checkpoint, key)
-    grid = same_grid(backbone, weights)
+    weights, source, grid = read_encoder(checkpoint, key)
+    grid = grid or same_grid(backbone, weights)
     return backbone, load_vit(backbone, weights, source, grid, OPTIONAL)

@@ -32,8 +32,8 @@ class PretrainedViT:
         prefix: What the names begin with in a file of several networks, such as
             ``'teacher.'``. Defaults to the backbone; of iBOT, DINO and AttMask, the
             teacher's, and ``'student'`` is the other.
-        grid: Patches (h, w) of the checkpoint's position embedding, where they are not
-            a square.
+        grid: Patches (h, w) of the checkpoint's position embedding. Defaults to what
+            the config in an MMEngine checkpoint says, or a square.
         optional: Patterns of names that the checkpoint may lack.
     """
 
@@ -63,8 +63,8 @@ class PretrainedViT:
                 'model.backbone.init_cfg.checkpoint=FILE'
             )
         prefix = self.prefix and self.prefix.removesuffix('.')
-        state, source = read_encoder(self.checkpoint, prefix)
-        return load_vit(module, state, source, self.grid, self.optional)
+        state, source, grid = read_encoder(self.checkpoint, prefix)
+        return load_vit(module, state, source, self.grid or grid, self.optional)
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights, as MMEngine asks for it."""

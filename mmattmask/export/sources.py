@@ -19,6 +19,7 @@ from mmattmask.export.vit_keys import (
     PARTS,
     is_distilled,
     pick_encoder,
+    recorded_grid,
     tensors_of,
     to_mmpretrain_vit,
 )
@@ -66,6 +67,7 @@ class Source:
         left_out: How many tensors of other parts there are.
         networks: What ``key`` may be for this file.
         network: Which of them it is, if one was chosen.
+        grid: Of its positions (h, w), if the file says it.
     """
 
     path: Path
@@ -75,6 +77,7 @@ class Source:
     left_out: dict[str, int]
     networks: tuple[str, ...]
     network: str | None = None
+    grid: tuple[int, int] | None = None
 
     def facts(self) -> dict[str, str]:
         """Return what the weights tell about the architecture, for people."""
@@ -127,7 +130,8 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     _check(weights, path)
     check_finite(weights, path)
     is_beit = has_beit_names(state)
-    return Source(path, kind, is_beit, weights, dict(left_out), networks, network)
+    grid = recorded_grid(content, weights)
+    return Source(path, kind, is_beit, weights, dict(left_out), networks, network, grid)
 
 
 def _networks(content: Mapping[str, Any]) -> tuple[str, ...]:

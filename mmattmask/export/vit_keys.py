@@ -1,7 +1,9 @@
 """ViT weights of other projects under MMPretrain's names."""
 
+import ast
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,13 +59,53 @@ def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tenso
 
 def read_encoder(
     path: str | Path, key: str | None = None
-) -> tuple[dict[str, Tensor], str]:
+) -> tuple[dict[str, Tensor], str, tuple[int, int] | None]:
     """Read the network that :func:`pick_encoder` picks; return where it is from, too.
 
-    That is ``FILE``, or ``FILE (teacher)`` for one of several.
+    That is ``FILE``, or ``FILE (teacher)`` for one of several. Last comes the grid of
+    its position embedding, see :func:`recorded_grid`.
     """
-    state, key = pick_encoder(read_checkpoint(path), key, path)
-    return state, f'{path} ({key})' if key else str(path)
+    content = read_checkpoint(path)
+    state, key = pick_encoder(content, key, path)
+    grid = recorded_grid(content, to_mmpretrain_vit(state))
+    return state, f'{path} ({key})' if key else str(path), grid
+
+
+def recorded_grid(
+    content: Any, weights: Mapping[str, Tensor]
+) -> tuple[int, int] | None:
+    """Return the grid (h, w) of positions by the config in MMEngine's checkpoints.
+
+    18 x 32 has as many rows as 24 x 24. None without a config, and if it has another
+    number of patches. The config is parsed, not run.
+    """
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    text = meta.get('cfg') if isinstance(meta, Mapping) else None
+    positions = weights.get('pos_embed')
+    if not isinstance(text, str) or positions is None or positions.ndim != 3:
+        return None
+    with suppress(SyntaxError, ValueError, TypeError, LookupError):
+        (model,) = (
+            each.value
+            for each in ast.parse(text).body
+            if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == 'model'
+        )
+        backbone = _argument(model, 'backbone')
+        size, side = (
+            ast.literal_eval(_argument(backbone, name))
+            for name in ('img_size', 'patch_size')
+        )
+        height, width = (size, size) if isinstance(size, int) else size
+        grid = height // side, width // side
+        if positions.shape[1] - grid[0] * grid[1] in (0, 1):
+            return grid
+    return None
+
+
+def _argument(call: Any, name: str) -> ast.expr:
+    """Return an argument of ``dict(...)``, or LookupError."""
+    found = {each.arg: each.value for each in getattr(call, 'keywords', ())}
+    return found[name]
 
 
 def pick_encoder(

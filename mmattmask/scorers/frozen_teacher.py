@@ -195,10 +195,10 @@ class FrozenTeacher(CachedMaps):
             library: Any = self.teacher
             return library.load(self.checkpoint, prefix)
         assert self.checkpoint is not None
-        state, source = read_encoder(self.checkpoint, prefix)
+        state, source, grid = read_encoder(self.checkpoint, prefix)
         # what comes after the block that is read does not matter
         unread = (r'^ln1\.', r'^ln2\.')
-        grid = same_grid(self.teacher, state)
+        grid = grid or same_grid(self.teacher, state)
         return load_vit(self.teacher, state, source, grid, unread)
 
     def views_from(self, preprocessor: Any) -> None:

@@ -58,6 +58,13 @@ def test_features_of_a_folder_in_a_file(files):
     for kind in ('mean', 'cls'):
         expected, _ = by_hand(files, 'train', kind)
         torch.testing.assert_close(found[kind], expected, rtol=1e-4, atol=1e-4)
+    kinds = ('png', 'webp', 'tiff', 'ppm')
+    Path('kinds').mkdir()
+    for kind in kinds:
+        Image.open(paths[0]).save(f'kinds/one.{kind}')
+    mmattmask('embed', 'mae.py', 'mae.pth', '--images=kinds', '--out=z.safetensors')
+    with safe_open('z.safetensors', 'pt') as file:
+        assert len(json.loads(file.metadata()['names'])) == len(kinds)
     with pytest.raises(SystemExit, match=r'must end in \.safetensors'):
         mmattmask('embed', 'mae.py', 'mae.pth', *options, '--out=x.npz')
 

@@ -1,7 +1,10 @@
 """Every source of weights fits, or says why not; nothing keeps its random values."""
 
+import json
+
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
@@ -116,6 +119,31 @@ def test_one_network_of_our_ibot_whoever_reads_it(tmp_path, key):
     classifier = torch.nn.ModuleDict(dict(backbone=whole))
     load_whole(classifier, host.state_dict())
     assert torch.equal(whole.ln1.bias, host.backbone.ln1.bias)
+
+
+@pytest.mark.parametrize('recorded', [True, False])
+def test_a_long_grid_with_as_many_rows_as_a_square(tmp_path, recorded):
+    """2 x 8 patches are not 4 x 4: the config in the checkpoint says so."""
+    source, path = vit((16, 64)), tmp_path / 'x.pth'
+    backbone = dict(type='VisionTransformer', arch=ARCH, img_size=(16, 64))
+    cfg = Config(dict(model=dict(type='MAE', backbone=dict(backbone, patch_size=8))))
+    meta = dict(cfg=cfg.pretty_text) if recorded else {}
+    torch.save(
+        dict(meta=meta, state_dict=prefixed('backbone.', source.state_dict())), path
+    )
+    targets = [vit(), vit(), vit((16, 64))]
+    PretrainedViT(path).load(targets[0])
+    PretrainedViT(path, grid=(2, 8)).load(targets[1])
+    assert torch.equal(targets[0].pos_embed, targets[1].pos_embed) == recorded
+    if recorded:  # else it is refused: there are two ways
+        PretrainedViT(path).load(targets[2])
+        assert torch.equal(targets[2].pos_embed, source.pos_embed)
+    config = dict(type='mmpretrain.VisionTransformer', arch=ARCH, patch_size=8)
+    evaluated, _ = load_backbone(dict(config, img_size=32), path)
+    assert torch.equal(evaluated.pos_embed, targets[1].pos_embed) == recorded
+    convert_checkpoint(path, 'hf', tmp_path / 'hf', num_heads=2)
+    size = json.loads((tmp_path / 'hf' / 'config.json').read_text())['image_size']
+    assert size == ([16, 64] if recorded else 32)
 
 
 def test_safetensors(tmp_path):
