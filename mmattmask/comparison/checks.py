@@ -32,10 +32,8 @@ def check_runs(study: Study) -> None:
             built = build_config(cfg, str(entry.config), gpus=1)
             errors, scorer = built.errors, type(built.scorer)
             if entry.teacher and not errors and not issubclass(scorer, FrozenTeacher):
-                errors = [
-                    f'teacher={entry.teacher!r} is for FrozenTeacher, its scorer is '
-                    f'{scorer.__name__}'
-                ]
+                kind = f'FrozenTeacher, its scorer is {scorer.__name__}'
+                errors = [f'teacher={entry.teacher!r} is for {kind}']
             dataset = repr(cfg.train_dataloader)
             if dataset not in images:
                 images[dataset] = _images_errors(cfg)

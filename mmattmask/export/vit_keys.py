@@ -84,28 +84,17 @@ def recorded_grid(
     positions = weights.get('pos_embed')
     if not isinstance(text, str) or positions is None or positions.ndim != 3:
         return None
-    with suppress(SyntaxError, ValueError, TypeError, LookupError):
-        (model,) = (
-            each.value
-            for each in ast.parse(text).body
-            if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == 'model'
-        )
-        backbone = _argument(model, 'backbone')
-        size, side = (
-            ast.literal_eval(_argument(backbone, name))
-            for name in ('img_size', 'patch_size')
-        )
+    with suppress(SyntaxError, ValueError, TypeError, LookupError, AttributeError):
+        tree: Any = ast.parse(text).body
+        values = {ast.unparse(node.targets[0]): node.value for node in tree}
+        for name in ('model', 'backbone'):
+            values = {each.arg: each.value for each in values[name].keywords}
+        size, side = (ast.literal_eval(values[n]) for n in ('img_size', 'patch_size'))
         height, width = (size, size) if isinstance(size, int) else size
         grid = height // side, width // side
         if positions.shape[1] - grid[0] * grid[1] in (0, 1):
             return grid
     return None
-
-
-def _argument(call: Any, name: str) -> ast.expr:
-    """Return an argument of ``dict(...)``, or LookupError."""
-    found = {each.arg: each.value for each in getattr(call, 'keywords', ())}
-    return found[name]
 
 
 def pick_encoder(
