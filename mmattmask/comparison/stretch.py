@@ -8,7 +8,7 @@ from mmengine.registry import HOOKS
 from mmattmask.launching import name_of
 
 # What stock schedulers and hooks count in epochs; our hooks say it themselves.
-SCHEDULER_KEYS = ('begin', 'end', 'T_max')
+SCHEDULER_KEYS = ('begin', 'end', 'T_max', 'step_size', 'total_steps')
 STOCK_HOOKS = {'EMAHook': ('begin_epoch',), 'SwAVHook': ('epoch_queue_starts',)}
 
 
@@ -51,8 +51,8 @@ def stretch(cfg: Config, epochs: int) -> None:
             )
         if 'T_max' in scheduler:
             scheduler.T_max = max(1, end - begin)
-        if 'milestones' in scheduler:
-            scheduler.milestones = [scaled(m) for m in scheduler.milestones]
+        for key in {'milestones', 'periods'} & scheduler.keys():
+            scheduler[key] = [scaled(number) for number in scheduler[key]]
     for hook in cfg.get('custom_hooks') or []:
         for key in _epoch_arguments(hook):
             if hook.get(key):

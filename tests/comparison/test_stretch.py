@@ -56,6 +56,22 @@ def test_everything_counted_in_epochs_is_scaled(epochs):
     assert (scalars.interval, knn.interval) == (100, 500)
 
 
+@pytest.mark.parametrize(
+    ('scheduler', 'shortened'),
+    [
+        (dict(type='StepLR', step_size=10), dict(step_size=5)),
+        (dict(type='MultiStepLR', milestones=[10, 30]), dict(milestones=[5, 15])),
+        (dict(type='CosineRestartLR', periods=[20, 20]), dict(periods=[10, 10])),
+        (dict(type='OneCycleLR', total_steps=40), dict(total_steps=20)),
+    ],
+)
+def test_other_schedules_of_epochs(scheduler, shortened):
+    cfg = config()
+    cfg.param_scheduler = [scheduler]
+    stretch(cfg, 20)
+    assert cfg.param_scheduler[0].to_dict() == {**scheduler, **shortened}
+
+
 def test_methods_keep_their_shares_when_a_run_is_shortened():
     """Lengths that a hook takes by default, too: HPM's ramp, iBOT's warm-up."""
     cfg = config(
