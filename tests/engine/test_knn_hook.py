@@ -285,7 +285,7 @@ def test_red_and_blue_of_packed_images_in_a_run_on_files(tmp_path, whole, pipeli
     hook = HOOKS.build(dict(type='mmattmask.KNNHook', memory=packed, query=packed))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         if not pipeline:
-            with pytest.raises(ValueError, match=r"'BGR', 'memory': 'RGB', 'query'"):
+            with pytest.raises(ValueError, match=r"'bgr', 'memory': 'rgb', 'query'"):
                 hook.check_data(whole)
             return
         hook.check_data(whole)

@@ -265,5 +265,5 @@ def test_pictures_with_red_and_blue_exchanged_are_refused(tmp_path, data_root):
         cfg=toy_config(tmp_path, data_root), model=model, train_loop=None
     )
     arrays = dict(type='mmattmask.PackedImages', ann_file='x.npz', pipeline=[])
-    with pytest.raises(ValueError, match=r"'training': 'BGR', 'dataset': 'RGB'"):
+    with pytest.raises(ValueError, match=r"'training': 'bgr', 'dataset': 'rgb'"):
         MaskStripHook(dataset=arrays).check_model(runner)
