@@ -23,6 +23,7 @@ options = {{
     'train_dataloader.batch_size': 16,
     'train_dataloader.dataset.data_root': {data!r},
     'train_dataloader.dataset.indices': None,
+    'param_scheduler': [],  # a warm-up needs more epochs than time may leave
     'custom_hooks': [dict(type='mmattmask.EpochSeedHook'){hooks}],
 }}
 runs = dict(
