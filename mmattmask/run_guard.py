@@ -147,7 +147,7 @@ def check_hooks(runner: Any) -> None:
 
 def check_colours(model: Any, cfg: Any) -> None:
     """Raise ValueError if a teacher with pixels of its own would see blue for red."""
-    from mmattmask.datasets.dataset_configs import colours_of
+    from mmattmask.dataset_configs import colours_of
 
     dataset = (cfg.get('train_dataloader') or {}).get('dataset')
     loaded = colours_of(dataset) if dataset else None

@@ -16,8 +16,8 @@ from mmpretrain.registry import DATASETS
 from mmpretrain.utils import register_all_modules
 
 from mmattmask.cli.arguments import add_cfg_options, add_device, as_pair, read_config
+from mmattmask.dataset_configs import base_datasets
 from mmattmask.datasets.concat import bases, fingerprint
-from mmattmask.datasets.dataset_configs import base_datasets
 from mmattmask.datasets.foreground import IMAGE_SUFFIXES, read_saliency
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import check_images, image_pass

@@ -33,6 +33,8 @@ class PackedImages(BaseDataset):
         ValueError: If an array is missing, counts differ, or an image cannot be read.
     """
 
+    rgb_arrays = True
+
     def load_data_list(self) -> list[dict[str, Any]]:
         """Decode all images."""
         path = Path(self.ann_file)

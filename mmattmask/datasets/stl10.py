@@ -49,6 +49,7 @@ class STL10(BaseDataset):
     Source: https://cs.stanford.edu/~acoates/stl10.
     """
 
+    rgb_arrays = True
     url = 'http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz'
     md5 = '91f7769df0f17e558f3565bffb0c7dfb'
     METAINFO: ClassVar[dict[str, Any]] = {'classes': CLASSES}

@@ -13,8 +13,8 @@ from mmengine.utils import to_2tuple
 from mmpretrain.utils import get_ori_model
 from torch import Tensor, nn
 
+from mmattmask.dataset_configs import check_same_colours
 from mmattmask.datasets.concat import bases
-from mmattmask.datasets.dataset_configs import check_same_colours
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import check_images, evaluating, image_pass
 from mmattmask.engine.knn_sharing import gather, nearest_on_all_ranks

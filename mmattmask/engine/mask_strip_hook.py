@@ -9,8 +9,8 @@ from mmengine.registry import DATASETS
 from mmpretrain.utils import get_ori_model
 from torch import Tensor
 
+from mmattmask.dataset_configs import check_same_colours
 from mmattmask.datasets.concat import bases
-from mmattmask.datasets.dataset_configs import check_same_colours
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import evaluating, normalized
 from mmattmask.engine.schedule import Schedule

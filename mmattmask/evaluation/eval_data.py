@@ -13,8 +13,8 @@ from mmengine.registry import DATASETS
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mmattmask.dataset_configs import base_datasets, is_rgb
 from mmattmask.datasets.concat import bases, fingerprint
-from mmattmask.datasets.dataset_configs import base_datasets, is_rgb
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.files import file_state
 

@@ -23,8 +23,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.data import DataLoader
 
 from mmattmask.config_values import check_values
+from mmattmask.dataset_configs import base_datasets
 from mmattmask.datasets.concat import bases
-from mmattmask.datasets.dataset_configs import base_datasets
 from mmattmask.datasets.recording import exchange_stock
 from mmattmask.launching import without_amp
 from mmattmask.models.data_preprocessor import MaskRewriter

@@ -14,7 +14,7 @@ import torch
 from mmengine.runner import IterBasedTrainLoop
 
 from mmattmask.checkpoints import load_whole, read_checkpoint
-from mmattmask.datasets.dataset_configs import all_datasets
+from mmattmask.dataset_configs import all_datasets
 from mmattmask.datasets.recording import check_pipeline, exchange_stock
 from mmattmask.inspection.built_config import (
     BuiltConfig,

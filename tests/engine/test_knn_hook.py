@@ -11,7 +11,7 @@ import torch
 from mmengine.registry import DATASETS, HOOKS, DefaultScope
 from PIL import Image
 
-from mmattmask.datasets.dataset_configs import check_same_colours
+from mmattmask.dataset_configs import check_same_colours
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import evaluating
 from mmattmask.engine.knn_hook import KNNHook, pool_tokens, write_row

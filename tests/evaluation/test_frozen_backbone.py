@@ -9,11 +9,11 @@ import torch
 from mmcv.transforms import Normalize
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
-from mmpretrain.datasets import CIFAR100
+from mmpretrain.datasets import CIFAR10, CIFAR100
 from mmpretrain.registry import DATASETS, MODELS
 
-from mmattmask.datasets import STL10
-from mmattmask.datasets.dataset_configs import RGB_ARRAYS, base_datasets
+from mmattmask.dataset_configs import base_datasets
+from mmattmask.datasets import STL10, PackedImages
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import normalized
 from mmattmask.evaluation.eval_data import labelled_images, whole_view
@@ -27,6 +27,7 @@ from mmattmask.evaluation.frozen_backbone import (
 from ..config_building import SHIPPED, load
 from ..export.tiny_vits import prefixed, timm_names
 
+RGB_ARRAYS = (CIFAR10, PackedImages, STL10)
 CONFIG = dict(
     type='mmpretrain.VisionTransformer',
     arch=dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16),

@@ -6,12 +6,6 @@ from typing import Any
 from mmpretrain.datasets import CIFAR10
 from mmpretrain.registry import DATASETS
 
-from mmattmask.datasets.packed_images import PackedImages
-from mmattmask.datasets.stl10 import STL10
-
-# Their samples, and those of classes derived from them, begin as RGB arrays.
-RGB_ARRAYS = (CIFAR10, PackedImages, STL10)
-
 
 def all_datasets(config: Any) -> Iterator[Any]:
     """Yield the config of a dataset and those of all that it wraps."""
@@ -30,8 +24,9 @@ def base_datasets(config: Any) -> list[Any]:
 def is_rgb(config: Any) -> bool:
     """Say whether the config of a dataset makes RGB images, or BGR as of loaded files.
 
-    Arrays are BGR, too, unless of ``RGB_ARRAYS``; steps of the pipeline that say
-    ``to_rgb`` or ``to_bgr`` exchange the channels. The first of joined datasets counts.
+    Arrays are BGR, too, unless of CIFAR or of a class that says ``rgb_arrays``; steps
+    of the pipeline that say ``to_rgb`` or ``to_bgr`` exchange the channels. The first
+    of joined datasets counts.
     """
     base = base_datasets(config)[0]
     return _begins_rgb(base) != bool(_exchanges(base.get('pipeline')) % 2)
@@ -40,7 +35,7 @@ def is_rgb(config: Any) -> bool:
 def colours_of(config: Any) -> str | None:
     """Return ``'rgb'`` or ``'bgr'`` as :func:`is_rgb`, or None if it is not known.
 
-    It is of ``RGB_ARRAYS``, and of files that MMCV loads.
+    It is of arrays that are RGB, and of files that MMCV loads.
     """
     begins_rgb = _begins_rgb(base_datasets(config)[0])
     if not begins_rgb and not has_step(config, 'LoadImageFromFile'):
@@ -61,7 +56,8 @@ def check_same_colours(**configs: Any) -> None:
 def _begins_rgb(base: Any) -> bool:
     kind = base.get('type')
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, RGB_ARRAYS)
+    stock = isinstance(kind, type) and issubclass(kind, CIFAR10)
+    return stock or getattr(kind, 'rgb_arrays', False)
 
 
 def has_step(config: Any, name: str) -> bool:
