@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
@@ -32,7 +33,7 @@ from PIL import Image
 from mmattmask.comparison.files import go_on, last_checkpoint, write_json
 from mmattmask.comparison.stretch import stretch
 from mmattmask.datasets.photographs import find_photographs
-from mmattmask.reporting import Page, curves, machine, save_figure
+from mmattmask.reporting import Page, machine, save_figure
 
 CONFIG = Path(__file__).parents[1] / 'configs/demo/amt_vit-tiny_photographs.py'
 SIDE, TILE, STRIDE = 384, 64, 32  # px: shorter side of a photograph, tile, step
@@ -133,8 +134,11 @@ def write_report(cfg: Config, work_dir: Path) -> Path:
     )
     page.section('Loss')
     parts = (loss.loc[:begin], loss.loc[begin + 1 :])
-    series = {n: part.to_frame() for n, part in zip(NAMES, parts, strict=True)}
-    figure = curves(series, 'epoch', 'loss of masked patches')
+    figure = Figure(figsize=(7, 4), layout='constrained')
+    axes = figure.add_subplot(xlabel='epoch', ylabel='loss of masked patches')
+    for name, part in zip(NAMES, parts, strict=True):
+        axes.plot(part.index, part, 'o-', label=name)
+    axes.legend(frameon=False)
     svg = save_figure(figure, work_dir / 'loss')
     page.figure(svg, 'Mean of each epoch. Two tasks, not one that got harder.')
     page.section('Config')

@@ -180,13 +180,13 @@ class Guidance(BaseModule):
         for policy in self.policies():
             least = policy.least_ratio
             if not least or (cells and least * cells < 1):
+                number = f' ({least:g} of {cells} at least)' if least else ''
                 raise ValueError(
                     f'with these options {type(policy).__name__} leaves some images '
-                    f'without masked patches ({least:g} of {cells or "all"} at least); '
-                    'this loss is an average over the masked patches of a batch, '
-                    'undefined if there are none: set mask_prob=1, patch_prob=1 and '
-                    'ratios of more than a patch (iBOT averages over images, there '
-                    'they may be)'
+                    f'without masked patches{number}; this loss is an average over the '
+                    'masked patches of a batch, undefined if there are none: set '
+                    'mask_prob=1, patch_prob=1 and ratios of a patch or more (iBOT '
+                    'averages over images, there they may be)'
                 )
 
     def policy_grid(self, image_size: Sequence[int]) -> tuple[int, int]:
