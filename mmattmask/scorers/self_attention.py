@@ -25,10 +25,11 @@ def vit_of(backbone: nn.Module) -> Any:
     return getattr(backbone, 'timm_model', backbone)
 
 
-def blocks_of(vit: nn.Module) -> nn.ModuleList:
+def blocks_of(vit: nn.Module) -> Sequence[nn.Module]:
     """Return the blocks of an MMPretrain ViT or of a timm one in its wrapper."""
-    inner = vit_of(vit)
-    return inner.blocks if hasattr(vit, 'timm_model') else inner.layers
+    name = 'blocks' if hasattr(vit, 'timm_model') else 'layers'
+    blocks: Sequence[nn.Module] = getattr(vit_of(vit), name, ())
+    return blocks
 
 
 def num_prefix_tokens_of(vit: nn.Module) -> int:
@@ -233,7 +234,7 @@ def check_readable(backbone: nn.Module, block: int = -1) -> None:
 
 def check_block(vit: nn.Module, block: int) -> None:
     """Raise ValueError unless the block exists and has ``attn.qkv`` to read."""
-    blocks = blocks_of(vit) if hasattr(vit_of(vit), 'layers') else ()
+    blocks = blocks_of(vit)
     if not -len(blocks) <= block < len(blocks):
         raise ValueError(f'block {block} does not exist in {len(blocks)} blocks')
     attention = getattr(blocks[block], 'attn', None)

@@ -174,8 +174,7 @@ def _read_blocks(
     """Read all blocks that can be read, in one pass; else say why there are none."""
     blocks: list[int] = []
     reason = f'{type(vit).__name__} has no list of blocks'
-    listed = hasattr(vit, 'timm_model') or hasattr(vit, 'layers')
-    for number in range(len(blocks_of(vit)) if listed else 0):
+    for number in range(len(blocks_of(vit))):
         try:
             check_block(vit, number)
             blocks.append(number)

@@ -2,10 +2,15 @@
 
 import pytest
 import torch
-from mmpretrain.models import MAEViT, VisionTransformer
+from mmpretrain.models import MAEViT, TIMMBackbone, VisionTransformer
 
 from mmattmask.masking import reduce_heads
-from mmattmask.scorers.self_attention import check_readable, read_cls_attention
+from mmattmask.scorers.self_attention import (
+    check_block,
+    check_readable,
+    read_block,
+    read_cls_attention,
+)
 
 
 def small_vit(cls=VisionTransformer, dims=24, heads=3, depth=2, **options):
@@ -170,6 +175,17 @@ def test_a_backbone_without_cls_token_is_refused_by_name():
         check_readable(backbone)
     with pytest.raises(ValueError, match=r'no CLS token'):
         read_cls_attention(backbone, torch.randn(1, 3, 32, 32))
+
+
+def test_blocks_of_timms_wrapper_are_read():
+    pytest.importorskip('timm')
+    backbone = TIMMBackbone('vit_tiny_patch16_224', img_size=32, depth=2)
+    check_block(backbone, 1)
+    read = read_block(backbone, 1, lambda: backbone(torch.randn(2, 3, 32, 32)))
+    assert read.query.shape == (2, 3, 5, 64)
+    normed = TIMMBackbone('vit_tiny_patch16_224', img_size=32, depth=2, qk_norm=True)
+    with pytest.raises(ValueError, match=r'block 1 of TIMMBackbone .*\(q_norm\)'):
+        check_block(normed, 1)
 
 
 @pytest.mark.parametrize('block', [2, -3])
