@@ -20,11 +20,11 @@ from torch.utils.data import (
 )
 
 from mmattmask.engine import EMATeacherHook, TeacherTemperatureHook
+from mmattmask.resuming import latest_checkpoint
 from mmattmask.run_guard import (
     check_hooks,
     check_length,
     guard_runs,
-    latest_checkpoint,
     partly_frozen,
 )
 from tests.engine.toy_run import (

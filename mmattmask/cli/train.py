@@ -11,7 +11,7 @@ from mmattmask.launching import (
     set_loader_defaults,
     use_amp,
 )
-from mmattmask.run_guard import latest_checkpoint
+from mmattmask.resuming import latest_checkpoint
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 DESCRIPTION = 'Pre-train or fine-tune a config.'
