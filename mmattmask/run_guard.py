@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from math import inf
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.cuda import OutOfMemoryError
 
 from mmattmask.checkpoints import whole_models
@@ -30,6 +29,7 @@ from mmattmask.resuming import (
 )
 
 LOCK = '.training'
+_EXAMPLE = "activation_checkpointing=['backbone.layers.0', …]"
 
 
 def guard_runs() -> None:
@@ -98,8 +98,8 @@ def guard_runs() -> None:
         return evaluate_whole
 
     def checkpointing(model: Any, names: Any) -> None:
-        turn_on_checkpointing(model, names)
         watch_checkpointed(model, names)
+        turn_on_checkpointing(model, names)
 
     def save_whole(checkpoint: Any, filename: str, *args: Any, **kwargs: Any) -> None:
         if '://' in filename or any([*args, *kwargs.values()]):  # not a local file
@@ -170,10 +170,21 @@ def watch_checkpointed(model: Any, names: str | Sequence[str]) -> None:
     """Let a step raise ValueError if a part that is checkpointed would not learn.
 
     MMEngine's checkpointing is reentrant: where no input has a gradient, as of parts
-    that take the images, weights keep their first values, without a word.
+    that take the images, weights keep their first values, without a word; and a list of
+    blocks, which nobody calls, saves nothing.
+
+    Raises:
+        ValueError: If a part is not there or is such a list.
     """
+    parts = dict(model.named_modules(remove_duplicate=False))
     for name in [names] if isinstance(names, str) else names:
-        part = attrgetter(name)(model)
+        part = parts.get(name)
+        if part is None or type(part).forward is nn.Module.forward:
+            what = 'is not there' if part is None else f'is a {type(part).__name__}'
+            raise ValueError(
+                f'{name} in activation_checkpointing {what}: name modules with a '
+                f'forward of their own ({_EXAMPLE})'
+            )
         part.register_forward_pre_hook(functools.partial(_check_learns, name))
 
 
@@ -185,8 +196,7 @@ def _check_learns(name: str, part: Any, inputs: tuple[Any, ...]) -> None:
     if any(parameter.requires_grad for parameter in part.parameters()):
         raise ValueError(
             f'{name} in activation_checkpointing gets no gradient, for its inputs have '
-            'none: name the blocks behind the first layer instead '
-            "(activation_checkpointing=['backbone.layers.0', …])"
+            f'none: name the blocks behind the first layer instead ({_EXAMPLE})'
         )
 
 

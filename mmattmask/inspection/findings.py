@@ -3,13 +3,12 @@
 import copy
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import ceil, inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from mmengine.runner import IterBasedTrainLoop
 
@@ -24,6 +23,7 @@ from mmattmask.inspection.built_config import (
     on_meta,
 )
 from mmattmask.inspection.flops import num_channels_of
+from mmattmask.inspection.trial_batches import trial_batches
 from mmattmask.launching import (
     AMP_ONLY_OPTIONS,
     DEVICES_WITHOUT_AMP,
@@ -42,7 +42,6 @@ from mmattmask.run_guard import (
 )
 from mmattmask.scorers import FrozenTeacher
 
-TRIAL = (600, 800)  # sides in px of the image that is sent through a pipeline
 GOAL = 1000  # images per second on a GPU, to count workers for
 
 
@@ -171,15 +170,18 @@ def failing_step(built: BuiltConfig) -> Finding | None:
     channels = num_channels_of(model.backbone)
     preprocessor = copy.deepcopy(model.data_preprocessor).to('meta')
     try:
-        batches = list(_trial_batches(built, channels))
+        batches = list(trial_batches(built, channels))
     except Exception as error:  # of any transform
         return Finding(
             f'the first image does not get through the pipeline: {_short(error)}',
             'a transform of train_dataloader.dataset.pipeline',
         )
+    try:
+        watch_checkpointed(model, built.cfg.get('activation_checkpointing', ()))
+    except ValueError as error:
+        return _split(error)
     for views in batches:
         try:
-            watch_checkpointed(model, built.cfg.get('activation_checkpointing', ()))
             with on_meta():
                 model(**preprocessor(views, True), mode='loss')
         except Exception as error:
@@ -199,39 +201,6 @@ def failing_step(built: BuiltConfig) -> Finding | None:
 
 def _short(error: Exception) -> str:
     return ' '.join(str(error).split())[:300]
-
-
-def _trial_batches(built: BuiltConfig, channels: int) -> Iterator[dict[str, Any]]:
-    """Yield batches of two: of the training images, else of one for each pipeline."""
-    if built.images is not None:
-        sample, collate = built.images.dataset[0], built.images.collate_fn
-        assert collate is not None
-        yield collate([sample] * 2)
-        return
-    if built.scorer is not None and built.scorer.added_hooks:
-        return  # it has maps of the real images only
-    for transforms in built.pipelines or []:
-        views = _trial_views(transforms, channels)
-        if views is not None:
-            yield views
-
-
-def _trial_views(transforms: list[Any], channels: int) -> dict[str, Any] | None:
-    """Send an image through a pipeline; None if it takes something else."""
-    image = np.zeros((*TRIAL, channels), np.uint8)
-    results: Any = dict(img=image, img_shape=TRIAL, ori_shape=TRIAL, img_path='')
-    results.update(gt_label=0, sample_idx=0)
-    try:
-        for transform in transforms:
-            if not type(transform).__name__.startswith('Load'):
-                results = transform(results)
-        inputs, sample = results['inputs'], results['data_samples']
-        several = isinstance(inputs, list | tuple)
-        views = [torch.stack([view] * 2) for view in (inputs if several else [inputs])]
-    except Exception:  # whatever a transform of the user's may need
-        return None
-    batch = [view.to('meta') for view in views]
-    return dict(inputs=batch if several else batch[0], data_samples=[sample] * 2)
 
 
 def unscaled_lr(built: BuiltConfig) -> Finding | None:

@@ -145,6 +145,11 @@ FAULTS = {
             dict(activation_checkpointing=['backbone.patch_embed']),
             'backbone.patch_embed in .* no gradient.* fix: name the blocks behind',
         ),
+        (
+            dict(activation_checkpointing='backbone.layers'),
+            'backbone.layers in .* is a ModuleList.* fix: name modules with a forward',
+        ),
+        (dict(activation_checkpointing=['backbone.norm']), 'norm in .* is not there'),
     ],
 }
 # what is sound beside the tiny config as it is
