@@ -170,6 +170,11 @@ def whole_models() -> Iterator[None]:
         _WHOLE.reset(token)
 
 
+def whole_is_asked() -> bool:
+    """Return whether this is within :func:`whole_models`."""
+    return _WHOLE.get()
+
+
 def load_whole(
     module: nn.Module,
     state: Mapping[str, Any],
@@ -196,7 +201,7 @@ def load_whole(
     renamed = {n if n in own else unwrapped(n): value for n, value in state.items()}
     source = 'the checkpoint'
     check_finite({n: renamed[n] for n in parameters if n in renamed}, source)
-    is_whole, in_test = hasattr(module, 'backbone'), _WHOLE.get()
+    is_whole, in_test = hasattr(module, 'backbone'), whole_is_asked()
     is_stock = not type(module).__module__.startswith('mmattmask.')
     if is_whole and is_stock and not strict and not in_test:
         # a head for other classes is what users of stock models mean

@@ -50,6 +50,21 @@ VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 MAY_BE_NONE = ('input_size', 'num_masked', 'seed', 'num_workers')
 SHARES = ('soft', 'hard')  # of SoftToHardMaskGenerator
+# Constructors of layer decay, ours and MMPretrain's, and what they read; others' bases
+# have the number of layers, which these count.
+DECAYING = (
+    'LayerDecayOptimWrapperConstructor',
+    'LearningRateDecayOptimWrapperConstructor',
+)
+DECAY_KEYS = {
+    'layer_decay_rate',
+    'norm_decay_mult',
+    'bias_decay_mult',
+    'flat_decay_mult',
+    'custom_keys',
+    'bypass_duplicate',
+    'num_layers',
+}
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:
@@ -87,6 +102,19 @@ def _wrong_together(part: Mapping[str, Any], path: str) -> Iterator[str]:
                     f'{path}.{key} must be two shares in [0, 1], at the start and at '
                     f'the end, got {pair!r}'
                 )
+    constructor = str(part.get('constructor', '')).rpartition('.')[2]
+    if constructor in DECAYING:
+        options = part.get('paramwise_cfg') or {}
+        keys = {
+            key for one in (options.get('custom_keys') or {}).values() for key in one
+        }
+        unknown = sorted((options.keys() - DECAY_KEYS) | (keys - {'decay_mult'}))
+        if unknown:
+            yield (
+                f'{path}.paramwise_cfg has {", ".join(unknown)}, which {constructor} '
+                'does not read: it knows layer_decay_rate, norm_decay_mult, '
+                'bias_decay_mult, flat_decay_mult, and decay_mult of custom_keys'
+            )
     if part.get('scorer') is not None and part.get('mask_generator', '') is None:
         yield (
             f'{path} has a scorer, {part["scorer"]}, and mask_generator=None: nobody '

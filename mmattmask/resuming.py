@@ -1,12 +1,27 @@
-"""How a run goes on: from which checkpoint, by which schedule."""
+"""How a run goes on: from which checkpoint, by which schedule and settings."""
 
+import ast
 import logging
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmattmask.checkpoints import some
+
 TIMES = ('begin', 'end', 'T_max', 'total_iters')
+# What weights depend on, and what in it they do not.
+SETTINGS = (
+    'model',
+    'data_preprocessor',
+    'train_dataloader',
+    'optim_wrapper',
+    'custom_hooks',
+)
+OF_THE_MACHINE = re.compile(
+    r'\.(num_workers|persistent_workers|pin_memory|prefetch_factor|data_root|_scope_)$'
+)
 
 
 def latest_checkpoint(work_dir: str) -> str | None:
@@ -71,19 +86,85 @@ def schedule_ends(runner: Any) -> list[dict[str, Any]]:
     ]
 
 
-def check_goes_on(runner: Any, filename: str) -> None:
-    """Say that another run is resumed; ValueError if nothing is left of it.
+def check_goes_on(runner: Any, filename: str, changed: list[str]) -> None:
+    """Say if another run or other settings are resumed; ValueError if nothing is left.
 
     MMEngine takes ``load_from`` for that where ``resume=True``, as in stock
-    pre-training. A finished run of this folder has nothing to do, which is no fault.
+    pre-training. A finished run of this folder and its settings has nothing to do,
+    which is no fault.
     """
-    if Path(filename).resolve().parent == Path(runner.work_dir).resolve():
+    own = Path(filename).resolve().parent == Path(runner.work_dir).resolve()
+    if own and not changed:
         return
-    done = f'{filename} is resumed, with {runner.epoch} epochs and {runner.iter} steps'
+    others = f', trained with other {some(changed)}' if changed else ''
+    done = f'{filename} has {runner.epoch} epochs and {runner.iter} steps{others}'
     advice = 'set resume=False to start from its weights'
+    advice += ', or another work_dir' if own else ''
+    if any(name.startswith('optim_wrapper.') for name in changed):
+        advice += '; resumed, the optimizer keeps the rates of the checkpoint'
     if runner.iter >= runner.max_iters:
-        raise ValueError(f'{done}, and this run has {runner.max_iters}: {advice}')
-    runner.logger.warning(f'{done} done, as resume=True has it; {advice}')
+        raise ValueError(
+            f'{done}; this run has {runner.max_iters}, so there is nothing to do: '
+            f'{advice}'
+        )
+    runner.logger.warning(f'{done}; it is resumed, as resume=True has it; {advice}')
+
+
+def changed_settings(before: str | None, now: str | None) -> list[str]:
+    """Return what two configs, as text, train with differently, by dotted names.
+
+    They are parsed, not run. What only the machine needs does not count.
+    """
+    if before is None or now is None:
+        return []
+    old, new = dict(_leaves(before)), dict(_leaves(now))
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [name for name in names if not OF_THE_MACHINE.search(name)]
+
+
+def _leaves(text: str) -> Iterator[tuple[str, str]]:
+    """Yield names and values of a config's settings; nothing if it is not Python."""
+    try:
+        tree: Any = ast.parse(text).body
+    except SyntaxError:
+        return
+    for node in tree:
+        name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ''
+        if name in SETTINGS:
+            yield from _leaves_below(node.value, name)
+
+
+def _leaves_below(node: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.Call) and node.keywords and not node.args:  # dict(…)
+        for each in node.keywords:
+            yield from _leaves_below(each.value, f'{name}.{each.arg}')
+    elif isinstance(node, ast.List | ast.Tuple) and node.elts:
+        for place, element in enumerate(node.elts):
+            yield from _leaves_below(element, f'{name}.{place}')
+    else:
+        yield name, ast.unparse(node)
+
+
+def begin_epoch_again(runner: Any) -> None:
+    """Let a loop of epochs count its iterations from the epoch that it begins.
+
+    MMEngine begins an epoch again that was left in its middle, and counts on; with
+    another batch size or number of processes it counts iterations of others. What is
+    scheduled by them (temperatures, momentum, masks) would be too early or too late.
+    """
+    from mmengine.runner import EpochBasedTrainLoop
+
+    loop = runner.train_loop
+    if not isinstance(loop, EpochBasedTrainLoop):
+        return
+    begins = runner.epoch * len(loop.dataloader)
+    if runner.iter != begins:
+        runner.logger.warning(
+            f'the checkpoint is of iteration {runner.iter}, and epoch {runner.epoch} '
+            f'(from 0) begins at {begins}: it begins again and counts from there; '
+            'schedules of param_scheduler by iteration keep their place'
+        )
+        loop._iter = begins
 
 
 def report_old_schedule(

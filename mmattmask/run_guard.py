@@ -1,34 +1,43 @@
-"""What every run is held to before its first step, and how it keeps its folder.
+"""What every run is held to before its first step.
 
 MMEngine's runner alone knows model, hooks, loader and folder of a run, and asks nobody
 of ours about them together; so its methods are wrapped here, once.
 """
 
 import functools
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.cuda import OutOfMemoryError
 
-from mmattmask.checkpoints import whole_models
+from mmattmask.checkpoints import whole_is_asked, whole_models
 from mmattmask.config_values import check_values
 from mmattmask.files import whole_file
 from mmattmask.resuming import (
+    begin_epoch_again,
+    changed_settings,
     check_goes_on,
     latest_checkpoint,
     report_old_schedule,
     schedule_ends,
 )
+from mmattmask.run_data import check_classes, check_length, lost_categories
+from mmattmask.run_folder import only_run_in, remove_outdated, remove_torn
 
-LOCK = '.training'
+# Each of them acts on its own, so two would move a teacher or renew maps twice.
+SINGLE_HOOKS = (
+    'AttentionRefreshHook',
+    'EMATeacherHook',
+    'FreezeLastLayerHook',
+    'TeacherTemperatureHook',
+)
 _EXAMPLE = "activation_checkpointing=['backbone.layers.0', …]"
 
 
@@ -43,7 +52,7 @@ def guard_runs() -> None:
     runner, hook = module.Runner, import_module('mmengine.hooks').CheckpointHook
     if runner.train.__module__ == __name__:
         return
-    train, resume = runner.train, runner.resume
+    train, resume, load = runner.train, runner.resume, runner.load_checkpoint
     turn_on_checkpointing = module.turn_on_activation_checkpointing
     save, save_checkpoint = hook._save_checkpoint_with_step, module.save_checkpoint
 
@@ -59,13 +68,20 @@ def guard_runs() -> None:
         """Launch training; see ``mmattmask.run_guard``."""
         with only_run_in(self.work_dir):
             remove_torn(self.work_dir)
+            spread_randomness(self)
             loop = build_loop(self)
             check_hooks(self)
+            check_host(self.model)
             check_colours(self.model, self.cfg)
-            check_length(loop, loop.dataloader, getattr(self, 'world_size', 1))
-            for text in (other_length(self.cfg), partly_frozen(self.model)):
-                if text:
-                    self.logger.warning(text)
+            check_length(loop, loop.dataloader, self.world_size, self.model)
+            training = loop.dataloader.dataset
+            if self._val_loop is not None:
+                tested = self.val_loop.dataloader.dataset
+                check_classes(train_dataloader=training, val_dataloader=tested)
+            texts = [other_length(self.cfg), partly_frozen(self.model)]
+            texts += [no_warmup(self.model, self.hooks), lost_categories(training)]
+            for text in filter(None, texts):
+                self.logger.warning(text)
             start = self.iter
             try:
                 return train(self)
@@ -76,7 +92,7 @@ def guard_runs() -> None:
 
     def guarded_resume(self: Any, filename: str, *args: Any, **kwargs: Any) -> None:
         """Resume; see ``mmattmask.run_guard``."""
-        wanted = schedule_ends(self)
+        wanted, settings = schedule_ends(self), self.message_hub.get_info('cfg')
         try:
             resume(self, filename, *args, **kwargs)
         except KeyError as error:
@@ -86,8 +102,22 @@ def guard_runs() -> None:
                 f'{filename} holds weights and no run to go on with: set resume=False '
                 'to start from them'
             ) from error
-        check_goes_on(self, filename)
+        changed = changed_settings(self.message_hub.get_info('cfg'), settings)
+        self.message_hub.update_info('cfg', settings)  # what the next one compares with
+        check_goes_on(self, filename, changed)
+        begin_epoch_again(self)
+        spread_randomness(self)  # MMEngine has taken the seed of the checkpoint
         report_old_schedule(self, wanted, schedule_ends(self))
+
+    def guarded_load(self: Any, filename: str, *args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint; see ``mmattmask.run_guard``."""
+        checkpoint = load(self, filename, *args, **kwargs)
+        loop = self._test_loop
+        if whole_is_asked() and hasattr(loop, 'dataloader'):
+            trained = checkpoint.get('meta', {}).get('dataset_meta') or {}
+            tested = loop.dataloader.dataset
+            check_classes(**{filename: trained, 'test_dataloader': tested})
+        return checkpoint
 
     def loading_whole(evaluate: Any) -> Any:
         @functools.wraps(evaluate)
@@ -116,12 +146,13 @@ def guard_runs() -> None:
         outdated = ids.popleft() if full else None  # or it is removed first
         save(self, runner, step, meta)
         if outdated is not None:
-            _remove(self, outdated)
+            remove_outdated(self, outdated)
 
     for kind in (runner, import_module('mmengine.runner').FlexibleRunner):
         kind.from_cfg = classmethod(guarded(kind.from_cfg.__func__))
     runner.train = guarded_train
     runner.resume = guarded_resume
+    runner.load_checkpoint = guarded_load
     runner.test, runner.val = loading_whole(runner.test), loading_whole(runner.val)
     hook._save_checkpoint_with_step = guarded_save
     module.save_checkpoint = save_whole
@@ -133,19 +164,66 @@ def check_hooks(runner: Any) -> None:
     """Raise ValueError if a part of the model lacks the hook it cannot do without.
 
     Parts name such hooks in ``paired_hooks``, of which one must be there: a scorer that
-    waits for maps, a teacher that has to be moved.
+    waits for maps, a teacher that has to be moved. Two of one kind are refused, too.
     """
-    present = {cls.__name__ for hook in runner.hooks for cls in type(hook).__mro__}
+    present = kinds_of(runner.hooks)
+    for name in SINGLE_HOOKS:
+        if present[name] > 1:
+            raise ValueError(
+                f'{present[name]} hooks of this run are {name}s, and each of them '
+                'acts: replace the one of the base instead of adding another, '
+                "custom_hooks=[…, {**_base_.custom_hooks[0], 'momentum': 0.01}]"
+            )
     for name, module in runner.model.named_modules():
         needed = getattr(module, 'paired_hooks', ())
-        if needed and not present & set(needed):
+        if needed and not any(present[hook] for hook in needed):
             raise ValueError(
                 f'{type(module).__name__} ({name}) does nothing without '
                 f'{" or ".join(needed)}, and this run has '
-                f'{", ".join(type(hook).__name__ for hook in runner.hooks)}: add '
-                f"dict(type='mmattmask.{needed[0]}') to custom_hooks (a list in a "
-                'config replaces that of its base)'
+                f'{", ".join(type(hook).__name__ for hook in runner.hooks)}: inherit '
+                'hooks, custom_hooks=[*_base_.custom_hooks, …], for a list in a config '
+                "replaces that of its base, or add dict(type='mmattmask."
+                f"{needed[0]}')"
             )
+
+
+def check_host(model: Any) -> None:
+    """Let parts raise ValueError who cannot work in the complete model."""
+    model = getattr(model, 'module', model)
+    for part in model.modules():
+        getattr(part, 'check_host', lambda model: None)(model)
+
+
+def kinds_of(hooks: Iterable[Any]) -> Counter[str]:
+    """Count hooks by the names of their classes and those they are derived from."""
+    return Counter(kind.__name__ for hook in hooks for kind in type(hook).__mro__)
+
+
+def no_warmup(model: Any, hooks: Iterable[Any]) -> str:
+    """Say it if the teacher of DINO or iBOT has no warm-up, else nothing."""
+    temperature = getattr(getattr(model, 'module', model), 'teacher_temp', None)
+    if temperature is None or kinds_of(hooks)['TeacherTemperatureHook']:
+        return ''
+    return (
+        f'the teacher begins at temperature {temperature:g} without a warm-up, with '
+        'which training may collapse: '
+        "custom_hooks=[dict(type='mmattmask.TeacherTemperatureHook')]"
+    )
+
+
+def spread_randomness(runner: Any) -> None:
+    """Let each process draw masks of its own, as loader processes of stock hosts do.
+
+    MMEngine seeds all processes alike unless ``randomness`` has ``diff_rank_seed``.
+    The first one's random numbers, and who sees which image, stay as they are.
+    """
+    draws = any(getattr(part, 'draws_masks', False) for part in runner.model.modules())
+    if runner.world_size < 2 or not draws:
+        return
+    if 'diff_rank_seed' not in runner._randomness_cfg:
+        runner.logger.info('each process draws masks of its own, by seed and rank')
+        if runner.rank:
+            import_module('mmengine.runner').set_random_seed(runner.seed + runner.rank)
 
 
 def check_colours(model: Any, cfg: Any) -> None:
@@ -236,24 +314,6 @@ def failed_step(model: Any, loop: Any, error: Exception) -> str:
     )
 
 
-def check_length(loop: Any, loader: Any, world_size: int) -> None:
-    """Raise ValueError if the run would make no step."""
-    batches = getattr(loader, 'batch_sampler', None)  # PyTorch makes one
-    sampler = type(getattr(batches, 'sampler', None)).__name__
-    if 'Infinite' not in sampler and not len(loader):
-        size = getattr(batches, 'batch_size', loader.batch_size)
-        raise ValueError(
-            f'{len(loader.dataset)} training images make no batch of {size} with '
-            f'drop_last=True on {world_size} processes: set '
-            'train_dataloader.batch_size to less, or drop_last=False'
-        )
-    if loop.max_iters < 1:
-        raise ValueError(
-            f'the run has {loop.max_epochs} epochs and {loop.max_iters} iterations: '
-            'set train_cfg.max_epochs or max_iters to at least 1'
-        )
-
-
 def other_length(cfg: Any) -> str:
     """Say it if a decay of the config has another length than its run, else nothing."""
     length = cfg.get('train_cfg') or {}
@@ -288,74 +348,3 @@ def partly_frozen(model: Any) -> str:
         f'{depth - frozen} of the {depth} blocks of {type(backbone).__name__} are '
         f'trained: a frozen one needs frozen_stages={depth} instead of {frozen}'
     )
-
-
-@contextmanager
-def only_run_in(work_dir: str | Path) -> Iterator[None]:
-    """Keep other runs out of a folder while the block runs; on every process.
-
-    A lock of the operating system's, which ends with the process, however it ends, and
-    is not inherited by loader workers. If another run is there, all are refused.
-    """
-    from mmengine.dist import broadcast_object_list, is_main_process
-
-    file, problem = None, ''
-    if is_main_process():
-        file, problem = _lock(Path(work_dir))
-    problems = [problem]
-    broadcast_object_list(problems)
-    try:
-        if problems[0]:
-            raise ValueError(problems[0])
-        yield
-    finally:
-        if file is not None:
-            file.close()
-
-
-def _lock(work_dir: Path) -> tuple[Any, str]:
-    """Return the locked file, or None where there are no locks, and what is wrong."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None, ''
-    file = (work_dir / LOCK).open('a+')
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.seek(0)
-        owner = file.read().strip()
-        file.close()
-        if not isinstance(error, BlockingIOError | PermissionError):
-            return None, ''  # a file system without locks
-        return None, (
-            f'another run ({owner or "of another machine"}) trains in {work_dir}: give '
-            'this one a folder of its own (--work-dir), or end the other'
-        )
-    file.truncate(0)
-    file.write(f'process {os.getpid()} on {os.uname().nodename}')
-    file.flush()
-    return file, ''
-
-
-def remove_torn(work_dir: str | Path) -> None:
-    """Remove what killed runs have left of checkpoints."""
-    from mmengine.dist import is_main_process
-
-    if is_main_process():
-        for path in Path(work_dir).glob('.*.tmp.pth'):
-            path.unlink()
-
-
-def _remove(hook: Any, step: int) -> None:
-    """Remove a checkpoint of CheckpointHook, as that does."""
-    from mmengine.dist import is_main_process
-
-    if not is_main_process():
-        return
-    backend = hook.file_backend
-    path = backend.join_path(hook.out_dir, hook.filename_tmpl.format(step))
-    if backend.isfile(path):
-        backend.remove(path)
-    elif backend.isdir(path):
-        backend.rmtree(path)

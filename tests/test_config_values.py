@@ -83,3 +83,25 @@ NEED_MMDET = ('configs/transfer/detection', 'configs/transfer/segmentation')
 )
 def test_nothing_shipped_is_refused(name):
     check_values(load(name))
+
+
+@pytest.mark.parametrize('name', ['LayerDecay', 'mmpretrain.LearningRateDecay'])
+@pytest.mark.parametrize(
+    ('options', 'unknown'),
+    [
+        (dict(layer_decay_rate=0.5, num_layers=12), ''),
+        (dict(decay_rate=0.5), 'decay_rate'),
+        (dict(custom_keys={'head': dict(lr_mult=10, decay_mult=0.0)}), 'lr_mult'),
+    ],
+)
+def test_options_of_layer_decay_that_nobody_reads(name, options, unknown):
+    cfg = dict(
+        optim_wrapper=dict(
+            constructor=f'{name}OptimWrapperConstructor', paramwise_cfg=options
+        )
+    )
+    if not unknown:
+        check_values(cfg)
+        return
+    with pytest.raises(ValueError, match=rf'paramwise_cfg has {unknown}, which'):
+        check_values(cfg)

@@ -81,5 +81,12 @@ def test_the_registry_imports_none_of_what_it_registers():
     loaded = {name for line in output.stdout.splitlines() for name in line.split()}
     ours = {name for name in loaded if name.startswith('mmattmask.')}
     ground = ('registry', 'runtime', 'version', 'safe_globals', 'checkpoints')
-    ground += ('run_guard', 'resuming', 'config_values', 'files')
+    ground += (
+        'run_guard',
+        'run_data',
+        'run_folder',
+        'resuming',
+        'config_values',
+        'files',
+    )
     assert ours <= {f'mmattmask.{name}' for name in ground}

@@ -9,9 +9,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.dataset import InfiniteSampler
-from mmengine.registry import DATASETS
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, HOOKS
 from mmengine.runner import FlexibleRunner, Runner
 from mmpretrain.models import VisionTransformer
+from mmpretrain.registry import MODELS
+from torch import nn
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -19,12 +22,17 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from mmattmask.engine import EMATeacherHook, TeacherTemperatureHook
+from mmattmask.engine import (
+    EMATeacherHook,
+    LinearEMATeacherHook,
+    TeacherTemperatureHook,
+)
 from mmattmask.resuming import latest_checkpoint
+from mmattmask.run_data import check_length, lost_categories
 from mmattmask.run_guard import (
     check_hooks,
-    check_length,
     guard_runs,
+    no_warmup,
     partly_frozen,
 )
 from tests.engine.toy_run import (
@@ -36,6 +44,7 @@ from tests.engine.toy_run import (
 )
 from tests.models.ibot_model import build as build_ibot
 
+ARCH = dict(embed_dims=24, num_layers=1, num_heads=2, feedforward_channels=24)
 SEED = dict(type='mmattmask.EpochSeedHook')
 KEEP_ONE = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)
 
@@ -85,6 +94,18 @@ def test_a_teacher_without_its_hook(policy):
         check_hooks(run)
     run.hooks.append(EMATeacherHook())
     check_hooks(run)
+    run.hooks.append(LinearEMATeacherHook())
+    with pytest.raises(ValueError, match='2 hooks of this run are EMATeacherHooks'):
+        check_hooks(run)
+    assert not no_warmup(model, run.hooks)
+    assert 'temperature 0.07 without a warm-up' in no_warmup(model, run.hooks[1:])
+
+
+def test_two_refreshes(tmp_path, data_root):
+    """A hook appended to the base's, to change what that one does."""
+    hook = dict(type='mmattmask.AttentionRefreshHook', begin=1)
+    cfg = toy_config(tmp_path, data_root, custom_hooks=[hook, dict(hook, begin=2)])
+    refused(cfg, '2 hooks of this run are AttentionRefreshHooks')
 
 
 @pytest.mark.parametrize(
@@ -101,6 +122,26 @@ def test_a_run_without_a_step(tmp_path, data_root, changes, message):
     refused(toy_config(tmp_path, data_root, **changes), message)
 
 
+def test_other_classes_in_validation(tmp_path, data_root):
+    """A folder that is missing there shifts the numbers of all that follow."""
+    shutil.copytree(Path(data_root, 'class_1'), tmp_path / 'val' / 'class_1')
+    val = dict(type='CustomDataset', data_root=str(tmp_path / 'val'))
+    cfg = toy_config(tmp_path, data_root)
+    cfg.val_dataloader = dict(cfg.train_dataloader, dataset=val)
+    cfg.val_cfg, cfg.val_evaluator = {}, dict(type='Accuracy')
+    refused(cfg, r'train_dataloader has 2 .* val_dataloader 1, .*\(class_0\)')
+
+
+def test_annotations_of_no_class_are_told():
+    images = {1: [7, 8], 2: [8, 9], 5: [9, 10]}
+    coco = SimpleNamespace(cat_img_map=images, cat_ids=[1], ann_file='a.json')
+    wrapped = SimpleNamespace(dataset=coco)
+    told = '2 categories (ids 2, 5) in 3 images of a.json are left out'
+    assert told in lost_categories(wrapped)
+    coco.cat_ids = [1, 2, 5]
+    assert not lost_categories(wrapped)
+
+
 @pytest.mark.parametrize('own_batches', [False, True])
 def test_an_infinite_sampler_fills_any_batch(own_batches):
     loop, images = SimpleNamespace(max_epochs=None, max_iters=2), list(range(3))
@@ -113,10 +154,45 @@ def test_an_infinite_sampler_fills_any_batch(own_batches):
         )
 
     loader = loader_of(InfiniteSampler(images))
-    check_length(loop, loader, 1)
+    check_length(loop, loader, 1, nn.Module())
     assert len(next(iter(loader))) == 4
     with pytest.raises(ValueError, match='3 training images make no batch of 4'):
-        check_length(loop, loader_of(SequentialSampler(images)), 1)
+        check_length(loop, loader_of(SequentialSampler(images)), 1, nn.Module())
+
+
+@pytest.mark.parametrize(('batch_size', 'last'), [(7, 1), (1, 1), (8, None)])
+def test_a_last_batch_of_one(tmp_path, data_root, batch_size, last):
+    """Its views are compared, and the last of an epoch has nothing to compare with."""
+    teacher = dict(
+        type='mmattmask.FrozenTeacher',
+        backbone=dict(type='VisionTransformer', arch=ARCH, img_size=16, patch_size=4),
+        checkpoint=str(tmp_path / 'teacher.pth'),
+        block=0,
+        head=0,
+        debias='position',
+    )
+    torch.save(MODELS.build(teacher['backbone']).state_dict(), teacher['checkpoint'])
+    cfg = toy_config(
+        tmp_path,
+        data_root,
+        model__scorer=teacher,
+        custom_hooks=[],
+        train_cfg__max_epochs=1,
+        train_dataloader__batch_size=batch_size,
+    )
+    if last is None:
+        assert train(cfg).iter == 3
+        return
+    for name, scorer in (
+        ('FrozenTeacher', teacher),
+        ('ShuffledMaps', dict(type='mmattmask.ShuffledMaps', scorer=teacher)),
+    ):
+        cfg.model.scorer = scorer
+        cfg.experiment_name = f'{name}{batch_size}'
+        runner = Runner.from_cfg(cfg)
+        message = rf'{name} compares .* epoch has {last} \(22 images, {batch_size} in'
+        with pytest.raises(ValueError, match=message):
+            runner.train()
 
 
 def test_sizes_that_only_a_step_knows(tmp_path, data_root):
@@ -172,7 +248,7 @@ def test_wrapping_again_changes_nothing():
 def test_a_second_run_in_the_same_folder(tmp_path, data_root):
     """Another process holds the folder; when it dies, the folder is free."""
     code = (
-        'import sys, time; from mmattmask.run_guard import only_run_in\n'
+        'import sys, time; from mmattmask.run_folder import only_run_in\n'
         f'with only_run_in({str(tmp_path)!r}):\n'
         '    print("locked", flush=True); time.sleep(600)'
     )
@@ -240,7 +316,7 @@ def test_a_run_of_which_nothing_is_left_is_refused(tmp_path, data_root):
     other = dict(load_from=last, resume=True)
     cfg = toy_config(tmp_path / 'other', data_root, train_cfg__max_epochs=1, **other)
     with pytest.raises(
-        ValueError, match=r'1 epochs and 3 steps, and this run has 3: set'
+        ValueError, match=r'1 epochs and 3 steps; this run has 3, .*: set'
     ):
         train(cfg)
     cfg = toy_config(tmp_path / 'other', data_root, train_cfg__max_epochs=2, **other)
@@ -252,6 +328,52 @@ def test_a_run_of_which_nothing_is_left_is_refused(tmp_path, data_root):
     other['load_from'] = str(tmp_path / 'weights.pth')
     cfg = toy_config(tmp_path / 'third', data_root, **other)
     refused(cfg, 'holds weights and no run to go on with: set resume=False')
+
+
+@pytest.mark.parametrize('epochs', [2, 3])
+def test_other_settings_in_the_same_folder(tmp_path, data_root, epochs):
+    """Refused where nothing is left to do, else told; and told again the next time."""
+
+    def changes(epochs, ratio, **others):
+        ratio = dict(model__mask_generator__mask_ratio=ratio)
+        return dict(train_cfg__max_epochs=epochs, resume=True, **ratio, **others)
+
+    train(toy_config(tmp_path, data_root, **changes(2, 0.45)))
+    moved = dict(train_dataloader__num_workers=1)
+    again = train(toy_config(tmp_path, data_root, **changes(2, 0.45, **moved)))
+    assert again.iter == 6  # a job's second start, on another machine
+    told = 'trained with other model.mask_generator.mask_ratio'
+    assert told not in log_of(tmp_path)
+    cfg = toy_config(tmp_path, data_root, **changes(epochs, 0.5))
+    if epochs == 2:
+        with pytest.raises(ValueError, match=rf'2 epochs and 6 steps, {told}; .*work_'):
+            train(cfg)
+        return
+    train(cfg)
+    assert log_of(tmp_path).count(told) == 1
+    train(toy_config(tmp_path, data_root, **changes(4, 0.5)))
+    assert log_of(tmp_path).count(told) == 1
+
+
+def test_an_epoch_that_begins_again_counts_from_its_first_step(tmp_path, data_root):
+    """Of a checkpoint inside of it, or of batches of another size."""
+    by_iter = dict(type='CheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=1)
+    changes = dict(train_cfg__max_epochs=3, default_hooks__checkpoint=by_iter)
+    cfg = toy_config(tmp_path, data_root, **changes)
+
+    @HOOKS.register_module(force=True)
+    class LeaveHook(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 5:  # the last of the second epoch
+                raise SystemExit
+
+    cfg.custom_hooks.append(dict(type='LeaveHook'))
+    with pytest.raises(SystemExit):
+        train(cfg)
+    changes['train_dataloader__batch_size'] = 11
+    resumed = train(toy_config(tmp_path, data_root, resume=True, **changes))
+    assert resumed.iter == resumed.max_iters == 6
+    assert 'of iteration 5, and epoch 1 (from 0) begins at 2' in log_of(tmp_path)
 
 
 def test_which_checkpoint_is_the_latest(tmp_path):
@@ -298,7 +420,8 @@ def test_a_schedule_of_another_length_is_told(tmp_path, data_root):
 
 @pytest.mark.parametrize(('frozen', 'told'), [(0, ''), (1, '1 of the 2'), (2, '')])
 def test_a_probe_of_a_deeper_network_is_told(frozen, told):
-    arch = dict(embed_dims=8, num_layers=2, num_heads=1, feedforward_channels=8)
-    vit = VisionTransformer(arch, img_size=16, patch_size=8, frozen_stages=frozen)
+    vit = VisionTransformer(
+        dict(ARCH, num_layers=2), img_size=16, patch_size=8, frozen_stages=frozen
+    )
     assert partly_frozen(SimpleNamespace(backbone=vit)).startswith(told)
     assert bool(partly_frozen(SimpleNamespace(backbone=vit))) == bool(told)

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 from mmengine.logging import print_log
+from mmengine.utils import to_2tuple
 from mmpretrain.utils import register_all_modules
 
 from mmattmask.cli.arguments import (
@@ -28,18 +29,18 @@ from mmattmask.evaluation.eval_data import (
     Transforms,
     check_same_classes,
     labelled_images,
+    steps_of,
     whole_view,
 )
 from mmattmask.evaluation.features import KINDS, FrozenFeatures, Kind
 from mmattmask.evaluation.frozen_backbone import (
+    DEFAULT_SIZE,
     load_backbone,
     normalisation_of,
     read_network,
 )
 from mmattmask.files import write_text
 from mmattmask.launching import start_cpu_processes
-
-DEFAULT_SIZE = (224, 224)
 
 
 def add_network_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,13 +128,11 @@ class Evaluation:
         start_processes(args)
         register_all_modules(init_default_scope=True)
         self.args = args
-        size = as_pair(args.size or DEFAULT_SIZE)
-        self.cfg = read_network(config_file(args.config), args.cfg_options, size)
+        size = as_pair(args.size) if args.size else None
+        config = config_file(args.config)
+        self.cfg = read_network(config, args.cfg_options, size, args.checkpoint)
         backbone = self.cfg.model.backbone.to_dict()
-        sides = backbone.get('img_size', DEFAULT_SIZE)
-        self.size = as_pair(
-            args.size or ((sides,) if isinstance(sides, int) else sides)
-        )
+        self.size = size or to_2tuple(backbone.get('img_size', DEFAULT_SIZE))
         self.view = whole_view(self.size, args.resize)
         network, self.matched = load_backbone(backbone, args.checkpoint, args.key)
         self.backbone = network.to(args.device)
@@ -148,10 +147,16 @@ class Evaluation:
     def labelled(self, transforms: Transforms) -> tuple[LabelledImages, LabelledImages]:
         """Return images to learn from, under the transforms, and those to classify."""
         learnt, asked = datasets_of(self.args, self.cfg)
-        val = labelled_images(asked, self.view, self.size)
-        train = labelled_images(learnt, transforms, self.size, self.args.subset)
+        size, steps, subset = self.size, self.steps, self.args.subset
+        val = labelled_images(asked, self.view, size, steps)
+        train = labelled_images(learnt, transforms, size, steps, subset)
         check_same_classes(train, val)
         return train, val
+
+    @property
+    def steps(self) -> Transforms:
+        """The training pipeline, whose steps load images."""
+        return steps_of(self.cfg)
 
     @property
     def work_dir(self) -> Path:

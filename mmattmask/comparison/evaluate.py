@@ -13,8 +13,10 @@ from torch import Tensor
 from mmattmask.comparison.files import go_on
 from mmattmask.evaluation.eval_data import (
     LabelledImages,
+    Transforms,
     check_same_classes,
     labelled_images,
+    steps_of,
     whole_view,
 )
 from mmattmask.evaluation.extraction import extract_features
@@ -67,10 +69,15 @@ class Evaluation:
                 'least 0'
             )
 
-    def images(self, size: tuple[int, int]) -> tuple[LabelledImages, LabelledImages]:
-        """Return labelled images to learn from and to classify, in (H, W) px."""
+    def images(
+        self, size: tuple[int, int], steps: Transforms = ()
+    ) -> tuple[LabelledImages, LabelledImages]:
+        """Return labelled images to learn from and to classify, in (H, W) px.
+
+        ``steps`` are the training pipeline's, see ``labelled_images``.
+        """
         train, test = (
-            labelled_images(config, whole_view(size), size)
+            labelled_images(config, whole_view(size), size, steps)
             for config in (self.train, self.test)
         )
         check_same_classes(train, test)
@@ -90,7 +97,7 @@ def evaluate(
         device
     )
     loading = (evaluation.batch_size, evaluation.num_workers)
-    train, test = evaluation.images(image_size_of(backbone))
+    train, test = evaluation.images(image_size_of(backbone), steps_of(cfg))
     bank, labels = extract_features(model, train, 'train', *loading)
     query, target = extract_features(model, test, 'test', *loading)
     results = {}

@@ -41,24 +41,24 @@ class WholeImages(Dataset):
     their order, with one resize where the first crop, flip or resize is, and without
     random steps. So the pass has the channels, the type and the range of training.
     Random numbers of a user's own steps depend on the image alone, and the process's
-    random state stays as it was. ``pipeline``, configs of transforms before packing,
-    stands in for the datasets' own.
+    random state stays as it was. ``pipeline``, transforms before packing or their
+    configs, stands in for the datasets' own.
     """
 
     def __init__(
         self,
         datasets: Sequence[BaseDataset],
         input_size: tuple[int, int],
-        pipeline: Sequence[dict[str, Any]] | None = None,
+        pipeline: Sequence[dict[str, Any] | Transform] | None = None,
     ) -> None:
         self.datasets = list(datasets)
         self.ends = np.cumsum([len(dataset) for dataset in self.datasets])
         self.input_size = (input_size[0], input_size[1])
         self.derived = pipeline is None
         self.transforms = [
-            measuring_steps(dataset.pipeline.transforms, self.input_size)
+            measuring_steps(dataset.pipeline.transforms, [Squash(self.input_size)])
             if pipeline is None
-            else [TRANSFORMS.build(transform) for transform in pipeline]
+            else [built(transform) for transform in pipeline]
             for dataset in self.datasets
         ]
         self._blanks: dict[int, Tensor] = {}
@@ -175,16 +175,24 @@ def squash(image: Any, size: tuple[int, int]) -> Any:
     return values.astype(image.dtype)
 
 
+def built(transform: dict[str, Any] | Transform) -> Transform:
+    """Return a transform; its config is enough."""
+    if not isinstance(transform, dict):
+        return transform
+    made: Transform = TRANSFORMS.build(copy.deepcopy(transform))
+    return made
+
+
 def measuring_steps(
-    transforms: Iterable[Any], size: tuple[int, int]
+    transforms: Iterable[Any], view: Sequence[Transform]
 ) -> list[Transform]:
     """Return a training pipeline's steps without random ones and packing.
 
-    One resize to (h, w) stands for all that move pixels, at the place of the first. Of
-    several views, the first branch counts.
+    ``view`` stands for all that move pixels, at the place of the first. Of several
+    views, the first branch counts.
     """
     steps: list[Any] = []
-    squashed = False
+    is_viewed = False
     for transform in _flat(transforms):
         names = class_names(transform)
         if any(map(PACKING.search, names)):
@@ -192,12 +200,12 @@ def measuring_steps(
         moves = any(LOSSY.search(n) or GEOMETRIC.search(n) for n in names)
         marked = getattr(type(transform), '_methods_with_randomness', ())
         if moves or getattr(transform, 'records_geometry', False):
-            if not squashed:
-                steps.append(Squash(size))
-            squashed = True
+            if not is_viewed:
+                steps += view
+            is_viewed = True
         elif not marked and not any(map(RANDOM.search, names)):
             steps.append(transform)
-    return steps if squashed else [*steps, Squash(size)]
+    return steps if is_viewed else [*steps, *view]
 
 
 def _flat(transforms: Iterable[Any]) -> Iterator[Any]:

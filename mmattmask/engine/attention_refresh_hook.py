@@ -12,6 +12,7 @@ from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmengine.utils import to_2tuple
 from mmpretrain.utils import get_ori_model
+from torch import Tensor
 
 from mmattmask.datasets.concat import bases, fingerprint
 from mmattmask.datasets.whole_images import WholeImages
@@ -167,7 +168,7 @@ class AttentionRefreshHook(Hook):
         record_in_log(runner, datasets)
         size = self.input_size or image_size_of(self._model.backbone)
         self._images = WholeImages(datasets, size, self.pipeline)
-        check_images(runner, self._images)
+        self._try_pass(runner, check_images(runner, self._images))
         number, share = len(self._images), self.schedule.interval
         if self.rolling and number < (share or 0):
             raise ValueError(
@@ -181,6 +182,23 @@ class AttentionRefreshHook(Hook):
             fingerprint(datasets),
             source='',
         )
+
+    def _try_pass(self, runner: Any, images: Tensor) -> None:
+        """Raise ValueError unless images of this size can be measured."""
+        device = next(self._model.parameters()).device
+        try:
+            with evaluating(runner) as model:
+                attention_maps(model, images.to(device))
+        except (RuntimeError, AssertionError, IndexError) as error:
+            # `check` knows shapes only; where torch does not, nothing is said of a run
+            if device.type == 'meta' and 'meta' in str(error).lower():
+                return
+            height, width = self._images.input_size
+            raise ValueError(
+                f'{type(self._scorer).__name__} cannot measure images of {height} x '
+                f'{width} px: {error}: set input_size of AttentionRefreshHook to '
+                f'{image_size_of(self._model.backbone)}'
+            ) from error
 
     def before_train_epoch(self, runner: Any) -> None:
         """Refresh by epoch."""

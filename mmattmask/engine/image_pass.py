@@ -57,12 +57,15 @@ def normalized(preprocessor: nn.Module, pixels: Tensor) -> Tensor:
     return inputs[0] if two else inputs
 
 
-def check_images(runner: Any, images: WholeImages) -> None:
-    """Try one image of every dataset, up to what the model is given, or ValueError."""
+def check_images(runner: Any, images: WholeImages) -> Tensor:
+    """Try one image of every dataset; return what the model is given, (1, C, H, W).
+
+    ValueError if images cannot be read or prepared.
+    """
     blank = images.check()
     preprocessor = get_ori_model(runner.model).data_preprocessor
     try:
-        normalized(preprocessor, blank[None])
+        return normalized(preprocessor, blank[None])
     except Exception as error:  # a preprocessor may be anybody's
         raise ValueError(
             f'{type(preprocessor).__name__} does not take whole images, '

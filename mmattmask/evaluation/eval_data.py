@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,15 @@ from torch.utils.data import Dataset
 
 from mmattmask.dataset_configs import base_datasets, is_rgb
 from mmattmask.datasets.concat import bases, fingerprint
-from mmattmask.datasets.whole_images import WholeImages
+from mmattmask.datasets.whole_images import (
+    Transform,
+    WholeImages,
+    built,
+    measuring_steps,
+)
 from mmattmask.files import file_state
 
-Transforms = list[dict[str, Any]]
+Transforms = Sequence[dict[str, Any]]
 # Images smaller than this lose nothing to the centre crop.
 CROPPED_FROM = 128
 
@@ -28,7 +33,8 @@ class LabelledImages:
     """Images after their transforms, and class indices, (N,) int64, -1 without labels.
 
     ``classes`` are names, if known. ``rgb``: channels are red, green, blue, not
-    reversed. ``fingerprint`` hashes files, labels, their order, and transforms.
+    reversed. ``fingerprint`` hashes files, labels, their order, and transforms,
+    ``paths`` each file's name.
     """
 
     images: WholeImages
@@ -36,6 +42,7 @@ class LabelledImages:
     classes: tuple[str, ...]
     rgb: bool
     fingerprint: str
+    paths: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -84,15 +91,19 @@ def labelled_images(
     config: dict[str, Any],
     transforms: Transforms,
     size: tuple[int, int],
+    steps: Transforms = (),
     subset: int | None = None,
     need_labels: bool = True,
 ) -> LabelledImages:
     """Build a dataset under other transforms than its own.
 
     Args:
-        config: The dataset's config; its pipeline is not used.
-        transforms: What follows loading; must end in images of ``size``.
+        config: The dataset's config, wrappers included, of which each image counts
+            once; its pipeline is not used.
+        transforms: Of the view; must end in images of ``size``.
         size: Height and width in px.
+        steps: The pipeline that the model was trained with: what it does before and
+            after its crops, without random steps, is done here.
         subset: Use the first so many images of every class only.
         need_labels: Refuse images without one class.
 
@@ -100,34 +111,63 @@ def labelled_images(
         ValueError: If there is no image, a label is missing, or datasets are joined.
         FileNotFoundError: If a file is missing.
     """
-    config, *others = base_datasets(config)
+    innermost, *others = base_datasets(config)
     if others:
         raise ValueError(
             f'{len(others) + 1} datasets are joined: evaluation takes one at a time'
         )
-    config = {**config, 'pipeline': []}
-    dataset = DATASETS.build(config)
-    bases(dataset)
-    infos = map(dataset.get_data_info, range(len(dataset)))
-    labels = [_label(info.get('gt_label')) for info in infos]
+    wrapped = DATASETS.build(_without_pipeline(config))
+    (dataset,) = bases(wrapped)
+    infos: dict[int, tuple[int, int]] = {}  # of each image: label, name
+    for index in range(len(wrapped)):
+        info = wrapped.get_data_info(index)
+        path = info.get('img_path')
+        about = _label(info.get('gt_label')), 0 if path is None else hash(path)
+        infos.setdefault(info['sample_idx'], about)
+    chosen, labels = list(infos), [label for label, _ in infos.values()]
     if need_labels and min(labels, default=-1) < 0:
         raise ValueError(
-            f'{config["type"]} has {len(labels)} images, {labels.count(-1)} of them '
+            f'{innermost["type"]} has {len(labels)} images, {labels.count(-1)} of them '
             'without a class: evaluation needs images with one class each'
         )
     if subset is not None:
-        chosen = first_of_each_class(labels, subset)
+        chosen = [chosen[place] for place in first_of_each_class(labels, subset)]
+    if chosen != list(range(len(dataset))):
         dataset.get_subset_(chosen)
-        labels = [labels[index] for index in chosen]
-    if 'img' not in dataset.get_data_info(0):
-        transforms = [dict(type='mmcv.LoadImageFromFile'), *transforms]
+    loads = not dataset.get_data_info(0).keys() & {'img'}
     return LabelledImages(
-        WholeImages([dataset], size, transforms),
-        torch.tensor(labels, dtype=torch.int64),
+        WholeImages([dataset], size, _whole_pipeline(transforms, steps, loads)),
+        torch.tensor([infos[index][0] for index in chosen], dtype=torch.int64),
         tuple(dataset.metainfo.get('classes') or ()),
-        is_rgb(config),
-        _identity(dataset, transforms, size),
+        is_rgb({**innermost, 'pipeline': steps}),
+        _identity(dataset, [*transforms, *steps], size),
+        np.array([infos[index][1] for index in chosen], np.int64),
     )
+
+
+def steps_of(cfg: Mapping[str, Any]) -> Transforms:
+    """Return the pipeline of a config's training images, or nothing."""
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset')
+    return list((base_datasets(dataset)[0].get('pipeline') or ()) if dataset else ())
+
+
+def _without_pipeline(config: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(config.get('dataset'), dict):
+        return {**config, 'dataset': _without_pipeline(config['dataset'])}
+    return {**config, 'pipeline': []}
+
+
+def _whole_pipeline(
+    transforms: Transforms, steps: Transforms, loads: bool
+) -> list[Transform]:
+    """Return the transforms of the view among the training's; images may be loaded."""
+    view = [built(transform) for transform in transforms]
+    found = measuring_steps([built(step) for step in steps], view)
+    loaders = [step for step in found if type(step).__name__.startswith('Load')]
+    if not loads:
+        return [step for step in found if step not in loaders]
+    stock = [] if loaders else [built(dict(type='mmcv.LoadImageFromFile'))]
+    return [*stock, *found]
 
 
 def _label(value: Any) -> int:
@@ -140,11 +180,15 @@ def _identity(
 ) -> str:
     """Hash the listed images, the state of their files, and the transforms."""
     result = hashlib.blake2b(digest_size=16)
-    result.update(f'{fingerprint([dataset])} {json.dumps([transforms, size])}'.encode())
+    steps = json.dumps([transforms, size], default=str)
+    result.update(f'{fingerprint([dataset])} {steps}'.encode())
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         path = info.get('img_path', '')
-        if 'img' in info or '://' in path:  # the dataset's hash holds arrays
+        if 'img' in info:  # read from a file that lists many, perhaps
+            result.update(np.ascontiguousarray(info['img']).data)
+            continue
+        if '://' in path:
             continue
         state = file_state(path)
         if not state:
@@ -170,7 +214,7 @@ def first_of_each_class(labels: Sequence[int], count: int) -> list[int]:
 
 
 def check_same_classes(train: LabelledImages, val: LabelledImages) -> None:
-    """Raise ValueError unless a label means the same in both datasets."""
+    """Raise ValueError unless labels mean the same and no image is in both."""
     if train.classes and val.classes and train.classes != val.classes:
         differ = sorted(set(train.classes) ^ set(val.classes))
         raise ValueError(
@@ -182,6 +226,14 @@ def check_same_classes(train: LabelledImages, val: LabelledImages) -> None:
         raise ValueError(
             f'{len(unknown)} classes of the validation images have no training image: '
             f'{sorted(unknown)[:6]}'
+        )
+    shared = set(train.paths[train.paths != 0]) & set(val.paths.tolist())
+    if shared:
+        place = int(np.isin(val.paths, list(shared)).argmax())
+        raise ValueError(
+            f'{np.isin(val.paths, list(shared)).sum()} of {len(val)} validation images '
+            'are training images, too, such as '
+            f'{val.images.info(place)[1]["img_path"]}'
         )
 
 

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.utils import to_2tuple
 from mmpretrain.registry import MODELS
 from torch import nn
 
+from mmattmask.checkpoints import read_checkpoint
 from mmattmask.dataset_configs import has_step, is_rgb
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.export import load_vit
 from mmattmask.export.fit_vit import same_grid
+from mmattmask.export.recorded import recorded_backbone, recorded_config
 from mmattmask.export.vit_keys import read_encoder
 from mmattmask.quiet import quietly
 
@@ -22,6 +25,7 @@ ARCHS = dict(
 )
 # What only pre-training uses.
 OPTIONAL = (r'mask_token', r'masked_embed')
+DEFAULT_SIZE = (224, 224)
 
 
 def is_config(name: str) -> bool:
@@ -29,7 +33,7 @@ def is_config(name: str) -> bool:
     return name.endswith(('.py', '.json', '.yaml', '.yml'))
 
 
-def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, Any]:
+def named_backbone(name: str, size: tuple[int, int] = DEFAULT_SIZE) -> dict[str, Any]:
     """Return the config of a plain ViT for images of ``size`` (h, w) px.
 
     Names are ``vit-ARCH-pPATCH``, such as ``vit-small-p16``: tiny, small, base (the
@@ -51,12 +55,16 @@ def named_backbone(name: str, size: tuple[int, int] = (224, 224)) -> dict[str, A
 
 
 def read_network(
-    config: str, options: dict[str, Any] | None, size: tuple[int, int]
+    config: str,
+    options: dict[str, Any] | None,
+    size: tuple[int, int] | None,
+    checkpoint: str | Path | None,
 ) -> Config:
     """Return the config with ``model.backbone``, of a file or of a ViT's name.
 
-    Options override a file's, ``size`` (h, w) in px is of a ViT's name. ValueError for
-    options of a name, or without a backbone.
+    Options override a file's. Of a name the config in an MMEngine checkpoint tells
+    pixels, training images and, unless ``size`` (h, w) does, the size in px; else they
+    are ImageNet's and 224. ValueError for options of a name, or without a backbone.
     """
     if is_config(config):
         with quietly():  # it may import packages
@@ -65,7 +73,16 @@ def read_network(
     elif options:
         raise ValueError(f'--cfg-options need a config file, got {config}')
     else:
-        cfg = Config(dict(model=dict(backbone=named_backbone(config, size))))
+        content = None if checkpoint is None else read_checkpoint(checkpoint)
+        known = recorded_config(content)
+        size = size or recorded_backbone(content).get('img_size') or DEFAULT_SIZE
+        model = dict(backbone=named_backbone(config, to_2tuple(size)))
+        pixels = (known.get('model') or {}).get('data_preprocessor')
+        pixels = pixels or known.get('data_preprocessor')
+        loader = known.get('train_dataloader')
+        cfg = Config(
+            dict(model=model, data_preprocessor=pixels, train_dataloader=loader)
+        )
     if 'backbone' not in cfg.get('model', {}):
         raise ValueError(f'{config} has no model.backbone')
     return cfg
@@ -117,6 +134,6 @@ def load_backbone(
     if MODELS.get(config.get('type', '')) is None:
         raise ValueError(f'there is no backbone {config.get("type")!r}')
     backbone = MODELS.build(config)
-    weights, source, grid = read_encoder(checkpoint, key)
+    weights, source, grid, heads = read_encoder(checkpoint, key)
     grid = grid or same_grid(backbone, weights)
-    return backbone, load_vit(backbone, weights, source, grid, OPTIONAL)
+    return backbone, load_vit(backbone, weights, source, grid, OPTIONAL, heads)

@@ -82,7 +82,8 @@ def convert_checkpoint(
             backbone; of iBOT, the teacher's.
         prefix: What names begin with. Defaults to what the target expects; ``''`` is
             nothing.
-        num_heads: For ``'hf'``. Defaults to the usual number for the width.
+        num_heads: For ``'hf'``. Defaults to what the config in an MMEngine checkpoint
+            says, or the usual number for the width.
         grid: For ``'hf'``, patches (h, w) of the position embedding. Defaults to what
             the config in an MMEngine checkpoint says, or a square.
         force: Whether ``out`` may be written over.
@@ -110,6 +111,7 @@ def convert_checkpoint(
     # views would be stored with all of the tensor that they are a part of
     weights = {name: value.clone().contiguous() for name, value in weights.items()}
     if to == 'hf':
+        num_heads = num_heads or source.num_heads
         config = vit_config(source.weights, num_heads, grid or source.grid)
         write_text(out / 'config.json', json.dumps(config, indent=2) + '\n')
         _save_safetensors(out / 'model.safetensors', weights, metadata)

@@ -83,17 +83,25 @@ def load_vit(
     source: object,
     grid: tuple[int, int] | None = None,
     optional: Iterable[str] = (),
+    num_heads: int | None = None,
 ) -> str:
     """Fit weights of any source to a ViT and load them, or say why not.
 
     The one way of weights into frozen teachers, backbones to evaluate, and
     ``init_cfg``. Arguments and result as of :func:`fit_vit` and
-    :func:`mmattmask.checkpoints.load_matched`.
+    :func:`mmattmask.checkpoints.load_matched`; ``num_heads`` is what the file says.
 
     Raises:
         ValueError: If anything but ``optional`` would keep its first values, a weight
-            of the encoder has no place, or weights are not finite.
+            of the encoder has no place, weights are not finite, or the module cuts
+            them into another number of heads.
     """
+    own = {getattr(part, 'num_heads', num_heads) for part in module.modules()}
+    if num_heads and own != {num_heads}:
+        raise ValueError(
+            f'{source} was trained with {num_heads} heads, {type(module).__name__} has '
+            f"{own - {num_heads}}: set num_heads in the backbone's arch"
+        )
     return load_matched(module, fit_vit(module, state, source, grid), source, optional)
 
 

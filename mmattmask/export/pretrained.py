@@ -63,8 +63,11 @@ class PretrainedViT:
                 'model.backbone.init_cfg.checkpoint=FILE'
             )
         prefix = self.prefix and self.prefix.removesuffix('.')
-        state, source, grid = read_encoder(self.checkpoint, prefix)
-        return load_vit(module, state, source, self.grid or grid, self.optional)
+        read = read_encoder(self.checkpoint, prefix)
+        grid, optional = self.grid or read.grid, self.optional
+        return load_vit(
+            module, read.weights, read.source, grid, optional, read.num_heads
+        )
 
     def __call__(self, module: nn.Module) -> None:
         """Load the weights, as MMEngine asks for it."""

@@ -14,12 +14,12 @@ from typing import Any
 from torch import Tensor
 
 from mmattmask.checkpoints import check_finite, read_checkpoint
+from mmattmask.export.recorded import recorded_grid, recorded_heads
 from mmattmask.export.simmim_keys import has_beit_names, to_plain
 from mmattmask.export.vit_keys import (
     PARTS,
     is_distilled,
     pick_encoder,
-    recorded_grid,
     tensors_of,
     to_mmpretrain_vit,
 )
@@ -67,7 +67,8 @@ class Source:
         left_out: How many tensors of other parts there are.
         networks: What ``key`` may be for this file.
         network: Which of them it is, if one was chosen.
-        grid: Of its positions (h, w), if the file says it.
+        grid: Of its positions (h, w), if the config in the file says it.
+        num_heads: The same.
     """
 
     path: Path
@@ -78,11 +79,13 @@ class Source:
     networks: tuple[str, ...]
     network: str | None = None
     grid: tuple[int, int] | None = None
+    num_heads: int | None = None
 
     def facts(self) -> dict[str, str]:
         """Return what the weights tell about the architecture, for people."""
         state = self.weights
         patch = state['patch_embed.projection.weight']
+        heads = str(self.num_heads or 'not in the weights')
         tables = [w for n, w in state.items() if n.endswith('position_bias_table')]
         absolute = [state['pos_embed']] if 'pos_embed' in state else []
         positions = [' x '.join(map(str, table.shape[1:-1])) for table in absolute]
@@ -92,7 +95,7 @@ class Source:
             'depth': str(len({n.split('.')[1] for n in state if n[:7] == 'layers.'})),
             'width': str(len(patch)),
             'feed-forward width': str(len(state['layers.0.ffn.layers.0.0.weight'])),
-            'heads': str(tables[0].shape[1]) if tables else 'not in the weights',
+            'heads': str(tables[0].shape[1]) if tables else heads,
             'patch size': ' x '.join(map(str, patch.shape[2:])),
             'positions': ', '.join(positions) or 'none',
             'layer scale': 'yes' if 'layers.0.attn.gamma1.weight' in state else 'no',
@@ -130,8 +133,9 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     _check(weights, path)
     check_finite(weights, path)
     is_beit = has_beit_names(state)
-    grid = recorded_grid(content, weights)
-    return Source(path, kind, is_beit, weights, dict(left_out), networks, network, grid)
+    recorded = recorded_grid(content, weights), recorded_heads(content)
+    parts = path, kind, is_beit, weights, dict(left_out), networks, network
+    return Source(*parts, *recorded)
 
 
 def _networks(content: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,15 +1,14 @@
 """ViT weights of other projects under MMPretrain's names."""
 
-import ast
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from mmattmask.checkpoints import read_checkpoint, unwrapped
+from mmattmask.export.recorded import recorded_grid, recorded_heads
 
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
@@ -57,44 +56,29 @@ def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tenso
     return pick_network(read_checkpoint(path), key, path)
 
 
-def read_encoder(
-    path: str | Path, key: str | None = None
-) -> tuple[dict[str, Tensor], str, tuple[int, int] | None]:
-    """Read the network that :func:`pick_encoder` picks; return where it is from, too.
+class Encoder(NamedTuple):
+    """The weights of a network, and what its file says of them.
 
-    That is ``FILE``, or ``FILE (teacher)`` for one of several. Last comes the grid of
-    its position embedding, see :func:`recorded_grid`.
+    Attributes:
+        weights: Under the file's names.
+        source: ``FILE``, or ``FILE (teacher)`` for one of several.
+        grid: Of the position embedding (h, w), if the config in the file says it.
+        num_heads: The same.
     """
+
+    weights: dict[str, Tensor]
+    source: str
+    grid: tuple[int, int] | None
+    num_heads: int | None
+
+
+def read_encoder(path: str | Path, key: str | None = None) -> Encoder:
+    """Read the network that :func:`pick_encoder` picks."""
     content = read_checkpoint(path)
     state, key = pick_encoder(content, key, path)
     grid = recorded_grid(content, to_mmpretrain_vit(state))
-    return state, f'{path} ({key})' if key else str(path), grid
-
-
-def recorded_grid(
-    content: Any, weights: Mapping[str, Tensor]
-) -> tuple[int, int] | None:
-    """Return the grid (h, w) of positions by the config in MMEngine's checkpoints.
-
-    18 x 32 has as many rows as 24 x 24. None without a config, and if it has another
-    number of patches. The config is parsed, not run.
-    """
-    meta = content.get('meta') if isinstance(content, Mapping) else None
-    text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    positions = weights.get('pos_embed')
-    if not isinstance(text, str) or positions is None or positions.ndim != 3:
-        return None
-    with suppress(SyntaxError, ValueError, TypeError, LookupError, AttributeError):
-        tree: Any = ast.parse(text).body
-        values = {ast.unparse(node.targets[0]): node.value for node in tree}
-        for name in ('model', 'backbone'):
-            values = {each.arg: each.value for each in values[name].keywords}
-        size, side = (ast.literal_eval(values[n]) for n in ('img_size', 'patch_size'))
-        height, width = (size, size) if isinstance(size, int) else size
-        grid = height // side, width // side
-        if positions.shape[1] - grid[0] * grid[1] in (0, 1):
-            return grid
-    return None
+    source = f'{path} ({key})' if key else str(path)
+    return Encoder(state, source, grid, recorded_heads(content))
 
 
 def pick_encoder(

@@ -27,8 +27,8 @@ from mmattmask.dataset_configs import base_datasets
 from mmattmask.datasets.concat import bases
 from mmattmask.datasets.recording import exchange_stock
 from mmattmask.launching import without_amp
-from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.models.guidance import Guidance, guidance_of
+from mmattmask.run_guard import check_host
 from mmattmask.runtime import lacking_hooks
 from mmattmask.scorers import Scorer
 from mmattmask.scorers.self_attention import image_size_of
@@ -184,7 +184,7 @@ def build_config(cfg: Config, name: str, gpus: int | None = None) -> BuiltConfig
             what = f'the optimizer {kind}'
             _attempt(built, what, build_optim_wrapper, built.model, wrapper)
         if built.guidance is not None:
-            _attempt(built, 'the masks', check_masks, built)
+            _attempt(built, 'the masks', check_host, built.model)
     return built
 
 
@@ -223,17 +223,6 @@ def build_model(cfg: Config) -> BaseSelfSupervisor:
     _forget_weights(config)
     with DefaultScope.overwrite_default_scope(cfg.default_scope), on_meta():
         return MODELS.build(config)
-
-
-def check_masks(built: BuiltConfig) -> None:
-    """Raise ValueError where the first step of a run would for its number of masks."""
-    grid, model = built.grid, built.model
-    preprocessor = getattr(model, 'data_preprocessor', None)
-    if isinstance(preprocessor, MaskRewriter):  # other hosts ask when they are built
-        if preprocessor.num_masked is None:  # CAE's neck predicts so many
-            neck = getattr(model, 'neck', None)
-            preprocessor.num_masked = getattr(neck, 'mask_token_num', None)
-        preprocessor.check_counts(grid)
 
 
 @contextmanager

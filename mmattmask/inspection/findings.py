@@ -30,13 +30,13 @@ from mmattmask.launching import (
     name_of,
     plain_type,
 )
-from mmattmask.models import IBOT
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.registry import WEIGHT_INITIALIZERS
+from mmattmask.run_data import check_length
 from mmattmask.run_guard import (
     check_colours,
     check_hooks,
-    check_length,
+    no_warmup,
     other_length,
     watch_checkpointed,
 )
@@ -136,7 +136,7 @@ def refused_at_start(built: BuiltConfig) -> Finding | None:
         if built.images is None:
             return None
         run.train_dataloader = built.images
-        check_length(loop, built.images, built.gpus or 1)
+        check_length(loop, built.images, built.gpus or 1, built.model)
         for hook in built.hooks:
             if hasattr(hook, 'check_data'):
                 hook.check_data(run)
@@ -239,13 +239,8 @@ def _split(error: Exception) -> Finding:
 
 def constant_temperature(built: BuiltConfig) -> Finding | None:
     """The teacher of iBOT needs a warm-up of its temperatures."""
-    if not isinstance(built.model, IBOT) or built.hooks_of('TeacherTemperatureHook'):
-        return None
-    return Finding(
-        f'the teacher begins at temperature {built.model.teacher_temp:g} without a '
-        'warm-up, with which training may collapse',
-        "custom_hooks=[dict(type='mmattmask.TeacherTemperatureHook')]",
-    )
+    sentence, _, fix = no_warmup(built.model, built.hooks).partition(': ')
+    return Finding(sentence, fix) if sentence else None
 
 
 def other_randomness_after_resume(built: BuiltConfig) -> Finding | None:

@@ -120,11 +120,12 @@ def scorer_flops(model: BaseSelfSupervisor) -> int:
         return 0
     if scorer.cached or scorer.reads_geometry:
         return 0
-    view = empty_image(model)
-    grid = guidance.policy_grid(view.shape[-2:])
+    number = scorer.fewest_images(num_views=1)
+    views = empty_image(model).expand(number, -1, -1, -1)
+    grid = guidance.policy_grid(views.shape[-2:])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        scorer(view, None, grid, guidance.cell_size)
-    return int(counter.get_total_flops())
+        scorer(views, None, grid, guidance.cell_size)
+    return int(counter.get_total_flops()) // number
 
 
 def computes_all_patches(model: BaseSelfSupervisor) -> bool:

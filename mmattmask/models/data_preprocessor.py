@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from mmattmask.models.guided_parts import guides
 from mmattmask.registry import MODELS
 from mmattmask.sample_batch import SampleBatch
 from mmattmask.scorers import Scorer
+from mmattmask.scorers.self_attention import image_size_of
 
 
 class AsyncCopies(BaseDataPreprocessor):
@@ -70,7 +72,8 @@ class MaskRewriter(AsyncCopies):
         model_patch_size: Side in px of a token; a cell holds a square of them. Defaults
             to ``mask_patch_size``.
         num_masked: Number of tokens that the algorithm needs masked in every image
-            (CAE: its neck's ``mask_tokens_num``). Defaults to None: any.
+            (CAE: its neck's ``mask_tokens_num``). Defaults to None: what the neck says,
+            or any.
         **kwargs: As for the stock data preprocessor.
 
     Raises:
@@ -164,6 +167,19 @@ class MaskRewriter(AsyncCopies):
                 'data preprocessor'
             )
         _set_masks(data_samples, masks.long())
+
+    def check_host(self, model: Any) -> None:
+        """Raise ValueError where a step would for its number of masks.
+
+        The neck of CAE says how many tokens it needs, unless ``num_masked`` does. A
+        backbone that does not tell its size is asked in the first step.
+        """
+        if self.num_masked is None:
+            neck = getattr(model, 'neck', None)
+            self.num_masked = getattr(neck, 'mask_token_num', None)
+        with suppress(AttributeError):
+            size = image_size_of(model.backbone)
+            self.check_counts(self.guidance.policy_grid(size))
 
     def check_counts(self, grid: tuple[int, int]) -> None:
         """Raise ValueError unless the policies fit a grid; looked at once for each."""

@@ -50,6 +50,7 @@ class Guidance(BaseModule):
 
     rng: torch.Generator | None = None
     masking: bool = True
+    draws_masks = True  # so processes need random numbers of their own
 
     def __init__(
         self,
@@ -117,6 +118,11 @@ class Guidance(BaseModule):
             for policy in dict.fromkeys(self.policies()):
                 check_policy(policy, grid)
             self._tried.add(grid)
+
+    @property
+    def least_images(self) -> int:
+        """Fewest images of a batch."""
+        return 1 if self.scorer is None else self.scorer.fewest_images(self.num_views)
 
     @property
     def factor(self) -> int:

@@ -45,6 +45,8 @@ class LUT(GuidedMAE):
     engines/engine_lut.py.
     """
 
+    least_images = 2  # for its batch norm
+
     def __init__(
         self,
         *args: Any,

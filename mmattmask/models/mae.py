@@ -30,7 +30,8 @@ class GuidedMAEViT(MAEViT):
 
     Args:
         *args: As for MAEViT. ``img_size`` may be (h, w); ``mask_ratio`` is the ratio of
-            random masking while there is no score.
+            random masking while the scorer knows no score; without a scorer it is the
+            policy's.
         secondary_ratio: Share of the visible patches that the encoder gets as a learned
             token, in their places (secondary masking, UM-MAE).
         **kwargs: As for MAEViT.

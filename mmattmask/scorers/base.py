@@ -62,6 +62,11 @@ class Scorer(BaseModule, metaclass=ABCMeta):
             attended; None while nothing is known.
         """
 
+    def fewest_images(self, num_views: int) -> int:
+        """Return the fewest images that a batch of so many views of each needs."""
+        compares = self.debias is not None and not self.cached
+        return 2 if compares and num_views < 2 else 1
+
     def bind(self, host: nn.Module) -> None:
         """Get to know the algorithm whose masks this guides; called once, at its end.
 

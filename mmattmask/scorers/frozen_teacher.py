@@ -195,11 +195,11 @@ class FrozenTeacher(CachedMaps):
             library: Any = self.teacher
             return library.load(self.checkpoint, prefix)
         assert self.checkpoint is not None
-        state, source, grid = read_encoder(self.checkpoint, prefix)
+        state, source, grid, num_heads = read_encoder(self.checkpoint, prefix)
         # what comes after the block that is read does not matter
         unread = (r'^ln1\.', r'^ln2\.')
         grid = grid or same_grid(self.teacher, state)
-        return load_vit(self.teacher, state, source, grid, unread)
+        return load_vit(self.teacher, state, source, grid, unread, num_heads)
 
     def views_from(self, preprocessor: Any) -> None:
         """Find out what makes the teacher's pixels of the student's, or ValueError."""

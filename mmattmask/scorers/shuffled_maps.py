@@ -71,6 +71,10 @@ class ShuffledMaps(CachedMaps):
         """What the source's maps depend on."""
         return getattr(self.scorer, 'made_by', type(self.scorer).__name__)
 
+    def fewest_images(self, num_views: int) -> int:
+        """Two: scores of views are exchanged within a batch."""
+        return 1 if self.looks_up else 2
+
     def extra_repr(self) -> str:
         """Return the arguments."""
         return f'seed={self.seed}'

@@ -19,7 +19,6 @@ from mmattmask.models import IBOT
 from mmattmask.scorers.ema_teacher import teacher_backbone
 from mmattmask.scorers.self_attention import image_size_of
 
-SIZE = (224, 224)
 RANDOM = 'random weights, no checkpoint'
 # What is loaded by others, or never: constants, and hidden teachers.
 NEVER_SAVED = (*OPTIONAL, r'^data_preprocessor\.')
@@ -86,7 +85,7 @@ def load_model(
             f'--size {size[0]} {size[1]} goes with names such as vit-base-p16; in a '
             'config the size is model.backbone.img_size'
         )
-    cfg = read_network(config, options, size or SIZE)
+    cfg = read_network(config, options, size, checkpoint)
     model: dict[str, Any] = cfg.model.to_dict()
     state = {} if checkpoint is None or not is_file else read_state_dict(checkpoint)
     parts = {name.split('.')[0] for name in state}

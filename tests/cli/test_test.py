@@ -117,6 +117,21 @@ def test_a_head_of_other_classes_is_refused(config_file, classifier, tmp_path):
             mmattmask('test', config_file, tmp_path / 'other.pth')
 
 
+def test_other_classes_than_in_training_are_refused(config_file, classifier, tmp_path):
+    """Folders are numbered as they are listed."""
+    path = tmp_path / 'small.pth'
+    classes = ('class0', 'class1')
+    for known in (classes, classes[::-1], ('class0', 'between', 'class1')):
+        meta = dict(dataset_meta=dict(classes=known))
+        torch.save(dict(state_dict=classifier.state_dict(), meta=meta), path)
+        options = config_file, path, '--work-dir', tmp_path / 'work'
+        if known == classes:
+            mmattmask('test', *options)
+            continue
+        with pytest.raises(ValueError, match=rf'{len(known)} classes and test_dataloa'):
+            mmattmask('test', *options)
+
+
 def test_predictions_are_written(config_file, classifier, tmp_path):
     checkpoint = tmp_path / 'small.pth'
     torch.save(dict(state_dict=classifier.state_dict()), checkpoint)

@@ -250,13 +250,15 @@ def test_what_can_be_known_is_known_before_anything_runs(tmp_path):
 def test_types_need_no_scope(tmp_path):
     path = write_comparison(tmp_path)
     for label in (0, 1):
-        folder = tmp_path / 'images' / str(label)
-        folder.mkdir(parents=True)
-        Image.new('RGB', (32, 32), (250 * label,) * 3).save(folder / 'one.png')
-    root = str(tmp_path / 'images')
+        for part in ('train', 'test'):
+            folder = tmp_path / part / str(label)
+            folder.mkdir(parents=True)
+            Image.new('RGB', (32, 32), (250 * label,) * 3).save(folder / 'one.png')
+    roots = [str(tmp_path / part) for part in ('train', 'test')]
     path.write_text(
-        f'{path.read_text()}\nimages = dict(type="CustomDataset", data_root={root!r})\n'
-        'evaluation.update(train=images, test=images)\n'
+        f'{path.read_text()}\ntrain, test = [\n'
+        f'    dict(type="CustomDataset", data_root=root) for root in {roots}\n]\n'
+        'evaluation.update(train=train, test=test)\n'
     )
     check_runs(Study(read_comparison(path), tmp_path / 'work'))
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ epochs = 2
 seeds = (0,)
 budgets = ('images',)
 images = dict(type='CustomDataset', data_root=data)
-evaluation = dict(train=images, test=images, k=3, linear_epochs=0, features=['mean'])
+copies = dict(images, data_root=data + '_copies')
+evaluation = dict(train=images, test=copies, k=3, linear_epochs=0, features=['mean'])
 content = dict(images=16)
 """
 
@@ -43,6 +45,7 @@ def test_hosts_are_compared_at_equal_images(tmp_path):
             low = 128 * label
             pixels = rng.integers(low, low + 128, (80, 70, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / f'{index}.png')
+    shutil.copytree(tmp_path / 'images', tmp_path / 'images_copies')
     path = tmp_path / 'hosts.py'
     configs = dict(simmim=str(SIMMIM), ibot=str(IBOT), stock=str(MASKFEAT))
     places = dict(configs, data=str(tmp_path / 'images'))
@@ -55,6 +58,6 @@ def test_hosts_are_compared_at_equal_images(tmp_path):
     # a scorer in the data preprocessor of a stock host, too
     assert ['position_share' in row for row in rows] == [True, False, True]
     assert rows[1]['tokens_per_image'] is None  # masks do not change them
-    assert all(row['knn_mean'] > 80 for row in rows)  # each image is its neighbour
+    assert all(row['knn_mean'] > 80 for row in rows)  # each image's copy is there
     assert re.search(r'\| blocks +\| iBOT +\| +1 \| +2 \| +- \|', text)
     assert 'One seed: there is no interval' in text

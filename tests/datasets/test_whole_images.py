@@ -10,7 +10,12 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
-from mmattmask.datasets.whole_images import WholeImages, measuring_steps, squash
+from mmattmask.datasets.whole_images import (
+    Squash,
+    WholeImages,
+    measuring_steps,
+    squash,
+)
 
 CROP = dict(type='mmattmask.RandomResizedCrop', scale=16)
 PACK = dict(type='mmattmask.PackInputs')
@@ -190,5 +195,7 @@ def test_loaders_are_kept_whatever_they_are_called():
         def transform(self, results):
             return results
 
-    steps = measuring_steps([LoadCropOfSlide(), TRANSFORMS.build(CROP)], (8, 8))
+    steps = measuring_steps(
+        [LoadCropOfSlide(), TRANSFORMS.build(CROP)], [Squash((8, 8))]
+    )
     assert [type(step).__name__ for step in steps] == ['LoadCropOfSlide', 'Squash']

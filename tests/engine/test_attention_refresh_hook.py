@@ -591,3 +591,15 @@ def test_a_rolling_refresh_of_no_image_is_refused(tmp_path, data_root):
     custom = hooks(rolling=True, begin=1, interval=NUM_IMAGES + 1)
     with pytest.raises(ValueError, match=f'there are {NUM_IMAGES} images'):
         train(toy_config(tmp_path, data_root, custom_hooks=custom))
+
+
+def test_a_size_that_cannot_be_measured_is_refused(tmp_path, data_root, monkeypatch):
+    """Before training, not at the first refresh, which may be hours away."""
+    monkeypatch.setattr(
+        CachedAttention, 'measure', lambda self, model, images: images.flatten(1)
+    )
+    later = hooks(begin=3, input_size=8)
+    message = r'CachedAttention cannot measure images of 8 x 8 px: .*to \(16, 16\)'
+    with pytest.raises(ValueError, match=message):
+        train(toy_config(tmp_path, data_root, custom_hooks=later))
+    assert not list(tmp_path.glob('*.pth'))

@@ -65,3 +65,26 @@ def test_a_failure_on_one_rank_ends_all_of_them(tmp_path, data_root):
     assert "'NoneType' object is not callable" in outputs[1]
     assert 'the attention refresh failed on another rank' in outputs[0]
     assert not list((tmp_path / 'attention_bank').glob('*.bank'))
+
+
+def masks_of_ranks(work_dir, data_root, **randomness):
+    changes = dict(
+        train_cfg__max_epochs=1,
+        model__scorer=None,
+        custom_hooks=[dict(type='TellMasksHook')],
+        randomness=dict(seed=3, **randomness),
+    )
+    found = [
+        [line for line in output.splitlines() if line.startswith('masks')]
+        for output in two_ranks(work_dir, data_root, changes)
+    ]
+    assert len(found[0]) == len(found[1]) == 3
+    return found
+
+
+def test_two_processes_draw_masks_of_their_own(tmp_path, data_root):
+    """As loader processes of stock hosts; MMEngine seeds all alike."""
+    one, other = masks_of_ranks(tmp_path / 'own', data_root)
+    assert not set(one) & set(other)
+    one, other = masks_of_ranks(tmp_path / 'alike', data_root, diff_rank_seed=False)
+    assert one == other  # the config says so

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmpretrain.utils import get_ori_model
 from PIL import Image
 
 from mmattmask.launching import leave_processes
@@ -180,6 +181,24 @@ class WatchHook(Hook):
             return score, partition
 
         guidance.guide = spy
+
+
+@HOOKS.register_module()
+class TellMasksHook(Hook):
+    """Prints which patches of a batch are masked."""
+
+    def before_run(self, runner):
+        guidance = get_ori_model(runner.model).guidance
+        original = guidance.guide
+
+        def tell(inputs, data_samples):
+            score, partition = original(inputs, data_samples)
+            masked = partition.mask.int().flatten().tolist()
+            sys.stdout.write(f'masks {"".join(map(str, masked))}\n')
+            sys.stdout.flush()
+            return score, partition
+
+        guidance.guide = tell
 
 
 @HOOKS.register_module()

@@ -5,7 +5,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from mmpretrain.datasets import CIFAR10
+from mmengine.registry import DATASETS, TRANSFORMS, DefaultScope
+from mmpretrain.datasets import CIFAR10, CustomDataset
 from PIL import Image
 
 from mmattmask.evaluation.eval_data import (
@@ -15,6 +16,7 @@ from mmattmask.evaluation.eval_data import (
     first_of_each_class,
     labelled_images,
     random_view,
+    steps_of,
     whole_view,
 )
 
@@ -96,9 +98,79 @@ def test_a_wrapped_dataset_is_unwrapped(data_root):
     config = dict(type='mmpretrain.CustomDataset', data_root=str(data_root))
     repeated = dict(type='RepeatDataset', times=3, dataset=config)
     assert len(labelled_images(repeated, whole_view((8, 8)), (8, 8))) == 6
+    five = dict(type='mmattmask.FirstPerClass', images_per_class=2, dataset=config)
+    assert len(labelled_images(five, whole_view((8, 8)), (8, 8))) == 4
+    folds = [
+        labelled_images(
+            dict(
+                type='mmpretrain.KFoldDataset',
+                num_splits=3,
+                test_mode=test,
+                dataset=config,
+            ),
+            whole_view((8, 8)),
+            (8, 8),
+        )
+        for test in (False, True)
+    ]
+    assert list(map(len, folds)) == [4, 2]
+    assert (
+        sorted(torch.cat([fold.labels for fold in folds]).tolist()) == [0] * 3 + [1] * 3
+    )
+    check_same_classes(*folds)
     joined = dict(type='mmattmask.ConcatDataset', datasets=[config, repeated])
     with pytest.raises(ValueError, match='2 datasets are joined: evaluation takes one'):
         labelled_images(joined, whole_view((8, 8)), (8, 8))
+
+
+@TRANSFORMS.register_module(force=True)
+class Negative:
+    """A step of a user's own."""
+
+    def __call__(self, results):
+        results['img'] = results['img'].max() - results['img']
+        return results
+
+
+def test_images_are_loaded_as_in_training(tmp_path):
+    """16 bits stay so, and steps of the user's own are done."""
+    (tmp_path / 'a').mkdir()
+    pixels = np.random.default_rng(0).integers(0, 60_000, (16, 16), dtype=np.uint16)
+    Image.fromarray(pixels).save(tmp_path / 'a' / '0.png')
+    steps = [
+        dict(type='LoadImageFromFile', color_type='unchanged'),
+        dict(type='Negative'),
+        dict(type='RandomResizedCrop', scale=16),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs'),
+    ]
+    view = [dict(type='mmcv.CenterCrop', crop_size=16)]
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        image, *_ = custom(tmp_path, view, (16, 16), steps=steps).images[0]
+        stock, *_ = custom(tmp_path, view, (16, 16)).images[0]
+    assert image.dtype != stock.dtype == torch.uint8
+    expected = torch.from_numpy((pixels.max() - pixels).astype(np.int64))
+    assert torch.equal(image[0].to(torch.int64), expected)
+    assert steps_of(dict(train_dataloader=dict(dataset=dict(pipeline=steps)))) == steps
+    assert not steps_of({})
+
+
+def test_arrays_that_are_read_later_are_told_apart(tmp_path):
+    """By what they are, for the list of images does not hold them."""
+
+    @DATASETS.register_module(force=True)
+    class Later(CustomDataset):
+        def get_data_info(self, idx):
+            info = super().get_data_info(idx)
+            return dict(info, img=np.load(info.pop('img_path')))
+
+    found = []
+    for value in (1, 2, 2):
+        (tmp_path / 'a').mkdir(exist_ok=True)
+        np.save(tmp_path / 'a' / '0.npy', np.full((8, 8, 3), value, np.uint8))
+        config = dict(type='Later', data_root=str(tmp_path), extensions=('.npy',))
+        found.append(labelled_images(config, whole_view((8, 8)), (8, 8)).fingerprint)
+    assert found[0] != found[1] == found[2]
 
 
 @pytest.fixture
@@ -137,7 +209,17 @@ def test_arrays_of_cifar_are_rgb(cifar):
 
 
 def labels_only(labels, classes=()):
-    return LabelledImages(None, torch.tensor(labels), classes, False, '')
+    paths = np.zeros(len(labels), np.int64)
+    return LabelledImages(None, torch.tensor(labels), classes, False, '', paths)
+
+
+def test_no_image_is_learnt_from_and_classified(data_root):
+    """With k = 1 each would find itself."""
+    whole = custom(data_root, whole_view((8, 8)), (8, 8))
+    with pytest.raises(ValueError, match=r'4 of 4 validation .* such as .*000\.png'):
+        check_same_classes(
+            whole, custom(data_root, whole_view((8, 8)), (8, 8), subset=2)
+        )
 
 
 def test_classes_must_be_the_same():

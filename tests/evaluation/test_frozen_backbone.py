@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Normalize
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 from mmpretrain.datasets import CIFAR10, CIFAR100
@@ -16,12 +17,13 @@ from mmattmask.dataset_configs import base_datasets
 from mmattmask.datasets import STL10, PackedImages
 from mmattmask.datasets.whole_images import WholeImages
 from mmattmask.engine.image_pass import normalized
-from mmattmask.evaluation.eval_data import labelled_images, whole_view
+from mmattmask.evaluation.eval_data import labelled_images, steps_of, whole_view
 from mmattmask.evaluation.features import FrozenFeatures, Normalisation
 from mmattmask.evaluation.frozen_backbone import (
     load_backbone,
     named_backbone,
     normalisation_of,
+    read_network,
 )
 
 from ..config_building import SHIPPED, load
@@ -223,7 +225,8 @@ def check_red(kind, pipeline, preprocessor):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         trained, *_ = WholeImages([DATASETS.build(dataset)], (16, 16))[0]
         stock = MODELS.build(dict(type='SelfSupDataPreprocessor', **how))
-        images = labelled_images(dataset, whole_view((16, 16)), (16, 16))
+        steps = steps_of(cfg)
+        images = labelled_images(dataset, whole_view((16, 16)), (16, 16), steps)
         model = FrozenFeatures(seen, ['mean'], normalisation_of(cfg))
         model(images.images[0][0][None], images.rgb)
     torch.testing.assert_close(seen.pixels, normalized(stock, trained[None]))
@@ -252,3 +255,37 @@ def test_what_is_evaluated_has_the_colours_of_training(kind, to_rgb):
     views = dict(type='MultiView', num_views=[1, 1], transforms=[[exchange], both])
     for pipeline in ([], [exchange], both, [views]):
         check_red(kind, [*pipeline, dict(type='PackInputs')], how)
+
+
+def test_a_name_takes_what_the_checkpoint_says(tmp_path):
+    """Its pixels and size; other heads are refused."""
+    recorded = dict(
+        model=dict(backbone=dict(arch='deit-tiny', img_size=64, patch_size=8)),
+        data_preprocessor=dict(mean=[1.0] * 3, std=[2.0] * 3, to_rgb=False),
+        train_dataloader=dict(dataset=dict(type='CustomDataset')),
+    )
+
+    def saved(arch):
+        recorded['model']['backbone']['arch'] = arch
+        meta = dict(cfg=Config(recorded).pretty_text)
+        file = tmp_path / 'x.pth'
+        torch.save(dict(state_dict=weights, meta=meta), file)
+        return file
+
+    backbone = named_backbone('vit-tiny-p8', (64, 64))
+    weights = MODELS.build(backbone).state_dict()
+    file = saved('deit-tiny')
+    cfg = read_network('vit-tiny-p8', None, None, file)
+    assert tuple(cfg.model.backbone.img_size) == (64, 64)
+    assert normalisation_of(cfg) == Normalisation((1.0,) * 3, (2.0,) * 3, rgb=False)
+    assert tuple(
+        read_network('vit-tiny-p8', None, (32, 48), file).model.backbone.img_size
+    ) == (32, 48)
+    load_backbone(backbone, file)
+    file = saved(dict(num_heads=12))
+    with pytest.raises(ValueError, match=r'trained with 12 heads, .* has \{3\}'):
+        load_backbone(backbone, file)
+    torch.save(weights, file)
+    cfg = read_network('vit-tiny-p8', None, None, file)
+    assert tuple(cfg.model.backbone.img_size) == (224, 224)
+    assert normalisation_of(cfg) == Normalisation()

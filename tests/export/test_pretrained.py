@@ -121,6 +121,20 @@ def test_one_network_of_our_ibot_whoever_reads_it(tmp_path, key):
     assert torch.equal(whole.ln1.bias, host.backbone.ln1.bias)
 
 
+def test_other_heads_than_the_file_was_trained_with(tmp_path):
+    """As many weights, cut in other places."""
+    source = VisionTransformer(ARCH, img_size=32, patch_size=8)
+    cfg = Config(dict(model=dict(backbone=dict(arch=ARCH))))
+    path, meta = tmp_path / 'x.pth', dict(cfg=cfg.pretty_text)
+    torch.save(dict(state_dict=source.state_dict(), meta=meta), path)
+    convert_checkpoint(path, 'hf', tmp_path / 'hf')
+    config = json.loads((tmp_path / 'hf' / 'config.json').read_text())
+    assert config['num_attention_heads'] == ARCH['num_heads']
+    other = VisionTransformer(dict(ARCH, num_heads=4), img_size=32, patch_size=8)
+    with pytest.raises(ValueError, match=r'was trained with 2 heads, .* has \{4\}'):
+        PretrainedViT(checkpoint=str(path)).load(other)
+
+
 @pytest.mark.parametrize('recorded', [True, False])
 def test_a_long_grid_with_as_many_rows_as_a_square(tmp_path, recorded):
     """2 x 8 patches are not 4 x 4: the config in the checkpoint says so."""

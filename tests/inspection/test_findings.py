@@ -114,6 +114,10 @@ FAULTS = {
         ),
         ({'model.scorer': None}, 'GuidedMAE with no scorer.* fix: .*CachedAttention'),
         (
+            dict(custom_hooks=[dict(type='mmattmask.AttentionRefreshHook')] * 2),
+            '2 hooks of this run are AttentionRefreshHooks',
+        ),
+        (
             ibot('TeacherTemperatureHook'),
             r"EMATeacher \(teacher\) does nothing without.* fix: .*k.EMATeacherHook'",
         ),

@@ -1,5 +1,7 @@
 """Counted FLOPs beside a formula, and beside the papers' numbers."""
 
+import copy
+
 import pytest
 
 from mmattmask.inspection.built_config import build_model
@@ -7,6 +9,7 @@ from mmattmask.inspection.flops import (
     computes_all_patches,
     cost,
     patch_budget,
+    scorer_flops,
     step_flops,
 )
 from mmattmask.masking import PatchBudget
@@ -92,6 +95,13 @@ def test_other_encoders_are_counted_too(name):
     found = cost(model, budget)
     assert found.encoder_tokens >= budget.num_visible
     assert 0.2 < (found.flops - found.scorer_flops) / found.stock_flops < 1.1
+
+
+def test_exchanged_scores_cost_what_their_source_does():
+    cfg = copy.deepcopy(find('gpa/gpa_vit-tiny-p8'))
+    flops = scorer_flops(build_model(cfg))
+    cfg.model.scorer = dict(type='mmattmask.ShuffledMaps', scorer=cfg.model.scorer)
+    assert scorer_flops(build_model(cfg)) == flops > 0
 
 
 def test_convolutions_of_visible_cells_only():

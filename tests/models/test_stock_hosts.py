@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmattmask.masking import PatchBudget, partition_patches
+from mmattmask.run_guard import check_host
 from tests.tiny_hosts import HOSTS
 
 RANDOM = dict(type='mmattmask.RandomMaskGenerator', mask_ratio=0.5)
@@ -179,6 +180,11 @@ def test_cae_needs_its_exact_count():
     policy = dict(RANDOM, mask_ratio=0.75)
     with pytest.raises(ValueError, match=r'8 masked tokens.* masks 12 of 16.*8/16'):
         host.build(policy).data_preprocessor(host.batch(), True)
+    config = host.guided(host.stock(), policy, None)
+    config['data_preprocessor'].pop('num_masked')
+    model = rebuilt(host, config)
+    with pytest.raises(ValueError, match='every image must have 8 masked tokens'):
+        check_host(model)  # before training: the neck says how many
 
 
 def test_cells_must_hold_whole_tokens():
