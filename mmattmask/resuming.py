@@ -1,6 +1,5 @@
 """How a run goes on: from which checkpoint, by which schedule and settings."""
 
-import ast
 import logging
 import re
 import zipfile
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmattmask.checkpoints import some
+from mmattmask.recorded_config import parse_config
 
 TIMES = ('begin', 'end', 'T_max', 'total_iters')
 # What weights depend on, and what in it they do not.
@@ -113,36 +113,26 @@ def check_goes_on(runner: Any, filename: str, changed: list[str]) -> None:
 def changed_settings(before: str | None, now: str | None) -> list[str]:
     """Return what two configs, as text, train with differently, by dotted names.
 
-    They are parsed, not run. What only the machine needs does not count.
+    What only the machine needs does not count.
     """
     if before is None or now is None:
         return []
-    old, new = dict(_leaves(before)), dict(_leaves(now))
+    old, new = (
+        {key: leaf for part in SETTINGS for key, leaf in _leaves(cfg.get(part), part)}
+        for cfg in map(parse_config, (before, now))
+    )
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return [name for name in names if not OF_THE_MACHINE.search(name)]
 
 
-def _leaves(text: str) -> Iterator[tuple[str, str]]:
-    """Yield names and values of a config's settings; nothing if it is not Python."""
-    try:
-        tree: Any = ast.parse(text).body
-    except SyntaxError:
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted names and values of what is no list and no dict."""
+    inner = dict(enumerate(value)) if isinstance(value, list) else value
+    if not isinstance(inner, dict):
+        yield name, value
         return
-    for node in tree:
-        name = ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else ''
-        if name in SETTINGS:
-            yield from _leaves_below(node.value, name)
-
-
-def _leaves_below(node: Any, name: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, ast.Call) and node.keywords and not node.args:  # dict(…)
-        for each in node.keywords:
-            yield from _leaves_below(each.value, f'{name}.{each.arg}')
-    elif isinstance(node, ast.List | ast.Tuple) and node.elts:
-        for place, element in enumerate(node.elts):
-            yield from _leaves_below(element, f'{name}.{place}')
-    else:
-        yield name, ast.unparse(node)
+    for key, each in inner.items():
+        yield from _leaves(each, f'{name}.{key}')
 
 
 def begin_epoch_again(runner: Any) -> None:

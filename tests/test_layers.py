@@ -86,6 +86,7 @@ def test_the_registry_imports_none_of_what_it_registers():
         'run_data',
         'run_folder',
         'resuming',
+        'recorded_config',
         'config_values',
         'files',
     )

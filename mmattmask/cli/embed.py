@@ -41,11 +41,7 @@ def run(args: argparse.Namespace) -> str:
         extensions=IMAGE_SUFFIXES,
     )
     images = labelled_images(
-        folder,
-        evaluation.view,
-        evaluation.size,
-        evaluation.steps,
-        need_labels=False,
+        folder, evaluation.view, evaluation.size, evaluation.steps, need_labels=False
     )
     paths = [images.images.info(index)[1]['img_path'] for index in range(len(images))]
     names = json.dumps([str(Path(path).relative_to(args.images)) for path in paths])

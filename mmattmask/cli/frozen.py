@@ -121,7 +121,8 @@ class Evaluation:
     """A frozen backbone with its weights, and the images, as the arguments say.
 
     ``size`` is the images' height and width in px, ``view`` the transforms of
-    evaluation, ``matched`` a line on how many weights the checkpoint had.
+    evaluation, ``steps`` those of training, ``matched`` a line on how many weights
+    the checkpoint had.
     """
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -134,6 +135,7 @@ class Evaluation:
         backbone = self.cfg.model.backbone.to_dict()
         self.size = size or to_2tuple(backbone.get('img_size', DEFAULT_SIZE))
         self.view = whole_view(self.size, args.resize)
+        self.steps = steps_of(self.cfg)
         network, self.matched = load_backbone(backbone, args.checkpoint, args.key)
         self.backbone = network.to(args.device)
         print_log(self.matched, logger='current')
@@ -152,11 +154,6 @@ class Evaluation:
         train = labelled_images(learnt, transforms, size, steps, subset)
         check_same_classes(train, val)
         return train, val
-
-    @property
-    def steps(self) -> Transforms:
-        """The training pipeline, whose steps load images."""
-        return steps_of(self.cfg)
 
     @property
     def work_dir(self) -> Path:

@@ -15,9 +15,9 @@ from mmattmask.dataset_configs import has_step, is_rgb
 from mmattmask.evaluation.features import Normalisation
 from mmattmask.export import load_vit
 from mmattmask.export.fit_vit import same_grid
-from mmattmask.export.recorded import recorded_backbone, recorded_config
 from mmattmask.export.vit_keys import read_encoder
 from mmattmask.quiet import quietly
+from mmattmask.recorded_config import recorded_backbone, recorded_config
 
 # 'small' is another model in MMPretrain: 8 blocks, 768 wide.
 ARCHS = dict(

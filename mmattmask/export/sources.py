@@ -14,7 +14,6 @@ from typing import Any
 from torch import Tensor
 
 from mmattmask.checkpoints import check_finite, read_checkpoint
-from mmattmask.export.recorded import recorded_grid, recorded_heads
 from mmattmask.export.simmim_keys import has_beit_names, to_plain
 from mmattmask.export.vit_keys import (
     PARTS,
@@ -23,6 +22,7 @@ from mmattmask.export.vit_keys import (
     tensors_of,
     to_mmpretrain_vit,
 )
+from mmattmask.recorded_config import recorded_grid, recorded_heads
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from mmattmask.checkpoints import read_checkpoint, unwrapped
-from mmattmask.export.recorded import recorded_grid, recorded_heads
+from mmattmask.recorded_config import recorded_grid, recorded_heads
 
 # Where checkpoints keep their weights, in the order of preference.
 CONTAINERS = ('state_dict', 'model', 'teacher', 'student')
@@ -57,14 +57,7 @@ def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tenso
 
 
 class Encoder(NamedTuple):
-    """The weights of a network, and what its file says of them.
-
-    Attributes:
-        weights: Under the file's names.
-        source: ``FILE``, or ``FILE (teacher)`` for one of several.
-        grid: Of the position embedding (h, w), if the config in the file says it.
-        num_heads: The same.
-    """
+    """The weights of a network, where they are from, and what its file says of them."""
 
     weights: dict[str, Tensor]
     source: str

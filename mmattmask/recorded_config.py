@@ -1,11 +1,10 @@
-"""What the config in an MMEngine checkpoint says of its weights; parsed, not run."""
+"""What the config in an MMEngine checkpoint says; parsed, not run."""
 
 import ast
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from mmpretrain.models import VisionTransformer
 from torch import Tensor
 
 
@@ -16,10 +15,18 @@ def recorded_config(content: Any) -> dict[str, Any]:
     """
     meta = content.get('meta') if isinstance(content, Mapping) else None
     text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    tree: Any = []
-    if isinstance(text, str):
-        with suppress(SyntaxError):
-            tree = ast.parse(text).body
+    return parse_config(text) if isinstance(text, str) else {}
+
+
+def parse_config(text: str) -> dict[str, Any]:
+    """Return the settings of a config as MMEngine writes it, None for no plain value.
+
+    Nothing if the text is no Python.
+    """
+    try:
+        tree: Any = ast.parse(text).body
+    except SyntaxError:
+        return {}
     return {
         ast.unparse(node.targets[0]): _value(node.value)
         for node in tree
@@ -32,6 +39,9 @@ def _value(node: Any) -> Any:
         return {each.arg: _value(each.value) for each in node.keywords}
     if isinstance(node, ast.List | ast.Tuple):
         return [_value(each) for each in node.elts]
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return {str(_value(key)): _value(value) for key, value in pairs}
     with suppress(ValueError, TypeError):
         return ast.literal_eval(node)
     return None
@@ -68,5 +78,7 @@ def recorded_heads(content: Any) -> int | None:
     """Return a ViT's number of heads by the config in a checkpoint, or None."""
     arch = recorded_backbone(content).get('arch')
     if isinstance(arch, str):
+        from mmpretrain.models import VisionTransformer
+
         arch = VisionTransformer.arch_zoo.get(arch)
     return arch.get('num_heads') if isinstance(arch, dict) else None
