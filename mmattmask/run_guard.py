@@ -104,8 +104,8 @@ def guard_runs() -> None:
             ) from error
         changed = changed_settings(self.message_hub.get_info('cfg'), settings)
         self.message_hub.update_info('cfg', settings)  # what the next one compares with
-        check_goes_on(self, filename, changed)
         begin_epoch_again(self)
+        check_goes_on(self, filename, changed)
         spread_randomness(self)  # MMEngine has taken the seed of the checkpoint
         report_old_schedule(self, wanted, schedule_ends(self))
 

@@ -355,7 +355,10 @@ def test_other_settings_in_the_same_folder(tmp_path, data_root, epochs):
     assert log_of(tmp_path).count(told) == 1
 
 
-def test_an_epoch_that_begins_again_counts_from_its_first_step(tmp_path, data_root):
+@pytest.mark.parametrize(('batch_size', 'steps'), [(8, 3), (11, 2), (22, 1)])
+def test_an_epoch_that_begins_again_counts_from_its_first_step(
+    tmp_path, data_root, batch_size, steps
+):
     """Of a checkpoint inside of it, or of batches of another size."""
     by_iter = dict(type='CheckpointHook', by_epoch=False, interval=1, max_keep_ckpts=1)
     changes = dict(train_cfg__max_epochs=3, default_hooks__checkpoint=by_iter)
@@ -370,10 +373,11 @@ def test_an_epoch_that_begins_again_counts_from_its_first_step(tmp_path, data_ro
     cfg.custom_hooks.append(dict(type='LeaveHook'))
     with pytest.raises(SystemExit):
         train(cfg)
-    changes['train_dataloader__batch_size'] = 11
+    changes['train_dataloader__batch_size'] = batch_size
     resumed = train(toy_config(tmp_path, data_root, resume=True, **changes))
-    assert resumed.iter == resumed.max_iters == 6
-    assert 'of iteration 5, and epoch 1 (from 0) begins at 2' in log_of(tmp_path)
+    assert resumed.iter == resumed.max_iters == 3 * steps
+    told = f'of iteration 5, and epoch 1 (from 0) begins at {steps}'
+    assert told in log_of(tmp_path)
 
 
 def test_which_checkpoint_is_the_latest(tmp_path):
