@@ -8,14 +8,16 @@ from typing import Any
 from torch import Tensor
 
 
-def recorded_config(content: Any) -> dict[str, Any]:
-    """Return the config in a checkpoint, None for what is no plain value; or nothing.
-
-    ``content`` is what ``read_checkpoint`` returned.
-    """
+def recorded_text(content: Any) -> str:
+    """Return the config in a checkpoint, as ``read_checkpoint`` returned it, or ''."""
     meta = content.get('meta') if isinstance(content, Mapping) else None
     text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    return parse_config(text) if isinstance(text, str) else {}
+    return text if isinstance(text, str) else ''
+
+
+def recorded_config(content: Any) -> dict[str, Any]:
+    """Return the config in a checkpoint, as of :func:`parse_config`, or nothing."""
+    return parse_config(recorded_text(content))
 
 
 def parse_config(text: str) -> dict[str, Any]:

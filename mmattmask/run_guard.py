@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from math import inf
+from math import inf, isqrt
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch.cuda import OutOfMemoryError
 from mmattmask.checkpoints import whole_is_asked, whole_models
 from mmattmask.config_values import check_values
 from mmattmask.files import whole_file
+from mmattmask.recorded_config import recorded_grid
 from mmattmask.resuming import (
     begin_epoch_again,
     changed_settings,
@@ -112,6 +113,7 @@ def guard_runs() -> None:
     def guarded_load(self: Any, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Load a checkpoint; see ``mmattmask.run_guard``."""
         checkpoint = load(self, filename, *args, **kwargs)
+        check_positions(checkpoint, self.model)
         loop = self._test_loop
         if whole_is_asked() and hasattr(loop, 'dataloader'):
             trained = checkpoint.get('meta', {}).get('dataset_meta') or {}
@@ -185,6 +187,27 @@ def check_hooks(runner: Any) -> None:
                 "replaces that of its base, or add dict(type='mmattmask."
                 f"{needed[0]}')"
             )
+
+
+def check_positions(checkpoint: Any, model: Any) -> None:
+    """Raise ValueError if positions of a long grid were loaded as those of a square.
+
+    MMPretrain takes 9 x 16 for 12 x 12, of as many patches; the config in the file says
+    which it is.
+    """
+    own = getattr(getattr(model, 'module', model), 'backbone', None)
+    rows = checkpoint.get('state_dict', {}).get('backbone.pos_embed')
+    grid = None if rows is None else recorded_grid(checkpoint, {'pos_embed': rows})
+    wanted = tuple(getattr(own, 'patch_resolution', None) or ())
+    if grid is None or not wanted or wanted == grid:
+        return
+    if grid[0] != grid[1] and isqrt(grid[0] * grid[1]) ** 2 == grid[0] * grid[1]:
+        raise ValueError(
+            f'the checkpoint has positions of {grid[0]} x {grid[1]} patches, which are '
+            f'taken for those of a square on the way to {wanted[0]} x {wanted[1]}: use '
+            "model.backbone.init_cfg=dict(type='Pretrained', _scope_='mmattmask', "
+            'checkpoint=FILE) instead of load_from'
+        )
 
 
 def check_host(model: Any) -> None:

@@ -29,11 +29,9 @@ from mmattmask.evaluation.linear_probe import (
     ProbeSettings,
     fixed_features,
 )
-from mmattmask.evaluation.ridge import ridge_accuracy
+from mmattmask.evaluation.ridge import held_out, ridge_accuracy
 from mmattmask.launching import drop_amp_without_accelerator, set_loader_defaults
 from mmattmask.scorers.self_attention import image_size_of
-
-HELD_OUT = 10  # one training image in so many chooses the probe's learning rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +139,7 @@ def linear_accuracy(
     features, labels = train
     mean, std = features.mean(dim=0), features.std(dim=0).clamp_min(1e-6)
     features, query = (features - mean) / std, (test[0] - mean) / std
-    held = torch.zeros(len(labels), dtype=torch.bool)
-    held[::HELD_OUT] = True
+    held = held_out(labels)
     settings = ProbeSettings(SWEEP, epochs)
     classes = int(labels.max()) + 1
     probe = LinearProbe(settings, features.shape[1], classes, state, device)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-HELD_OUT = 10  # one training image in so many chooses the penalty
+HELD_OUT = 10  # one training image in so many chooses penalty or learning rate
 PENALTIES = tuple(10.0**power for power in range(-5, 2))
 
 
@@ -22,14 +22,28 @@ def ridge_accuracy(
             f'ridge needs 2 training images and 1 test image, got {len(labels)} and '
             f'{len(target)}'
         )
-    held = torch.zeros(len(labels), dtype=torch.bool)
-    held[::HELD_OUT] = True
+    held = held_out(labels)
     tried = _hits(
         (features[~held], labels[~held]), (features[held], labels[held]), PENALTIES
     )
     best = PENALTIES[int(tried.argmax())]
     (hits,) = _hits((features, labels), (query, target), (best,))
     return 100 * float(hits) / len(target)
+
+
+def held_out(labels: Tensor) -> Tensor:
+    """Choose every tenth image, (N,) bool.
+
+    Of each class, where classes come round: else one may be all that is chosen.
+    """
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    held[::HELD_OUT] = True
+    counts = torch.bincount(labels)
+    chosen = torch.bincount(labels[held], minlength=len(counts))
+    if ((chosen == 0) & (counts >= HELD_OUT)).any():
+        held[:] = False
+        held[labels.argsort(stable=True)[::HELD_OUT]] = True
+    return held
 
 
 def _hits(

@@ -22,7 +22,7 @@ from mmattmask.export.vit_keys import (
     tensors_of,
     to_mmpretrain_vit,
 )
-from mmattmask.recorded_config import recorded_grid, recorded_heads
+from mmattmask.recorded_config import recorded_grid, recorded_heads, recorded_text
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",
@@ -69,6 +69,7 @@ class Source:
         network: Which of them it is, if one was chosen.
         grid: Of its positions (h, w), if the config in the file says it.
         num_heads: The same.
+        config: That config, or ''.
     """
 
     path: Path
@@ -80,6 +81,7 @@ class Source:
     network: str | None = None
     grid: tuple[int, int] | None = None
     num_heads: int | None = None
+    config: str = ''
 
     def facts(self) -> dict[str, str]:
         """Return what the weights tell about the architecture, for people."""
@@ -133,7 +135,8 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     _check(weights, path)
     check_finite(weights, path)
     is_beit = has_beit_names(state)
-    recorded = recorded_grid(content, weights), recorded_heads(content)
+    recorded: Any = recorded_grid(content, weights), recorded_heads(content)
+    recorded += (recorded_text(content),)
     parts = path, kind, is_beit, weights, dict(left_out), networks, network
     return Source(*parts, *recorded)
 

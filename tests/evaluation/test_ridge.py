@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmattmask.evaluation.ridge import PENALTIES, _hits, ridge_accuracy
+from mmattmask.evaluation.ridge import PENALTIES, _hits, held_out, ridge_accuracy
 
 
 def clusters(num, seed, width=8, distance=8.0, classes=3):
@@ -61,3 +61,13 @@ def test_too_few_images_are_refused():
     features, labels = clusters(3, 0)
     with pytest.raises(ValueError, match='got 3 and 0'):
         ridge_accuracy(features, labels, features[:0], labels[:0])
+
+
+def test_classes_that_come_round_are_all_held_out():
+    """In the order 0 to 9, 0 to 9, … every tenth image is of class 0."""
+    turns, mixed = torch.arange(10).repeat(40), torch.arange(400) % 7
+    for labels in (turns, mixed):
+        chosen = held_out(labels)
+        assert int(chosen.sum()) == 40
+        assert len(labels[chosen].unique()) == len(labels.unique())
+    assert torch.equal(held_out(mixed), torch.arange(400) % 10 == 0)

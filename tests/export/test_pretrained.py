@@ -1,6 +1,7 @@
 """Every source of weights fits, or says why not; nothing keeps its random values."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from mmattmask.evaluation.frozen_backbone import load_backbone
 from mmattmask.export import convert_checkpoint
 from mmattmask.export.fit_vit import fit_pos_embed, fit_vit
 from mmattmask.export.pretrained import PretrainedViT
+from mmattmask.run_guard import check_positions
 from mmattmask.scorers import FrozenTeacher
 
 from ..models.ibot_model import build as build_ibot
@@ -152,6 +154,13 @@ def test_a_long_grid_with_as_many_rows_as_a_square(tmp_path, recorded):
     if recorded:  # else it is refused: there are two ways
         PretrainedViT(path).load(targets[2])
         assert torch.equal(targets[2].pos_embed, source.pos_embed)
+        convert_checkpoint(path, 'mmpretrain', tmp_path / 'again.pth')
+        PretrainedViT(tmp_path / 'again.pth').load(vit_again := vit())
+        assert torch.equal(vit_again.pos_embed, targets[0].pos_embed)
+        content = torch.load(path, weights_only=True)
+        check_positions(content, SimpleNamespace(backbone=targets[2]))
+        with pytest.raises(ValueError, match=r'of 2 x 8 patches, .* way to 4 x 4: use'):
+            check_positions(content, SimpleNamespace(backbone=targets[0]))
     config = dict(type='mmpretrain.VisionTransformer', arch=ARCH, patch_size=8)
     evaluated, _ = load_backbone(dict(config, img_size=32), path)
     assert torch.equal(evaluated.pos_embed, targets[1].pos_embed) == recorded
