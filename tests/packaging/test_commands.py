@@ -108,10 +108,10 @@ def test_the_wheel_is_enough(wheel_python, folder):
     command = wheel_python.parent / 'mmattmask'
     config = 'mmattmask::amt/amt_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
     options = ('--cfg-options', 'train_dataloader.dataset.data_root=images')
-    for name in 'ab':
-        shutil.copytree(folder / 'images', folder / 'classes' / name)
+    for place in ('train/a', 'train/b', 'val/a', 'val/b'):
+        shutil.copytree(folder / 'images', folder / place)
     timm = ('--to', 'timm', '--out', 'vit.safetensors')
-    classes = ('--train', 'classes', '--val', 'classes', '--k', 1)
+    classes = ('--train', 'train', '--val', 'val', '--k', 1)
     checked, _, measured, _, drawn = run_scripts(
         wheel_python,
         (command, 'check', config, *options),
