@@ -8,16 +8,24 @@ from typing import Any
 from torch import Tensor
 
 
-def recorded_text(content: Any) -> str:
-    """Return the config in a checkpoint, as ``read_checkpoint`` returned it, or ''."""
+def recorded_config(content: Any) -> dict[str, Any]:
+    """Return the config in a checkpoint, as of :func:`parse_config`, or nothing.
+
+    ``content`` is what ``read_checkpoint`` returned.
+    """
     meta = content.get('meta') if isinstance(content, Mapping) else None
     text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    return text if isinstance(text, str) else ''
+    return parse_config(text) if isinstance(text, str) else {}
 
 
-def recorded_config(content: Any) -> dict[str, Any]:
-    """Return the config in a checkpoint, as of :func:`parse_config`, or nothing."""
-    return parse_config(recorded_text(content))
+def shape_of_weights(content: Any) -> str:
+    """Return what of the config in a checkpoint weights do not tell, as a config.
+
+    For files that are given away: nothing of data, runs or folders.
+    """
+    backbone = recorded_backbone(content)
+    keys = [key for key in ('arch', 'img_size', 'patch_size') if backbone.get(key)]
+    return f'model = {dict(backbone={key: backbone[key] for key in keys})!r}'
 
 
 def parse_config(text: str) -> dict[str, Any]:

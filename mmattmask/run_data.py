@@ -48,12 +48,12 @@ def check_classes(**datasets: Any) -> None:
     for name, classes in list(known.items())[1:]:
         first = next(iter(known))
         if classes != known[first]:
-            differ = sorted(set(classes) ^ set(known[first]))
+            differ = ', '.join(sorted(set(classes) ^ set(known[first]))[:6])
+            what = f'not the same: {differ}' if differ else 'in another order'
             raise ValueError(
                 f'{first} has {len(known[first])} classes and {name} {len(classes)}, '
-                'not the same or in another order, so labels do not mean the same '
-                f'({", ".join(differ[:6]) or "the order"}): give both the same classes '
-                '(of folders, classes=[...]; else metainfo=dict(classes=(...)))'
+                f'{what}; give both the same, classes=[...] of folders, else '
+                'metainfo=dict(classes=(...)), for labels are their numbers'
             )
 
 

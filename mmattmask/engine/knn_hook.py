@@ -23,6 +23,7 @@ from mmattmask.evaluation import knn_accuracy
 from mmattmask.files import whole_file
 from mmattmask.masking.options import check_options
 from mmattmask.registry import HOOKS
+from mmattmask.run_data import check_classes
 from mmattmask.scorers.ema_teacher import teacher_backbone
 
 Target = Literal['student', 'teacher']
@@ -129,7 +130,7 @@ class KNNHook(Hook):
         }
         for images in self._images.values():
             check_images(runner, images)
-        _check_classes(self._images['memory'], self._images['query'])
+        check_classes(memory=memory, query=query)
 
     def before_train_epoch(self, runner: Any) -> None:
         """Measure by epoch."""
@@ -247,25 +248,6 @@ def write_row(path: Path, unit: str, now: int, values: dict[str, float]) -> None
         writer = csv.DictWriter(file, rows[-1], restval='', extrasaction='ignore')
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _check_classes(memory: WholeImages, query: WholeImages) -> None:
-    """Raise ValueError if a class number means two classes.
-
-    Folders are numbered as they are listed: one that is missing on one side shifts all
-    that follow.
-    """
-    known = [d.metainfo.get('classes') for d in (*memory.datasets, *query.datasets)]
-    names = {tuple(classes) for classes in known if classes is not None}
-    if len(names) < 2 or None in known:
-        return
-    first, *others = names
-    differ = {name for other in others for name in set(first) ^ set(other)}
-    raise ValueError(
-        f'KNNHook compares class numbers, but memory and query have other classes or '
-        f'another order: {sorted({len(each) for each in names})} classes, on one side '
-        f'only: {sorted(map(str, differ))[:10]}. Give both the same classes=[...]'
-    )
 
 
 def _build_labelled(name: str, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

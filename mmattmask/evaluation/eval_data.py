@@ -22,6 +22,7 @@ from mmattmask.datasets.whole_images import (
     measuring_steps,
 )
 from mmattmask.files import file_state
+from mmattmask.run_data import check_classes
 
 Transforms = Sequence[dict[str, Any]]
 # Images smaller than this lose nothing to the centre crop.
@@ -215,12 +216,9 @@ def first_of_each_class(labels: Sequence[int], count: int) -> list[int]:
 
 def check_same_classes(train: LabelledImages, val: LabelledImages) -> None:
     """Raise ValueError unless labels mean the same and no image is in both."""
-    if train.classes and val.classes and train.classes != val.classes:
-        differ = sorted(set(train.classes) ^ set(val.classes))
-        raise ValueError(
-            f'the training images have {len(train.classes)} classes and the validation '
-            f'images {len(val.classes)}, not the same: {", ".join(differ[:6])}'
-        )
+    check_classes(
+        train=dict(classes=train.classes), validation=dict(classes=val.classes)
+    )
     unknown = set(val.labels.tolist()) - set(train.labels.tolist())
     if unknown:
         raise ValueError(

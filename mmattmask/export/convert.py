@@ -107,7 +107,7 @@ def convert_checkpoint(
         'key': source.network or '',
         'target': to,
         'written_by': f'mmattmask {__version__}',
-        'cfg': source.config,  # heads, grid and pixels are not in the weights
+        'cfg': source.config,
     }
     # views would be stored with all of the tensor that they are a part of
     weights = {name: value.clone().contiguous() for name, value in weights.items()}

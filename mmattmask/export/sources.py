@@ -22,7 +22,7 @@ from mmattmask.export.vit_keys import (
     tensors_of,
     to_mmpretrain_vit,
 )
-from mmattmask.recorded_config import recorded_grid, recorded_heads, recorded_text
+from mmattmask.recorded_config import recorded_grid, recorded_heads, shape_of_weights
 
 KINDS = {
     'mmpretrain': "mmattmask or MMPretrain, MMPretrain's names",
@@ -69,7 +69,7 @@ class Source:
         network: Which of them it is, if one was chosen.
         grid: Of its positions (h, w), if the config in the file says it.
         num_heads: The same.
-        config: That config, or ''.
+        config: What ``shape_of_weights`` says.
     """
 
     path: Path
@@ -136,7 +136,7 @@ def read_source(path: str | Path, key: str | None = None) -> Source:
     check_finite(weights, path)
     is_beit = has_beit_names(state)
     recorded: Any = recorded_grid(content, weights), recorded_heads(content)
-    recorded += (recorded_text(content),)
+    recorded += (shape_of_weights(content),)
     parts = path, kind, is_beit, weights, dict(left_out), networks, network
     return Source(*parts, *recorded)
 

@@ -177,7 +177,7 @@ def failing_step(built: BuiltConfig) -> Finding | None:
             'a transform of train_dataloader.dataset.pipeline',
         )
     try:
-        watch_checkpointed(model, built.cfg.get('activation_checkpointing', ()))
+        watch_checkpointed(model, built.cfg.get('activation_checkpointing') or ())
     except ValueError as error:
         return _split(error)
     for views in batches:

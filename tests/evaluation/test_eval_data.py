@@ -225,9 +225,7 @@ def test_no_image_is_learnt_from_and_classified(data_root):
 def test_classes_must_be_the_same():
     cats, dogs = labels_only([0, 1], ('a', 'cat')), labels_only([0, 1], ('a', 'dog'))
     check_same_classes(cats, labels_only([1], ('a', 'cat')))
-    with pytest.raises(
-        ValueError, match=r'have 2 classes .* 2, not the same: cat, dog'
-    ):
+    with pytest.raises(ValueError, match=r'has 2 classes .* 2, not the same: cat, dog'):
         check_same_classes(cats, dogs)
     with pytest.raises(ValueError, match=r'1 classes .* no training image: \[4\]'):
         check_same_classes(cats, labels_only([0, 4]))

@@ -155,6 +155,8 @@ def test_a_long_grid_with_as_many_rows_as_a_square(tmp_path, recorded):
         PretrainedViT(path).load(targets[2])
         assert torch.equal(targets[2].pos_embed, source.pos_embed)
         convert_checkpoint(path, 'mmpretrain', tmp_path / 'again.pth')
+        meta = torch.load(tmp_path / 'again.pth', weights_only=True)['meta']
+        assert 'MAE' not in meta['cfg']  # what is given away tells no more than it must
         PretrainedViT(tmp_path / 'again.pth').load(vit_again := vit())
         assert torch.equal(vit_again.pos_embed, targets[0].pos_embed)
         content = torch.load(path, weights_only=True)
