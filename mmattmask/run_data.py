@@ -1,8 +1,14 @@
 """What a run is held to about its images, before its first step and before a test."""
 
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib import import_module
 from math import ceil
 from typing import Any
+
+import numpy as np
+import torch
 
 
 def check_length(loop: Any, loader: Any, world_size: int, model: Any) -> None:
@@ -35,6 +41,29 @@ def check_length(loop: Any, loader: Any, world_size: int, model: Any) -> None:
             f'the run has {loop.max_epochs} epochs and {loop.max_iters} iterations: '
             'set train_cfg.max_epochs or max_iters to at least 1'
         )
+
+
+def renew_worker_seeds(loader: Any) -> None:
+    """Let loader processes that start in every epoch draw other numbers in each.
+
+    Differs from MMEngine, which gives them the same seeds again: crops, flips and masks
+    of every epoch would be those of the first. Processes that persist go on drawing.
+    """
+    stock = loader.worker_init_fn
+    by_mmengine = import_module('mmengine.dataset').worker_init_fn
+    if loader.persistent_workers or getattr(stock, 'func', None) is not by_mmengine:
+        return
+    loader.worker_init_fn = partial(_seed_worker, stock)
+
+
+def _seed_worker(stock: Callable[[int], None], worker_id: int) -> None:
+    drawn = torch.initial_seed()  # torch's own, another one in each epoch
+    stock(worker_id)  # by rank and worker
+    entropy = [drawn, torch.initial_seed()]
+    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 what the transforms draw from
+    torch.manual_seed(seed)
 
 
 def check_classes(**datasets: Any) -> None:

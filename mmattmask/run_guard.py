@@ -29,7 +29,12 @@ from mmattmask.resuming import (
     report_old_schedule,
     schedule_ends,
 )
-from mmattmask.run_data import check_classes, check_length, lost_categories
+from mmattmask.run_data import (
+    check_classes,
+    check_length,
+    lost_categories,
+    renew_worker_seeds,
+)
 from mmattmask.run_folder import only_run_in, remove_outdated, remove_torn
 
 # Each of them acts on its own, so two would move a teacher or renew maps twice.
@@ -75,6 +80,7 @@ def guard_runs() -> None:
             check_host(self.model)
             check_colours(self.model, self.cfg)
             check_length(loop, loop.dataloader, self.world_size, self.model)
+            renew_worker_seeds(loop.dataloader)
             training = loop.dataloader.dataset
             if self._val_loop is not None:
                 tested = self.val_loop.dataloader.dataset

@@ -132,6 +132,42 @@ def test_other_classes_in_validation(tmp_path, data_root):
     refused(cfg, r'train_dataloader has 2 .* val_dataloader 1, not the same: class_0;')
 
 
+@HOOKS.register_module()
+class CropsHook(Hook):
+    """Keep the crops of every epoch."""
+
+    def __init__(self):
+        self.crops = []
+
+    def before_train_epoch(self, runner):
+        self.crops.append([])
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.crops[-1] += [tuple(s.crop_box) for s in data_batch['data_samples']]
+
+
+@pytest.mark.parametrize('kept', [False, True])
+def test_loader_processes_that_start_in_every_epoch(tmp_path, data_root, kept):
+    """They draw other crops in each, and the same ones in another run."""
+    recorded = []
+    for name in ('one', 'two'):
+        cfg = toy_config(
+            tmp_path / name,
+            data_root,
+            model__scorer=None,
+            model__mask_generator=dict(type='mmattmask.RandomMaskGenerator'),
+            train_cfg__max_epochs=2,
+            train_dataloader__num_workers=1,
+            train_dataloader__persistent_workers=kept,
+            custom_hooks=[dict(type='CropsHook')],
+        )
+        run = train(cfg)
+        recorded += [hook for hook in run.hooks if isinstance(hook, CropsHook)]
+    one, two = recorded
+    assert one.crops == two.crops
+    assert len(one.crops[0]) == len(set(one.crops[0] + one.crops[1])) / 2 > 1
+
+
 def test_annotations_of_no_class_are_told():
     images = {1: [7, 8], 2: [8, 9], 5: [9, 10]}
     coco = SimpleNamespace(cat_img_map=images, cat_ids=[1], ann_file='a.json')
