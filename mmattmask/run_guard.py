@@ -33,6 +33,7 @@ from mmattmask.run_data import (
     check_classes,
     check_length,
     lost_categories,
+    other_batch,
     renew_worker_seeds,
 )
 from mmattmask.run_folder import only_run_in, remove_outdated, remove_torn
@@ -85,8 +86,9 @@ def guard_runs() -> None:
             if self._val_loop is not None:
                 tested = self.val_loop.dataloader.dataset
                 check_classes(train_dataloader=training, val_dataloader=tested)
-            texts = [other_length(self.cfg), partly_frozen(self.model)]
-            texts += [no_warmup(self.model, self.hooks), lost_categories(training)]
+            texts = [other_length(self.cfg), other_batch(self.cfg, self.world_size)]
+            texts += [partly_frozen(self.model), no_warmup(self.model, self.hooks)]
+            texts += [lost_categories(training)]
             for text in filter(None, texts):
                 self.logger.warning(text)
             start = self.iter

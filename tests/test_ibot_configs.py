@@ -236,3 +236,12 @@ def test_debug_runs_are_longer_than_their_warmups(name):
     assert cfg.train_cfg.max_epochs == 2
     assert hooks_of(cfg)['TeacherTemperatureHook'].warmup_epochs == 2
     assert 'Amp' not in cfg.optim_wrapper.type
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_parts_to_derive_from_are_those_in_use(name):
+    """What a config takes by name from this one is what this one trains with."""
+    cfg = load(name)
+    assert all(hook in cfg.custom_hooks for hook in cfg.hooks.values())
+    dataset = cfg.train_dataloader.dataset
+    assert cfg.multi_crop in dataset.get('dataset', dataset).pipeline

@@ -3,12 +3,8 @@
 A config adds views, epochs and the batch size with its learning rate. Cosines end with
 the run, whatever its length. To change one hook take the others as they are:
 
-    custom_hooks = [
-        {**_base_.hooks.teacher, 'momentum': 0.01},
-        _base_.hooks.temperature,
-        _base_.hooks.last_layer,
-        _base_.hooks.finite,
-    ]
+    hooks = {**_base_.hooks, 'teacher': {**_base_.hooks.teacher, 'momentum': 0.01}}
+    custom_hooks = [*hooks.values()]
 
 Source: bytedance/ibot main_ibot.py, README's ViT-S/16.
 """

@@ -29,11 +29,8 @@ train_cfg = dict(max_epochs=2)
 warmup, cosine, weight_decay = _base_.param_scheduler
 # no warm-up: stock cosines cannot go on from one of a single iteration
 param_scheduler = [{**cosine, 'begin': 0}, weight_decay]
-custom_hooks = [
-    _base_.hooks.teacher,
-    {**_base_.hooks.temperature, 'warmup_epochs': 2},
-    _base_.hooks.last_layer,
-    _base_.hooks.finite,
-]
+temperature = {**_base_.hooks.temperature, 'warmup_epochs': 2}
+hooks = {**_base_.hooks, 'temperature': temperature}
+custom_hooks = [*hooks.values()]
 default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
 resume = False

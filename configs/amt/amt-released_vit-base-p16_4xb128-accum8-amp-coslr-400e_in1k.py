@@ -25,5 +25,5 @@ model = dict(
 train_dataloader = dict(batch_size=128)
 optim_wrapper = dict(accumulative_counts=8)
 # --auto-scale-lr counts images per step, before accumulation
-auto_scale_lr = dict(base_batch_size=512)
+auto_scale_lr = dict(base_batch_size=512, accumulative_counts=8)
 custom_hooks = [dict(type='mmattmask.AttentionRefreshHook', begin=41, interval=40)]

@@ -16,7 +16,7 @@ train_pipeline = [load, {**crop, 'scale': 448}, flip, pack]
 train_dataloader = dict(batch_size=256, dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(accumulative_counts=2)
 # --auto-scale-lr counts images per step, before accumulation
-auto_scale_lr = dict(base_batch_size=2048)
+auto_scale_lr = dict(base_batch_size=2048, accumulative_counts=2)
 # 14 x 14 maps are enough to guide and four times cheaper than 28 x 28
 refresh = dict(type='mmattmask.AttentionRefreshHook', begin=40, interval=40)
 custom_hooks = [dict(**refresh, input_size=224)]

@@ -22,9 +22,6 @@ train_dataloader = dict(
         dataset={**_base_.train_dataloader.dataset, 'pipeline': train_pipeline},
     )
 )
-custom_hooks = [
-    {**_base_.hooks.teacher, 'momentum': 0.01},  # the paper's 0.99
-    _base_.hooks.temperature,
-    _base_.hooks.last_layer,
-    _base_.hooks.finite,
-]
+teacher = {**_base_.hooks.teacher, 'momentum': 0.01}  # the paper's 0.99
+hooks = {**_base_.hooks, 'teacher': teacher}
+custom_hooks = [*hooks.values()]

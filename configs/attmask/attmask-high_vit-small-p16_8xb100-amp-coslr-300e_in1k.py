@@ -10,7 +10,8 @@ Metric:   ImageNet-1k k-NN 75.0, linear 77.5 (the authors'; not run by us).
 
 _base_ = './attmask-high_vit-small-p16_4xb60-amp-coslr-100e_in1k.py'
 
-train_pipeline = [_base_.load, _base_.wide_multi_crop, _base_.pack]
+multi_crop = _base_.wide_multi_crop
+train_pipeline = [_base_.load, multi_crop, _base_.pack]
 train_dataloader = dict(batch_size=100, dataset=dict(pipeline=train_pipeline))
 train_cfg = dict(max_epochs=300)
 optim_wrapper = dict(optimizer=dict(lr=5e-4 * 800 / 256))

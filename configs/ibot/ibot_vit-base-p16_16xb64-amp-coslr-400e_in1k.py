@@ -14,7 +14,8 @@ Metric:   ImageNet-1k k-NN 77.1, linear 79.5 (the authors'; not run by us).
 _base_ = './ibot_vit-small-p16_16xb64-amp-coslr-800e_in1k.py'
 
 model = dict(backbone=dict(arch='base'), head=dict(norm_last_layer=True))
-train_pipeline = [_base_.load, _base_.wide_multi_crop, _base_.pack]
+multi_crop = _base_.wide_multi_crop
+train_pipeline = [_base_.load, multi_crop, _base_.pack]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 train_cfg = dict(max_epochs=400)
 optim_wrapper = dict(
@@ -22,9 +23,9 @@ optim_wrapper = dict(
 )
 warmup, cosine, weight_decay = _base_.param_scheduler
 param_scheduler = [warmup, {**cosine, 'eta_min': 2e-6}, weight_decay]
-custom_hooks = [
-    _base_.hooks.teacher,
-    {**_base_.hooks.temperature, 'warmup_epochs': 50},
-    {**_base_.hooks.last_layer, 'epochs': 3},
-    _base_.hooks.finite,
-]
+hooks = {
+    **_base_.hooks,
+    'temperature': {**_base_.hooks.temperature, 'warmup_epochs': 50},
+    'last_layer': {**_base_.hooks.last_layer, 'epochs': 3},
+}
+custom_hooks = [*hooks.values()]

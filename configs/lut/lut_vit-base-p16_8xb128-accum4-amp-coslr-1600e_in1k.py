@@ -41,5 +41,5 @@ optim_wrapper = dict(
     accumulative_counts=4, paramwise_cfg=dict(custom_keys={'bn': dict(decay_mult=0.0)})
 )
 # --auto-scale-lr counts images per step, before accumulation
-auto_scale_lr = dict(base_batch_size=1024)
+auto_scale_lr = dict(base_batch_size=1024, accumulative_counts=4)
 custom_hooks = [dict(type='mmattmask.EMATeacherHook')]

@@ -41,11 +41,13 @@ auto_scale_lr = dict(base_batch_size=32)
 train_cfg = dict(max_epochs=8)
 warmup, cosine, weight_decay = _base_.param_scheduler
 param_scheduler = [{**warmup, 'end': 1}, {**cosine, 'begin': 1}, weight_decay]
+hooks = {
+    **_base_.hooks,
+    'teacher': {**_base_.hooks.teacher, 'momentum': 0.01},
+    'temperature': {**_base_.hooks.temperature, 'warmup_epochs': 2, 'temp': 0.04},
+}
 custom_hooks = [
-    {**_base_.hooks.teacher, 'momentum': 0.01},
-    {**_base_.hooks.temperature, 'warmup_epochs': 2, 'temp': 0.04},
-    _base_.hooks.last_layer,
-    _base_.hooks.finite,
+    *hooks.values(),
     dict(type='mmattmask.EpochSeedHook'),
     {**_base_.study.knn, 'target': 'teacher'},
 ]

@@ -90,6 +90,12 @@ def check_one_machine(rows: Sequence[Mapping], others: Sequence[Mapping]) -> Non
             )
 
 
-def seconds_per_epoch(rows: Sequence[Mapping]) -> float:
-    """Return the median of runs, refreshes and first passes of teachers included."""
-    return median(row['seconds'] / row['epochs'] for row in rows)
+def relative_pace(rows: Sequence[Mapping], others: Sequence[Mapping]) -> float:
+    """Return how many times as long as theirs an epoch takes, median over seeds.
+
+    Refreshes and first passes of teachers are included.
+    """
+    return median(
+        row['seconds'] / row['epochs'] * other['epochs'] / other['seconds']
+        for row, other in zip(rows, others, strict=True)
+    )

@@ -1,5 +1,7 @@
 """What can be known of all runs is checked before the first one trains."""
 
+import copy
+
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope, init_default_scope
 
@@ -14,7 +16,9 @@ from mmattmask.scorers import FrozenTeacher
 def check_runs(study: Study) -> None:
     """Build models, hooks, optimizers and lists of images; raise all that is wrong."""
     init_default_scope('mmpretrain')
-    comparison, images = study.comparison, {}
+    comparison = study.comparison
+    numbers: dict[str, int] = {}  # of images by dataset
+    trained: dict[str, int] = {}  # by run
     found = []
     try:
         Evaluation(**comparison.evaluation).images((32, 32))  # no transform runs
@@ -34,25 +38,38 @@ def check_runs(study: Study) -> None:
             if entry.teacher and not errors and not issubclass(scorer, FrozenTeacher):
                 kind = f'FrozenTeacher, its scorer is {scorer.__name__}'
                 errors = [f'teacher={entry.teacher!r} is for {kind}']
-            dataset = repr(cfg.train_dataloader)
-            if dataset not in images:
-                images[dataset] = _images_errors(cfg)
-            found += [f'run {entry.name}: {one}' for one in errors + images[dataset]]
+            found += [f'run {entry.name}: {one}' for one in errors]
             for budget in entry.budgets if not errors else ():
                 epochs = study.epochs(entry.name, budget)  # None: not measured yet
                 run_config(entry, run, epochs or comparison.epochs)
         except ValueError as error:
             found.append(str(error))
+            continue
+        dataset = repr(cfg.train_dataloader.dataset)
+        try:
+            if dataset not in numbers:
+                numbers[dataset] = _number_of_images(cfg)
+            trained[entry.name] = numbers[dataset]
+        except ValueError as error:
+            found.append(f'run {entry.name}: {error}')
+    wanted = trained.get(comparison.baseline)
+    found += [
+        f'run {name}: {number} training images, and {comparison.baseline} has '
+        f'{wanted}: equal budgets need epochs of as many'
+        for name, number in trained.items()
+        if wanted is not None and number != wanted
+    ]
     if found:
         raise ValueError('\n'.join(dict.fromkeys(found)))
 
 
-def _images_errors(cfg: Config) -> list[str]:
-    config = {**cfg.train_dataloader.dataset.to_dict(), 'pipeline': []}
+def _number_of_images(cfg: Config) -> int:
     scope = cfg.get('default_scope', 'mmpretrain')
     try:
         with DefaultScope.overwrite_default_scope(scope):
-            number = len(DATASETS.build(config))
+            number = len(DATASETS.build(copy.deepcopy(cfg.train_dataloader.dataset)))
     except Exception as error:
-        return [f'the training images cannot be listed: {error}']
-    return [] if number else ['there is no training image']
+        raise ValueError(f'the training images cannot be listed: {error}') from error
+    if not number:
+        raise ValueError('there is no training image')
+    return number

@@ -30,7 +30,8 @@ def measure_content(folder: Path, asked: dict[str, Any]) -> None:
 
     ``asked`` may have ``index``, a CSV file of annotated images, instead of the
     training images, and ``images``, how many. Another rule measures again. Maps that
-    are looked up are always those of training images: their AUC is not known.
+    are looked up are always those of training images: their AUC is not known. Others
+    are looked at as the model makes them, before ``debias`` and ``ShuffledMaps``.
     """
     cfg = Config.fromfile(folder / CONFIG)
     checkpoint = last_checkpoint(folder)

@@ -19,6 +19,7 @@ from mmattmask.comparison.table import (
 )
 from mmattmask.files import write_text
 from mmattmask.reporting import Page, intervals, save_figure
+from mmattmask.resuming import changed_settings
 
 HELD_EQUAL = dict(
     images='images seen',
@@ -43,7 +44,7 @@ def tables(
         yield heading, NOTE, means(own, baseline)
         found = judged(own, control)
         if found:
-            note = explanation(own, control, next(iter(found)))
+            note = explanation(own, control, found)
             yield f'{heading}: differences', note, differences(own, control, found)
 
 
@@ -118,10 +119,21 @@ def write_results(study: Study, failures: Mapping[str, str]) -> str:
     _add_strips(page, study, frame)
     page.section('What was run')
     page.table(frame)
-    base = folder / 'runs' / Path(rows[0]['checkpoint']).parent / CONFIG
-    page.details(f'Config of {rows[0]["run"]}', base.read_text())
+    _add_configs(page, study, frame)
     page.write(folder / 'report.html')
     return f'{text}\n{state}\nwritten to {folder}, see {folder / "report.html"}\n'
+
+
+def _add_configs(page: Page, study: Study, frame: pd.DataFrame) -> None:
+    """Show the config of each policy, and in what it differs from the first one."""
+    base = None
+    for run, checkpoint in frame.groupby('run', sort=False).checkpoint.first().items():
+        file = study.work_dir / 'runs' / Path(checkpoint).parent / CONFIG
+        text = file.read_text()
+        others = changed_settings(base, text)
+        base = base or text
+        title = f': other {", ".join(others)}' if others else ''
+        page.details(f'Config of {run}{title}', text)
 
 
 def _add_strips(page: Page, study: Study, frame: pd.DataFrame) -> None:

@@ -1,13 +1,15 @@
 """A config's whole schedule, stretched or shortened to another number of epochs."""
 
 from inspect import signature
+from math import inf
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import HOOKS
 
 from mmattmask.launching import name_of
 
-# What stock schedulers and hooks count in epochs; our hooks say it themselves.
+# What stock schedulers and hooks count in epochs, or in iterations with by_epoch=False,
+# which change as epochs do; our hooks say it themselves.
 SCHEDULER_KEYS = ('begin', 'end', 'T_max', 'step_size', 'total_steps')
 STOCK_HOOKS = {'EMAHook': ('begin_epoch',), 'SwAVHook': ('epoch_queue_starts',)}
 
@@ -16,8 +18,8 @@ def stretch(cfg: Config, epochs: int) -> None:
     """Give a config another length; warm-up, decay and hooks keep their shares.
 
     A hook's class says in ``epoch_arguments`` which of its arguments are epochs.
-    Schedulers and hooks that count iterations stay as they are. The last refresh keeps
-    at least one epoch that uses it. The config is changed in place.
+    The last refresh keeps at least one epoch that uses it. The config is changed in
+    place.
 
     Raises:
         ValueError: If the config is not trained by epoch, or so few epochs leave none
@@ -38,18 +40,17 @@ def stretch(cfg: Config, epochs: int) -> None:
 
     schedulers = cfg.get('param_scheduler') or []
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
-        if not scheduler.get('by_epoch', True):
-            continue
         for key in SCHEDULER_KEYS:
             if scheduler.get(key):
                 scheduler[key] = scaled(scheduler[key])
-        begin, end = scheduler.get('begin', 0), scheduler.get('end', epochs)
+        total = epochs if scheduler.get('by_epoch', True) else inf
+        begin, end = scheduler.get('begin', 0), scheduler.get('end', total)
         if begin >= end:
             raise ValueError(
                 f'{epochs} epochs leave none to {scheduler.type}, which begins after '
                 f'{begin}: give more epochs'
             )
-        if 'T_max' in scheduler:
+        if 'T_max' in scheduler and end < inf:
             scheduler.T_max = max(1, end - begin)
         for key in {'milestones', 'periods'} & scheduler.keys():
             scheduler[key] = [scaled(number) for number in scheduler[key]]
@@ -57,7 +58,7 @@ def stretch(cfg: Config, epochs: int) -> None:
         for key in _epoch_arguments(hook):
             if hook.get(key):
                 hook[key] = scaled(hook[key])
-                if key == 'begin':
+                if key == 'begin' and hook.get('by_epoch', True):
                     hook.begin = min(hook.begin, epochs - 1)
 
 
@@ -74,9 +75,6 @@ def _epoch_arguments(hook: ConfigDict) -> tuple[str, ...]:
                 f'epochs its class needs epoch_arguments = {tuple(named)}'
             )
         keys = ()
-    by_epoch = parameters['by_epoch'].default if 'by_epoch' in parameters else True
-    if not hook.get('by_epoch', by_epoch):
-        return ()
     for key in keys:
         if key in parameters and isinstance(parameters[key].default, int):
             hook.setdefault(key, parameters[key].default)

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmattmask.comparison.budget import (
     check_one_machine,
     epochs_of_equal,
-    seconds_per_epoch,
+    relative_pace,
     tokens_per_image,
 )
 from mmattmask.comparison.content import measure_content
@@ -108,10 +108,8 @@ class Study:
             if not own or not others:
                 return None
             check_one_machine(own, others)
-            pace = seconds_per_epoch(own)
-            self._epochs[key] = epochs_of_equal(
-                lambda n: n * pace, total * seconds_per_epoch(others), total
-            )
+            pace = relative_pace(own, others)
+            self._epochs[key] = epochs_of_equal(lambda n: n * pace, total, total)
             write_json(self.work_dir / EPOCHS, self._epochs)
         return self._epochs[key]
 

@@ -141,13 +141,17 @@ def _p_value(p: float) -> str:
     return '< 0.001' if p < 0.001 else f'= {p:.3f}'
 
 
-def explanation(frame: pd.DataFrame, control: str, measure: str) -> str:
+def explanation(
+    frame: pd.DataFrame, control: str, found: dict[str, pd.DataFrame]
+) -> str:
     """Return what stands above a table of differences, its numbers included."""
     title = titles_of(frame)[control]
     if frame.seed.nunique() < 2:
         return f'Points above {title}. One seed: there is no interval, and no verdict.'
+    measure = next(iter(found))
     table = by_seed(frame, measure)
-    model = fit(table.loc[:, table.loc[control].notna()])
+    seen = table.loc[:, table.loc[control].notna()]
+    model = fit(seen.iloc[:, : int(found[measure].look.max()) or None])
     below = f'{100 * (1 - BELOW):.0f} %'
     spread = f'{model.variance**0.5:.2f}'
     looks = ', '.join(f'{n} seeds ({alpha:g})' for n, alpha in LOOKS.items())

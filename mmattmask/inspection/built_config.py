@@ -263,8 +263,10 @@ def batch_sizes(cfg: Config, gpus: int | None) -> tuple[int, int, int]:
     per_gpu = cfg.train_dataloader.get('batch_size', 1)
     accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
     if gpus is None:
-        base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size') or per_gpu
-        gpus = max(base // per_gpu, 1)
+        scaling = cfg.get('auto_scale_lr') or {}
+        base = scaling.get('base_batch_size') or per_gpu * accumulated
+        wanted = base * scaling.get('accumulative_counts', 1)
+        gpus = max(wanted // (per_gpu * accumulated), 1)
     return per_gpu, gpus, accumulated
 
 

@@ -19,7 +19,6 @@ from mmattmask.inspection.built_config import (
     BuiltConfig,
     batch_sizes,
     image_paths,
-    learning_rate,
     on_meta,
 )
 from mmattmask.inspection.flops import num_channels_of
@@ -32,7 +31,7 @@ from mmattmask.launching import (
 )
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.registry import WEIGHT_INITIALIZERS
-from mmattmask.run_data import check_length
+from mmattmask.run_data import check_length, other_batch
 from mmattmask.run_guard import (
     check_colours,
     check_hooks,
@@ -205,24 +204,16 @@ def _short(error: Exception) -> str:
 
 def unscaled_lr(built: BuiltConfig) -> Finding | None:
     """The learning rate belongs to another number of images per step."""
-    scaling = built.cfg.get('auto_scale_lr') or {}
-    base = scaling.get('base_batch_size')
     per_gpu, gpus, _ = batch_sizes(built.cfg, built.gpus)
-    now, lr = per_gpu * gpus, learning_rate(built.cfg)
-    if base is None:
+    if not (built.cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
         return Finding(
             'nothing says which batch size the learning rate belongs to, so '
             '--auto-scale-lr cannot scale it',
-            f'auto_scale_lr=dict(base_batch_size={now})',
+            f'auto_scale_lr=dict(base_batch_size={per_gpu * gpus})',
             'note',
         )
-    if now == base or scaling.get('enable') or lr is None:
-        return None
-    return Finding(
-        f'lr {lr:g} is for {base} images per step, before accumulation; {gpus} GPUs '
-        f'with {per_gpu} make {now}',
-        f'add --auto-scale-lr, or optim_wrapper.optimizer.lr={lr * now / base:g}',
-    )
+    sentence, _, fix = other_batch(built.cfg, gpus).partition(': ')
+    return Finding(sentence, fix) if sentence else None
 
 
 def schedule_of_another_length(built: BuiltConfig) -> Finding | None:

@@ -131,7 +131,8 @@ def training_rows(built: BuiltConfig) -> Rows:
         (
             'batch',
             f'{per_gpu} x {gpus} GPUs x {accumulated} accumulated = '
-            f'{per_gpu * gpus * accumulated}',
+            f'{per_gpu * gpus * accumulated}'
+            + ('' if built.gpus else ', as many GPUs as the rate is for: --gpus'),
         ),
     ]
     if (lr := learning_rate(built.cfg)) is not None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mmengine.config import Config
 
 from mmattmask import launching
 from mmattmask.cli import train
+from mmattmask.run_data import other_batch
 from tests.command_line import arguments
 
 CONFIG = """
@@ -108,6 +110,15 @@ def test_auto_scale_lr_needs_a_batch_size(config_file):
     config_file.write_text(CONFIG.split('auto_scale_lr')[0])
     with pytest.raises(ValueError, match=r'small\.py has no .*base_batch_size'):
         merged(config_file, '--auto-scale-lr')
+
+
+def test_auto_scale_lr_counts_accumulation(config_file):
+    options = ['--cfg-options', 'optim_wrapper.accumulative_counts=4']
+    cfg = merged(config_file, '--auto-scale-lr', *options)
+    assert cfg.auto_scale_lr.base_batch_size == 1024
+    assert not other_batch(cfg, 8)
+    told = r'lr 0\.1 is for 4096 .* 8 processes and 4 acc.* make 64, .*lr=0\.0015625$'
+    assert re.search(told, other_batch(merged(config_file, *options), 8))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from mmattmask.comparison.plan import read_comparison
 from mmattmask.comparison.study import Study
 from mmattmask.inspection.score import content_of_score
 from tests.command_line import mmattmask
-from tests.comparison.toy import ROOT, STUDY, write_comparison, write_packed
+from tests.comparison.toy import BASE, ROOT, STUDY, write_comparison, write_packed
 
 IBOT = ROOT / 'configs/ibot/ibot_vit-tiny-p8_1xb8-coslr-2e_folder_debug.py'
 FINETUNE = 'finetune_vit-tiny-p4_1xb128-coslr-10e_cifar10.py'
@@ -224,6 +224,7 @@ def test_what_can_be_known_is_known_before_anything_runs(tmp_path):
         "'model.backbone.patch_size': 7": 'the model cannot be built',
         "'train_dataloader.dataset.ann_file': 'gone.npz'": 'the training images cannot '
         'be listed: .*gone.npz',
+        "'train_dataloader.dataset.indices': 20": '20 training images, and random has',
     }
     lines = [path.read_text(), "options = runs['amt']['options']"]
     for number, change in enumerate(wrong):
@@ -261,6 +262,18 @@ def test_types_need_no_scope(tmp_path):
         'evaluation.update(train=train, test=test)\n'
     )
     check_runs(Study(read_comparison(path), tmp_path / 'work'))
+
+
+def test_wrapped_images(tmp_path):
+    comparison = read_comparison(write_comparison(tmp_path))
+    dataset = Config.fromfile(BASE).train_dataloader.dataset.to_dict()
+    dataset.update(data_root=str(tmp_path / 'data'), indices=None)
+    wrapped = dict(type='mmattmask.ResidentImages', dataset=dataset, _delete_=True)
+    for entry in comparison.entries.values():
+        for name in [name for name in entry.options if '.dataset.' in name]:
+            del entry.options[name]
+        entry.options['train_dataloader.dataset'] = wrapped
+    check_runs(Study(comparison, tmp_path / 'work'))
 
 
 def test_missing_images_are_named_before_anything_runs(tmp_path):

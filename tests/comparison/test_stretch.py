@@ -40,20 +40,20 @@ HOOKS_OF_EPOCHS = (
 
 
 @pytest.mark.parametrize('epochs', [20, 80, 41, 13])
-def test_everything_counted_in_epochs_is_scaled(epochs):
+def test_everything_that_is_counted_is_scaled(epochs):
     cfg = config(hooks=HOOKS_OF_EPOCHS)
     stretch(cfg, epochs)
     warmup, cosine, iterations = cfg.param_scheduler
     assert cfg.train_cfg.max_epochs == cosine.end == epochs
     assert warmup.end == cosine.begin == max(1, round(epochs / 10))
     assert cosine.T_max == epochs - cosine.begin
-    assert iterations.end == 100
+    assert iterations.end == max(1, round(epochs * 2.5))
     refresh, once, scalars, knn, temperature = cfg.custom_hooks
     assert temperature.warmup_epochs == round(epochs / 4)
     assert refresh.begin == round(epochs / 4)
     assert refresh.interval == max(1, round(epochs / 8))
     assert (once.begin, once.interval) == (0, None)
-    assert (scalars.interval, knn.interval) == (100, 500)
+    assert (scalars.interval, knn.interval) == (100, round(epochs * 12.5))
 
 
 @pytest.mark.parametrize(

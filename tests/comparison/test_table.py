@@ -1,5 +1,6 @@
 """Tables of rows: means, costs relative to the baseline, differences in words."""
 
+import pandas as pd
 import pytest
 
 from mmattmask.comparison.table import (
@@ -72,7 +73,11 @@ def test_differences_are_by_seed_and_judged_in_words():
     (line,) = differences(frame, 'base', judged(frame, 'base')).to_dict('records')
     assert line.pop('k-NN, mean').startswith('+1.0 ± 0.')
     assert line == dict(policy='AMT', verdict='better', look='6')
-    assert 'F(1, 5)' in explanation(frame, 'base', 'knn_mean')
+    assert 'F(1, 5)' in explanation(frame, 'base', judged(frame, 'base'))
+    later = [row('base', 6, 90.0), row('amt', 6, 10.0)]  # not judged before 12 seeds
+    more = pd.concat([frame, as_frame(later)])
+    found = judged(more, 'base')
+    assert explanation(more, 'base', found) == explanation(frame, 'base', found)
 
 
 def test_one_seed_says_that_there_is_no_interval():
@@ -80,7 +85,7 @@ def test_one_seed_says_that_there_is_no_interval():
     (line,) = differences(frame, 'base', judged(frame, 'base')).to_dict('records')
     assert line.pop('k-NN, mean') == '+1.0'
     assert line == dict(policy='AMT', verdict='undecided', look='0')
-    assert 'there is no interval' in explanation(frame, 'base', 'knn_mean')
+    assert 'there is no interval' in explanation(frame, 'base', judged(frame, 'base'))
 
 
 def test_a_measure_that_some_rows_lack_is_compared_where_it_is():

@@ -94,7 +94,8 @@ def test_a_grid_that_does_not_divide_is_an_error():
     ('gpus', 'expected'), [(None, (4, 2, 3)), (16, (4, 16, 3))], ids=str
 )
 def test_batch_sizes(gpus, expected):
-    cfg = tiny_config(**{'optim_wrapper.accumulative_counts': 3})
+    counts = ('optim_wrapper.accumulative_counts', 'auto_scale_lr.accumulative_counts')
+    cfg = tiny_config(**dict.fromkeys(counts, 3))
     assert batch_sizes(cfg, gpus) == expected
 
 

@@ -89,9 +89,13 @@ FAULTS = {
     'unscaled_lr': [
         (
             {'auto_scale_lr.base_batch_size': 10},
-            'lr 0.001 is for 10 images .* 2 GPUs with 4 make 8 '
-            r'fix: add --auto-scale-lr, or .*lr=0\.0008',
-        )
+            'lr 0.001 is for 10 images .* 4 in a batch, 2 processes and 1 accumulated '
+            r'make 8, with lr 0\.001 fix: add --auto-scale-lr .*lr=0\.0008',
+        ),
+        (
+            {'auto_scale_lr.enable': True, 'optim_wrapper.accumulative_counts': 2},
+            r'2 accumulated make 16, with lr 0\.001 fix: .*lr=0\.002',
+        ),
     ],
     'schedule_of_another_length': [
         (cosine(end=4), 'decays over 4 epochs and the run has 6 fix: .*T_max'),
@@ -161,6 +165,10 @@ SOUND = [
     ('lost_geometry', pipeline(crop(scale=32), dict(type='PackInputs'))),
     ('constant_temperature', ibot('TeacherTemperatureHook', 'EMATeacherHook')),
     ('unscaled_lr', {'auto_scale_lr.base_batch_size': 12}),
+    (
+        'unscaled_lr',
+        {'train_dataloader.batch_size': 2, 'optim_wrapper.accumulative_counts': 2},
+    ),
     ('schedule_of_another_length', cosine(begin=1)),
     ('schedule_of_another_length', cosine(begin=1, T_max=5)),
     (
