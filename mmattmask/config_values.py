@@ -67,6 +67,9 @@ DECAY_KEYS = {
 }
 
 
+STOCK_RATIO = 0.75  # of MAE's backbones, which their configs repeat
+
+
 def check_values(cfg: Mapping[str, Any]) -> None:
     """Raise ValueError for all values that nothing can be made of, with their paths."""
     wrong = list(_wrong(dict(cfg.items()), ''))
@@ -115,6 +118,18 @@ def _wrong_together(part: Mapping[str, Any], path: str) -> Iterator[str]:
                 'does not read: it knows layer_decay_rate, norm_decay_mult, '
                 'bias_decay_mult, flat_decay_mult, and decay_mult of custom_keys'
             )
+    if not path:
+        yield from _wrong_parts(part)
+    policy, backbone = part.get('mask_generator'), part.get('backbone')
+    if isinstance(policy, Mapping) and isinstance(backbone, Mapping):
+        ratio = backbone.get('mask_ratio', STOCK_RATIO)
+        own = policy.get('mask_ratio')
+        if part.get('scorer') is None and ratio not in (STOCK_RATIO, own):
+            yield (
+                f'{path}.backbone.mask_ratio={ratio} is the share before there is a '
+                f'score, and there is no scorer: set {path}.mask_generator.mask_ratio, '
+                f'which is {own}'
+            )
     if part.get('scorer') is not None and part.get('mask_generator', '') is None:
         yield (
             f'{path} has a scorer, {part["scorer"]}, and mask_generator=None: nobody '
@@ -124,3 +139,24 @@ def _wrong_together(part: Mapping[str, Any], path: str) -> Iterator[str]:
     heads: Any = part.get('num_heads')
     if _is_whole(width, 1) and _is_whole(heads, 1) and width % heads:
         yield f'{path}: num_heads ({heads}) does not divide embed_dims ({width})'
+
+
+def _wrong_parts(cfg: Mapping[str, Any]) -> Iterator[str]:
+    """Say what does not go together in two parts of a whole config."""
+    model, guided = cfg.get('model') or {}, cfg.get('data_preprocessor') or {}
+    if model.get('data_preprocessor') and {'mask_generator', 'scorer'} & guided.keys():
+        yield (
+            f'data_preprocessor, {guided.get("type")}, would be left out for '
+            'model.data_preprocessor, and masks would be random: write all of it into '
+            'data_preprocessor'
+        )
+    wrapper, head = cfg.get('optim_wrapper') or {}, model.get('attention_head') or {}
+    keys = (wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
+    exempt = (keys.get('attention_head') or {}).get('decay_mult') == 0
+    decay = (wrapper.get('optimizer') or {}).get('weight_decay')
+    if head.get('variant') == 'released' and decay and not exempt:
+        yield (
+            f"attention_head.variant='released' waits for most of the training, and "
+            f'weight_decay={decay} would take its weights away: optim_wrapper'
+            '.paramwise_cfg.custom_keys.attention_head=dict(decay_mult=0.0)'
+        )

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
-from math import ceil, isclose
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -41,31 +41,6 @@ def check_length(loop: Any, loader: Any, world_size: int, model: Any) -> None:
             f'the run has {loop.max_epochs} epochs and {loop.max_iters} iterations: '
             'set train_cfg.max_epochs or max_iters to at least 1'
         )
-
-
-def other_batch(cfg: Any, world_size: int) -> str:
-    """Say it if the learning rate is for another number of images, else nothing.
-
-    It is for ``auto_scale_lr.base_batch_size`` images, as often accumulated as
-    ``auto_scale_lr.accumulative_counts`` says (1), which MMEngine's scaling overlooks.
-    """
-    scaling, wrapper = cfg.get('auto_scale_lr') or {}, cfg.get('optim_wrapper') or {}
-    lr = (wrapper.get('optimizer') or {}).get('lr')
-    batch = (cfg.get('train_dataloader') or {}).get('batch_size')
-    base, counts = scaling.get('base_batch_size'), wrapper.get('accumulative_counts', 1)
-    if not lr or not base or not batch:
-        return ''
-    wanted, now = base * scaling.get('accumulative_counts', 1), batch * counts
-    used = lr * batch * world_size / base if scaling.get('enable') else lr
-    right = lr * now * world_size / wanted
-    if isclose(used, right):
-        return ''
-    return (
-        f'lr {lr:g} is for {wanted:g} images per step, and {batch} in a batch, '
-        f'{world_size} processes and {counts} accumulated make {now * world_size}, '
-        f'with lr {used:g}: add --auto-scale-lr to mmattmask train, or '
-        f'optim_wrapper.optimizer.lr={right:g}'
-    )
 
 
 def renew_worker_seeds(loader: Any) -> None:

@@ -5,12 +5,9 @@ of ours about them together; so its methods are wrapped here, once.
 """
 
 import functools
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from importlib import import_module
-from math import inf, isqrt
+from math import isqrt
 from typing import Any
 
 import torch
@@ -18,7 +15,7 @@ from torch import Tensor, nn
 from torch.cuda import OutOfMemoryError
 
 from mmattmask.checkpoints import whole_is_asked, whole_models
-from mmattmask.config_values import check_values
+from mmattmask.config_values import DECAYING, check_values
 from mmattmask.files import whole_file
 from mmattmask.recorded_config import recorded_grid
 from mmattmask.resuming import (
@@ -33,10 +30,17 @@ from mmattmask.run_data import (
     check_classes,
     check_length,
     lost_categories,
-    other_batch,
     renew_worker_seeds,
 )
 from mmattmask.run_folder import only_run_in, remove_outdated, remove_torn
+from mmattmask.run_warnings import (
+    depth_of,
+    kinds_of,
+    no_warmup,
+    other_batch,
+    other_length,
+    partly_frozen,
+)
 
 # Each of them acts on its own, so two would move a teacher or renew maps twice.
 SINGLE_HOOKS = (
@@ -80,13 +84,15 @@ def guard_runs() -> None:
             check_hooks(self)
             check_host(self.model)
             check_colours(self.model, self.cfg)
+            check_layer_decay(self.cfg, self.model)
             check_length(loop, loop.dataloader, self.world_size, self.model)
             renew_worker_seeds(loop.dataloader)
             training = loop.dataloader.dataset
             if self._val_loop is not None:
                 tested = self.val_loop.dataloader.dataset
                 check_classes(train_dataloader=training, val_dataloader=tested)
-            texts = [other_length(self.cfg), other_batch(self.cfg, self.world_size)]
+            texts = [other_length(self.cfg, len(loop.dataloader))]
+            texts += [other_batch(self.cfg, self.world_size)]
             texts += [partly_frozen(self.model), no_warmup(self.model, self.hooks)]
             texts += [lost_categories(training)]
             for text in filter(None, texts):
@@ -225,21 +231,19 @@ def check_host(model: Any) -> None:
         getattr(part, 'check_host', lambda model: None)(model)
 
 
-def kinds_of(hooks: Iterable[Any]) -> Counter[str]:
-    """Count hooks by the names of their classes and those they are derived from."""
-    return Counter(kind.__name__ for hook in hooks for kind in type(hook).__mro__)
-
-
-def no_warmup(model: Any, hooks: Iterable[Any]) -> str:
-    """Say it if the teacher of DINO or iBOT has no warm-up, else nothing."""
-    temperature = getattr(getattr(model, 'module', model), 'teacher_temp', None)
-    if temperature is None or kinds_of(hooks)['TeacherTemperatureHook']:
-        return ''
-    return (
-        f'the teacher begins at temperature {temperature:g} without a warm-up, with '
-        'which training may collapse: '
-        "custom_hooks=[dict(type='mmattmask.TeacherTemperatureHook')]"
-    )
+def check_layer_decay(cfg: Any, model: Any) -> None:
+    """Raise ValueError if the layer decay is that of a ViT of another depth."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    kind = str(wrapper.get('constructor')).rpartition('.')[2]
+    number = (wrapper.get('paramwise_cfg') or {}).get('num_layers')
+    depth = depth_of(model)
+    if 'Decay' not in kind or kind in DECAYING or not number or not depth:
+        return
+    if number != depth:
+        raise ValueError(
+            f'{kind} makes the learning rates of {number} layers, and the backbone has '
+            f'{depth} blocks: set optim_wrapper.paramwise_cfg.num_layers={depth}'
+        )
 
 
 def spread_randomness(runner: Any) -> None:
@@ -342,40 +346,4 @@ def failed_step(model: Any, loop: Any, error: Exception) -> str:
         'Its views are '
         f'{shapes} (C, H, W), {loop.dataloader.batch_size} per batch; the backbone has '
         f'{sizes}: do crop, img_size, patch_size, channels and batch_size fit together?'
-    )
-
-
-def other_length(cfg: Any) -> str:
-    """Say it if a decay of the config has another length than its run, else nothing."""
-    length = cfg.get('train_cfg') or {}
-    by_epoch = length.get('max_epochs') is not None
-    total = length.get('max_epochs' if by_epoch else 'max_iters')
-    schedulers = cfg.get('param_scheduler') or []
-    ends = [
-        one['T_max'] + one.get('begin', 0)
-        if one.get('T_max')
-        else one.get('end', total)
-        for one in (schedulers if isinstance(schedulers, list) else [schedulers])
-        if one.get('by_epoch', True) == by_epoch
-        and re.search('Cosine|Poly', str(one.get('type')))
-    ]
-    if not ends or not total or max(ends) in (inf, total):
-        return ''
-    return (
-        f'the schedule decays over {max(ends)} {"epochs" if by_epoch else "iterations"}'
-        f' and the run has {total}: change end and T_max in param_scheduler, too'
-    )
-
-
-def partly_frozen(model: Any) -> str:
-    """Say it if a ViT trains its last blocks only, as a probe of a deeper one would."""
-    backbone = getattr(getattr(model, 'module', model), 'backbone', None)
-    frozen, depth = getattr(backbone, 'frozen_stages', 0) or 0, 0
-    with suppress(TypeError):
-        depth = len(getattr(backbone, 'layers', ()))
-    if not 0 < frozen < depth:
-        return ''
-    return (
-        f'{depth - frozen} of the {depth} blocks of {type(backbone).__name__} are '
-        f'trained: a frozen one needs frozen_stages={depth} instead of {frozen}'
     )

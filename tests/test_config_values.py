@@ -1,5 +1,7 @@
 """One sentence for values that nothing can be made of, before anything is built."""
 
+from copy import deepcopy
+
 import pytest
 from mmengine.runner import Runner
 
@@ -10,6 +12,8 @@ from tests.engine.toy_run import toy_config
 POLICY = 'model__mask_generator__'
 SOFT = dict(_delete_=True, type='mmattmask.SoftToHardMaskGenerator')
 BLOCK = dict(_delete_=True, type='mmattmask.BlockMaskGenerator')
+
+RANDOM = dict(_delete_=True, type='mmattmask.RandomMaskGenerator', mask_ratio=0.75)
 
 BAD = [
     *((POLICY + 'mask_ratio', v) for v in ('0.45', None, [], -0.1, 1.5, float('nan'))),
@@ -67,6 +71,33 @@ def test_heads_that_do_not_divide(tmp_path):
 def test_all_of_them_at_once(tmp_path):
     with pytest.raises(ValueError, match=r'img_size .*; .*seed must be'):
         built(tmp_path, model__backbone__img_size=0, randomness__seed='x')
+
+
+def test_what_a_stock_option_would_not_do(tmp_path):
+    """Stock MAE's ratio, which is the one before there is a score."""
+    changes = dict(model__scorer=None, model__backbone__mask_ratio=0.9)
+    with pytest.raises(ValueError, match=r'mask_ratio=0\.9 .* no scorer: .* is 0\.75'):
+        built(tmp_path, model__mask_generator=RANDOM, **changes)
+    built(tmp_path, model__backbone__mask_ratio=0.9)  # before the first refresh
+
+
+def test_a_preprocessor_that_would_be_left_out():
+    """Of a SimMIM, whose masks are made there."""
+    stock = dict(type='SelfSupDataPreprocessor')
+    guided = dict(type='mmattmask.GuidedDataPreprocessor', mask_generator=RANDOM)
+    cfg = dict(model=dict(data_preprocessor=stock), data_preprocessor=guided)
+    with pytest.raises(ValueError, match=r'^data_preprocessor, mmattmask\.Guided'):
+        check_values(cfg)
+    check_values(dict(cfg, data_preprocessor=stock))
+
+
+def test_a_decoder_that_waits_must_not_decay():
+    released = 'gpa-feature-released_vit-base-p16_8xb512-amp-coslr-200e_in1k'
+    cfg = deepcopy(load(f'configs/gpa/{released}.py'))
+    check_values(cfg)
+    cfg.optim_wrapper.paramwise_cfg.custom_keys.attention_head.decay_mult = 1.0
+    with pytest.raises(ValueError, match=r'weight_decay=0\.05 would .*decay_mult=0'):
+        check_values(cfg)
 
 
 NEED_MMDET = ('configs/transfer/detection', 'configs/transfer/segmentation')

@@ -84,6 +84,7 @@ def test_the_registry_imports_none_of_what_it_registers():
     ground += (
         'run_guard',
         'run_data',
+        'run_warnings',
         'run_folder',
         'resuming',
         'recorded_config',

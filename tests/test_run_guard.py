@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS
@@ -24,6 +25,7 @@ from torch.utils.data import (
 
 from mmattmask.engine import (
     EMATeacherHook,
+    FreezeLastLayerHook,
     LinearEMATeacherHook,
     TeacherTemperatureHook,
 )
@@ -31,10 +33,10 @@ from mmattmask.resuming import latest_checkpoint
 from mmattmask.run_data import check_length, lost_categories
 from mmattmask.run_guard import (
     check_hooks,
+    check_layer_decay,
     guard_runs,
-    no_warmup,
-    partly_frozen,
 )
+from mmattmask.run_warnings import no_warmup, other_length, partly_frozen
 from tests.engine.toy_run import (
     assert_equal_weights,
     toy_config,
@@ -46,6 +48,7 @@ from tests.models.ibot_model import build as build_ibot
 
 ARCH = dict(embed_dims=24, num_layers=1, num_heads=2, feedforward_channels=24)
 SEED = dict(type='mmattmask.EpochSeedHook')
+DROPS = dict(type='MultiStepLR', milestones=[8, 11], end=12)
 KEEP_ONE = dict(type='CheckpointHook', interval=1, max_keep_ckpts=1)
 
 
@@ -97,6 +100,8 @@ def test_a_teacher_without_its_hook(policy):
     run.hooks.append(LinearEMATeacherHook())
     with pytest.raises(ValueError, match='2 hooks of this run are EMATeacherHooks'):
         check_hooks(run)
+    assert 'last layer of the head is trained' in no_warmup(model, run.hooks)
+    run.hooks.append(FreezeLastLayerHook())
     assert not no_warmup(model, run.hooks)
     assert 'temperature 0.07 without a warm-up' in no_warmup(model, run.hooks[1:])
 
@@ -454,8 +459,49 @@ def test_a_schedule_of_another_length_is_told(tmp_path, data_root):
     cosine = dict(type='CosineAnnealingLR', begin=1, T_max=3)
     changes = dict(train_cfg__max_epochs=2, param_scheduler=[cosine])
     train(toy_config(tmp_path, data_root, **changes))
-    told = 'decays over 4 epochs and the run has 2: change end and T_max'
+    told = 'decays over 4 epochs and the run has 2: change end, T_max'
     assert told in log_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('length', 'schedulers', 'told'),
+    [
+        (
+            dict(max_epochs=36),
+            [dict(type='MultiStepLR', milestones=[8, 11], end=12)],
+            '12 e',
+        ),
+        (
+            dict(max_epochs=12),
+            [dict(type='MultiStepLR', milestones=[8, 11], end=12)],
+            '',
+        ),
+        (dict(max_epochs=200), [dict(type='MultiStepLR', milestones=[700])], '701 epo'),
+        (
+            dict(max_iters=20),
+            [dict(type='MultiStepLR', milestones=[80], by_epoch=False)],
+            '81 iterations and the run has 20',
+        ),
+        (
+            dict(max_epochs=400),
+            [
+                dict(type='CosineAnnealingLR', begin=10, T_max=90, end=100),
+                dict(type='mmpretrain.CosineAnnealingWeightDecay'),
+            ],
+            '100 epochs and the run has 400',
+        ),
+        (dict(max_iters=4), [dict(type='CosineAnnealingLR', T_max=12)], '12 epochs'),
+        (dict(max_iters=120), [dict(type='CosineAnnealingLR', T_max=12)], ''),
+        (dict(max_epochs=12), [dict(type='PolyLR', end=120, by_epoch=False)], ''),
+        (dict(max_epochs=9), [dict(type='PolyLR', end=120, by_epoch=False)], '120 ite'),
+    ],
+)
+def test_each_schedule_has_the_length_of_its_run(length, schedulers, told):
+    """Of ten iterations per epoch; another parameter's does not hide it."""
+    cfg = Config(dict(train_cfg=length, param_scheduler=schedulers))
+    found = other_length(cfg, per_epoch=10)
+    assert told in found
+    assert bool(told) == bool(found)
 
 
 @pytest.mark.parametrize(('frozen', 'told'), [(0, ''), (1, '1 of the 2'), (2, '')])
@@ -465,3 +511,22 @@ def test_a_probe_of_a_deeper_network_is_told(frozen, told):
     )
     assert partly_frozen(SimpleNamespace(backbone=vit)).startswith(told)
     assert bool(partly_frozen(SimpleNamespace(backbone=vit))) == bool(told)
+
+
+@pytest.mark.parametrize(('indices', 'told'), [([0, 1], '1 of the 3'), ([0, -1], '')])
+def test_blocks_that_nobody_reads_are_told(indices, told):
+    vit = VisionTransformer(
+        dict(ARCH, num_layers=3), img_size=16, patch_size=8, out_indices=indices
+    )
+    assert told in partly_frozen(SimpleNamespace(backbone=vit))
+    assert bool(partly_frozen(SimpleNamespace(backbone=vit))) == bool(told)
+
+
+def test_layer_decay_of_a_network_of_another_depth():
+    """mmseg's constructor counts to a number in the config."""
+    model = SimpleNamespace(backbone=VisionTransformer(dict(ARCH, num_layers=3)))
+    wrapper = dict(paramwise_cfg=dict(num_layers=12), constructor='LayerDecayOptimizer')
+    with pytest.raises(ValueError, match=r'of 12 layers, .* 3 blocks: .*num_layers=3$'):
+        check_layer_decay(dict(optim_wrapper=wrapper), model)
+    wrapper['paramwise_cfg']['num_layers'] = 3
+    check_layer_decay(dict(optim_wrapper=wrapper), model)

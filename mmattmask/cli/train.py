@@ -59,11 +59,12 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> Config:
             )
         cfg.auto_scale_lr.enable = True
     cfg.merge_from_dict(args.cfg_options or {})
-    scaling, counts = (cfg.get(k) or {} for k in ('auto_scale_lr', 'optim_wrapper'))
-    before, now = (one.get('accumulative_counts', 1) for one in (scaling, counts))
-    if args.auto_scale_lr and before != now:  # MMEngine does not know of them
-        scaling.base_batch_size *= before / now
-        scaling.accumulative_counts = now
+    if args.auto_scale_lr:
+        scaling, wrapper = cfg.auto_scale_lr, cfg.optim_wrapper
+        before, now = (x.get('accumulative_counts', 1) for x in (scaling, wrapper))
+        if before != now:  # MMEngine does not know of them
+            scaling.base_batch_size *= before / now
+            scaling.accumulative_counts = now
     if args.resume == 'auto' and cfg.get('load_from'):  # of weights to start from
         cfg.resume = latest_checkpoint(cfg.work_dir) is not None
         cfg.load_from = None if cfg.resume else cfg.load_from

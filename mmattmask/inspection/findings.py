@@ -31,14 +31,13 @@ from mmattmask.launching import (
 )
 from mmattmask.models.data_preprocessor import MaskRewriter
 from mmattmask.registry import WEIGHT_INITIALIZERS
-from mmattmask.run_data import check_length, other_batch
+from mmattmask.run_data import check_length
 from mmattmask.run_guard import (
     check_colours,
     check_hooks,
-    no_warmup,
-    other_length,
     watch_checkpointed,
 )
+from mmattmask.run_warnings import no_warmup, other_batch, other_length
 from mmattmask.scorers import FrozenTeacher
 
 GOAL = 1000  # images per second on a GPU, to count workers for

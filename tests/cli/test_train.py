@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmattmask import launching
 from mmattmask.cli import train
-from mmattmask.run_data import other_batch
+from mmattmask.run_warnings import other_batch
 from tests.command_line import arguments
 
 CONFIG = """
@@ -117,7 +117,7 @@ def test_auto_scale_lr_counts_accumulation(config_file):
     cfg = merged(config_file, '--auto-scale-lr', *options)
     assert cfg.auto_scale_lr.base_batch_size == 1024
     assert not other_batch(cfg, 8)
-    told = r'lr 0\.1 is for 4096 .* 8 processes and 4 acc.* make 64, .*lr=0\.0015625$'
+    told = r'lr 0\.1 is for 4096 .* 8 processes and 4 acc.* make 64, .*lr=0\.0015625 '
     assert re.search(told, other_batch(merged(config_file, *options), 8))
 
 

@@ -94,7 +94,7 @@ FAULTS = {
         ),
         (
             {'auto_scale_lr.enable': True, 'optim_wrapper.accumulative_counts': 2},
-            r'2 accumulated make 16, with lr 0\.001 fix: .*lr=0\.002',
+            r'2 accumulated make 8, with lr 0\.0005 fix: .*lr=0\.001 without auto',
         ),
     ],
     'schedule_of_another_length': [
