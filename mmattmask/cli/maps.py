@@ -29,6 +29,7 @@ from mmattmask.progress_report import report_progress
 from mmattmask.scorers import FrozenTeacher
 from mmattmask.scorers.area import area_score
 from mmattmask.scorers.library_vits import library_config
+from mmattmask.scorers.map_files import order_of
 from mmattmask.scorers.map_writer import Batches, MapWriter
 from mmattmask.scorers.self_attention import ATTENTIONS, image_size_of
 
@@ -120,6 +121,7 @@ def of_images(args: argparse.Namespace) -> tuple[MapWriter, Batches]:
     paths = [info.get('img_path') or '' for info in infos]
     made_of |= dict(
         images=f'{fingerprint(images.datasets)} {_hash(paths)}',
+        order=order_of(paths),
         size=str(images.input_size),
         batch_size=str(args.batch_size),
         source=args.source,

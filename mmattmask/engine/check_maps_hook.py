@@ -89,7 +89,8 @@ def _check_images(scorer: UserMaps, datasets: list[BaseDataset]) -> None:
             f'{scorer.files.path}: {_first(missing, ", ")}'
         )
     follows_exif = not any(
-        'ignore_orientation' in str(getattr(transform, 'color_type', ''))
+        word in str(getattr(transform, 'color_type', ''))
+        for word in ('ignore_orientation', 'unchanged')  # as MMCV loads them
         for dataset in datasets
         for transform in dataset.pipeline.transforms
     )

@@ -337,8 +337,8 @@ FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     lost_geometry,
     samples_without_names,
     missing_data,
+    refused_at_start,  # which lets stock crops record their views, as a run does
     failing_step,
-    refused_at_start,
     constant_temperature,
     unscaled_lr,
     schedule_of_another_length,

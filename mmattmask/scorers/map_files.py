@@ -1,5 +1,7 @@
 """A user's maps on disk: a folder, a file of named maps, or an array by sample id."""
 
+import hashlib
+import json
 import mmap
 import os
 from abc import ABC, abstractmethod
@@ -33,6 +35,16 @@ def open_maps(path: str | Path) -> 'NamedMaps | MapArray':
         'maps are a folder of .npy files, a .safetensors file or one .npy file, got '
         f'{path}'
     )
+
+
+def order_of(img_paths: Sequence[str | None]) -> str:
+    """Hash the names of images below their common folder, in order; '' without."""
+    paths = [path for path in img_paths if path]
+    if not paths or len(paths) < len(img_paths):
+        return ''
+    root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    names = '\n'.join(os.path.relpath(path, root) for path in paths)
+    return hashlib.sha256(names.encode()).hexdigest()
 
 
 class _OnDisk:
@@ -211,7 +223,19 @@ class MapArray(_OnDisk):
         return sample_idx
 
     def missing(self, img_paths: Sequence[str | None]) -> list[str]:
-        """Return the images beyond the last row; refuse more rows than images."""
+        """Return the images beyond the last row.
+
+        ValueError if there are more rows, or ``mmattmask maps`` made them of images of
+        other names or in another order.
+        """
+        record = Path(f'{self.path}.json')
+        made_of = json.loads(record.read_text('utf-8')) if record.is_file() else {}
+        if made_of.get('order', '') not in ('', order_of(img_paths)):
+            raise ValueError(
+                f'{self.path} was made of images of other names or in another order '
+                f'than these {len(img_paths)}, so maps by sample id would be those of '
+                'others: make it again with mmattmask maps'
+            )
         if len(self) > len(img_paths):
             raise ValueError(
                 f'{self.path} holds {len(self)} maps by sample id, but there are '

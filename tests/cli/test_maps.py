@@ -1,5 +1,7 @@
 """mmattmask maps: a file for UserMaps, however often it is stopped."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -163,6 +165,10 @@ def test_of_a_config_with_a_checkpoint(tmp_path, data_root, suffix):
     found = torch.from_numpy(files.read([key])[0]).float()
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
     if suffix == 'npy':
+        paths = sorted(map(str, Path(data_root).rglob('*.png')))
+        assert not files.missing([f'elsewhere{path}' for path in paths])
+        with pytest.raises(ValueError, match=r'maps\.npy was made of .* another order'):
+            files.missing(paths[::-1])
         with pytest.raises(SystemExit, match='order of the sample ids'):
             mmattmask(
                 *command, '--images', data_root, '--checkpoint', tmp_path / 'x.pth'

@@ -134,6 +134,29 @@ def test_all_maps_are_read_before_the_first_step(data_root, maps):
         check(dataset_of(data_root), scorer=UserMaps(maps))
 
 
+@pytest.mark.parametrize(
+    'color_type', ['color', 'unchanged', 'color_ignore_orientation']
+)
+def test_maps_turned_as_the_loader_does_not_turn(tmp_path, color_type):
+    """OpenCV and Pillow turn no image that is loaded unchanged."""
+    photo = Image.new('RGB', (80, 40))
+    exif = photo.getexif()
+    exif[0x0112] = 6
+    (tmp_path / 'images' / 'x').mkdir(parents=True)
+    photo.save(tmp_path / 'images' / 'x' / 'a.jpg', exif=exif)
+    (tmp_path / 'maps').mkdir()
+    np.save(tmp_path / 'maps' / 'a.npy', np.ones((80, 40)))  # as it is shown
+    load = dict(LOAD, color_type=color_type)
+    dataset = dataset_of(tmp_path / 'images', load, CROP, FLIP, PACK)
+    shown = dataset[0]['data_samples'].ori_shape == (80, 40)
+    assert shown == (color_type == 'color')
+    if shown:
+        check(dataset, UserMaps(tmp_path / 'maps'))
+        return
+    with pytest.raises(ValueError, match=r'80 x 40, its image 40 x 80'):
+        check(dataset, UserMaps(tmp_path / 'maps'))
+
+
 @pytest.mark.parametrize('part', ['data_preprocessor', 'wrapped'])
 def test_the_scorer_is_found_beyond_the_model(data_root, maps, part):
     (maps / f'{names()[3]}.npy').unlink()

@@ -295,6 +295,9 @@ def test_maps_of_the_images(tmp_path):
     np.save(maps, np.ones((3, 4, 6)))
     plan = scorer('UserMaps', path=str(maps))
     assert not findings(with_images(tmp_path / 'images', **plan))
+    stock = dict(type='RandomResizedCrop', scale=(32, 48))  # exchanged, as in a run
+    views = pipeline(stock, dict(type='PackInputs'))
+    assert not findings(with_images(tmp_path / 'images', **plan, **views))
     np.save(maps, np.full((3, 4, 6), -1.0))
     found = module.refused_at_start(with_images(tmp_path / 'images', **plan))
     assert '3 of 3 maps cannot be used' in found.sentence + found.fix
