@@ -101,13 +101,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--average', choices=AVERAGES, default='macro', help='over images, decides'
     )
-    parser.add_argument(
-        '--compare',
-        nargs=2,
-        type=number_or_all,
-        metavar=('BLOCK', 'HEAD'),
-        help="print another choice's recall too; HEAD may be all",
-    )
     parser.add_argument('--batch-size', type=int, default=16, help='images per step')
     add_device(parser)
     parser.add_argument(
@@ -126,13 +119,6 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError('--masks, --coco, --labels and --unsupervised need --images')
     if any('=' not in item for item in args.where):
         raise ValueError(f'--where needs COLUMN=VALUE, got {" ".join(args.where)}')
-    if args.compare and args.compare[0] is None:
-        raise ValueError('--compare takes one block at a time, got all')
-
-
-def number_or_all(text: str) -> int | None:
-    """Read a head; None is all of them."""
-    return None if text == 'all' else int(text)
 
 
 def annotated_images(args: argparse.Namespace) -> list[AnnotatedImage]:
@@ -259,12 +245,9 @@ def run(args: argparse.Namespace) -> str:
         lines = [content.text(choice[0]), *config_lines(args, backbone, *choice)]
         return '\n\n'.join(lines)
     report = measure(args, vit, normalisation)
-    lines = [report.text()]
-    if args.compare:
-        lines.append(report.describe(*args.compare))
-    configs = config_lines(args, backbone, *report.chosen)
-    report.write(Path(args.work_dir), dict(vars(args), config=configs[0]))
-    return '\n\n'.join([*lines, *configs, f'written to {args.work_dir}'])
+    lines = config_lines(args, backbone, *report.chosen)
+    report.write(Path(args.work_dir), dict(vars(args), config=lines[0]))
+    return '\n\n'.join([report.text(), *lines, f'written to {args.work_dir}'])
 
 
 def config_lines(

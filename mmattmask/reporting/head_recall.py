@@ -146,11 +146,12 @@ class SelectionReport:
         for key, name in names.items():
             column = f'{key}_{self.average}'
             reached = [f'{what} {100 * own[column]:.0f}' for what, own in references]
-            titles.append(f'{name}\nreferences: {", ".join(reached)}')
+            title = f'{self.average} recall (%), {name}'
+            titles.append(f'{title}\nreferences: {", ".join(reached)}')
         tables = [r.table(self.average).numpy() for r in self.recalls.values()]
         heads = tables[0].shape[1] - 1
         marked = (block, heads if head is None else head)
-        return draw_heat_maps(tables, titles, marked, f'{self.average} recall (%)')
+        return draw_heat_maps(tables, titles, marked)
 
     def _each(
         self, recalls: dict[str, HeadRecall]
@@ -174,7 +175,6 @@ def draw_heat_maps(
     tables: Sequence[np.ndarray],
     titles: Sequence[str],
     marked: tuple[int, int],
-    label: str,
 ) -> np.ndarray:
     """Draw tables of shares, (blocks, heads + 1) each, above each other; uint8 RGB.
 
@@ -187,7 +187,7 @@ def draw_heat_maps(
     all_axes = figure.subplots(len(tables), squeeze=False)[:, 0]
     for axes, table, title in zip(all_axes, tables, titles, strict=True):
         table = 100 * np.asarray(table, dtype=np.float64)
-        image = axes.imshow(table, cmap=COLORMAP)
+        axes.imshow(table, cmap=COLORMAP)
         middle = 0.42 * table.min() + 0.58 * table.max()  # of inferno's lightness
         for (row, column), value in np.ndenumerate(table):
             color = INK if value > middle else PAPER
@@ -206,11 +206,6 @@ def draw_heat_maps(
         axes.set_ylabel('block', color=FAINT_INK)
         axes.tick_params(length=0, colors=FAINT_INK)
         axes.set_frame_on(False)
-        bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
-        bar.set_label(label, color=FAINT_INK)
-        outline: Any = bar.outline
-        outline.set_visible(False)
-        bar.ax.tick_params(length=0, colors=FAINT_INK)
     return to_array(figure)
 
 

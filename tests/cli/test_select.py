@@ -48,11 +48,10 @@ def folders(tmp_path):
 
 @pytest.mark.parametrize('attention', ['received', 'cls'])
 def test_generated_folder(tmp_path, model, folders, attention):
-    options = ('--attention', attention, '--compare', 2, 'all', '--work-dir', 'out')
+    options = ('--attention', attention, '--work-dir', 'out')
     said = run(*MODEL, *folders, *options)
     assert 'over 5 images; 1 without an annotated patch' in said
     assert re.search(r'\| +block \| +0 \| +1 \| +all \|', said)
-    assert 'block 2, all heads: ' in said
     out = tmp_path / 'out' / 'head_recall.json'
     content = json.loads(out.read_text())
     table = np.array(content['recall']['annotated_macro'])
@@ -143,8 +142,7 @@ def test_few_images_are_the_same_every_time(tmp_path, model, folders):
         ('vit.pth --unsupervised', 'need --images'),
         ('vit.pth --unsupervised --masks b', 'give one of'),
         ('vit.pth --index a --where split', 'COLUMN=VALUE, got split'),
-        ('vit.pth --index a --compare 1 first', "--compare: .*'first'"),
-        ('vit.pth --index a --compare all 1', 'one block at a time'),
+        ('vit.pth --index a --ratio first', "--ratio: .*'first'"),
     ],
 )
 def test_bad_arguments(capsys, arguments, message):
@@ -157,8 +155,6 @@ def test_bad_arguments(capsys, arguments, message):
 def test_errors(tmp_path, model, folders):
     masks = tmp_path / 'data' / 'masks'
     cases = {
-        'block 3 does not exist in 3 blocks': ('--compare', 3, 0),
-        'head 2 does not exist in 2 heads': ('--compare', 0, 2),
         'coverage must be in (0, 1], got 2.0': ('--coverage', 2),
     }
     for message, arguments in cases.items():

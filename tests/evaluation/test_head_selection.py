@@ -161,11 +161,10 @@ def test_report_files(tmp_path):
 def test_heat_map_is_brightest_at_the_largest_recall():
     tables = torch.full((2, 6), 0.2)
     tables[1, 4] = 0.9
-    picture = draw_heat_maps([tables.numpy()], ['one'], (1, 4), 'recall')
+    picture = draw_heat_maps([tables.numpy()], ['one'], (1, 4))
     darkest, brightest = matplotlib.colormaps[COLORMAP]([0.0, 1.0], bytes=True)[:, :3]
-    cells = picture[:, : picture.shape[1] * 3 // 4]  # without the colour bar
     dark, bright = (
-        (np.abs(cells - color.astype(int)) <= 2).all(axis=-1)
+        (np.abs(picture - color.astype(int)) <= 2).all(axis=-1)
         for color in (darkest, brightest)
     )
     # 11 cells to 1, less their numbers and the frame
