@@ -63,7 +63,7 @@ CROP = (8, 30, 120, 120)  # top, left, height, width in px
 def photograph(name: str, size: tuple[int, int] = SIZE) -> np.ndarray:
     """Return a photograph, its centre cropped to (H, W), as (H, W, 3) uint8."""
     (path,) = (path for path in find_photographs() if path.stem == name)
-    return read_image(path, size)
+    return read_image(path, size)[0]
 
 
 def contrast(image: np.ndarray, grid: tuple[int, int] = (14, 14)) -> np.ndarray:

@@ -51,6 +51,13 @@ def record_whole(results: dict[str, Any]) -> None:
         record_crop(results, (0, 0, *size), size)
 
 
+def centre_box(shape: Sequence[int], size: Sequence[int]) -> Box:
+    """Return the largest box in the middle of (H, W) px with the aspect of (h, w)."""
+    height = min(shape[0], shape[1] * size[0] / size[1])
+    width = min(shape[1], shape[0] * size[1] / size[0])
+    return (shape[0] - height) / 2, (shape[1] - width) / 2, height, width
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ViewSample:
     """Which part of which image a view shows; what scorers read of a DataSample."""

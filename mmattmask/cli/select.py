@@ -217,7 +217,7 @@ def measure_content(
     size = image_size_of(vit)
     maps: list[list[Tensor]] = [[], [], []]
     for batch in batches(drawn(find_images([args.images]), args), args):
-        pixels = np.stack([read_image(path, size, squash=True) for path in batch])
+        pixels = np.stack([read_image(path, size, squash=True)[0] for path in batch])
         images = normalise(pixels, normalisation).to(args.device)
         for each, shown in zip(maps, (images, *two_crops(images)), strict=True):
             each.append(read_maps(vit, shown, args.attention).cpu())

@@ -67,9 +67,6 @@ def _number_of_images(cfg: Config) -> int:
     scope = cfg.get('default_scope', 'mmpretrain')
     try:
         with DefaultScope.overwrite_default_scope(scope):
-            number = len(DATASETS.build(copy.deepcopy(cfg.train_dataloader.dataset)))
+            return len(DATASETS.build(copy.deepcopy(cfg.train_dataloader.dataset)))
     except Exception as error:
         raise ValueError(f'the training images cannot be listed: {error}') from error
-    if not number:
-        raise ValueError('there is no training image')
-    return number

@@ -119,21 +119,14 @@ def write_results(study: Study, failures: Mapping[str, str]) -> str:
     _add_strips(page, study, frame)
     page.section('What was run')
     page.table(frame)
-    _add_configs(page, study, frame)
+    first = None
+    for run, checkpoint in frame.groupby('run', sort=False).checkpoint.first().items():
+        config = (folder / 'runs' / Path(checkpoint).parent / CONFIG).read_text()
+        others = ', '.join(changed_settings(first, config))
+        page.details(f'Config of {run}{others and f": other {others}"}', config)
+        first = first or config
     page.write(folder / 'report.html')
     return f'{text}\n{state}\nwritten to {folder}, see {folder / "report.html"}\n'
-
-
-def _add_configs(page: Page, study: Study, frame: pd.DataFrame) -> None:
-    """Show the config of each policy, and in what it differs from the first one."""
-    base = None
-    for run, checkpoint in frame.groupby('run', sort=False).checkpoint.first().items():
-        file = study.work_dir / 'runs' / Path(checkpoint).parent / CONFIG
-        text = file.read_text()
-        others = changed_settings(base, text)
-        base = base or text
-        title = f': other {", ".join(others)}' if others else ''
-        page.details(f'Config of {run}{title}', text)
 
 
 def _add_strips(page: Page, study: Study, frame: pd.DataFrame) -> None:

@@ -22,7 +22,12 @@ from mmattmask.registry import HOOKS
 from mmattmask.scorers import CachedMaps
 from mmattmask.scorers.bank import evenly_spaced
 from mmattmask.visualization import ImageRecord, draw_strip
-from mmattmask.visualization.model_output import make_records, name_of, whole_images
+from mmattmask.visualization.model_output import (
+    make_records,
+    name_of,
+    note_of,
+    whole_images,
+)
 from mmattmask.visualization.strips import add_drawing
 
 
@@ -50,8 +55,8 @@ class MaskStripHook(Hook):
             every epoch.
         by_epoch: Count epochs, or training iterations.
         dataset: Config of another dataset to draw. A bank does not know it: once there
-            is one, the score is the model's attention at that moment. Defaults to the
-            training images.
+            is one, the score is what the scorer measures at that moment. Maps that go
+            by sample id are refused. Defaults to the training images.
         sheet_images: Strips beside each other in ``mask_strips.png``; 0 writes none.
         seed: Of the masks.
 
@@ -106,7 +111,8 @@ class MaskStripHook(Hook):
     def check_model(self, runner: Any) -> None:
         """Raise ValueError if the schedule never comes or the model is not guided.
 
-        And if the pipeline normalises, or ``dataset`` has red and blue exchanged.
+        And if the pipeline normalises, or ``dataset`` has red and blue exchanged or
+        no scores.
         """
         self.schedule.check(runner, type(self).__name__)
         self._rgb = normalisation_of(runner.cfg).rgb
@@ -120,6 +126,8 @@ class MaskStripHook(Hook):
                 f'{type(self._model).__name__}'
             )
         self._guidance = self._model.guidance
+        if self.dataset is not None and self._guidance.scorer is not None:
+            self._guidance.scorer.check_other_images()
 
     def before_train_epoch(self, runner: Any) -> None:
         """Draw by epoch, and what a refresh before this epoch brought."""
@@ -193,16 +201,17 @@ class MaskStripHook(Hook):
             if self._bank is None:
                 return None
             return attention_maps(self._model, inputs).flatten(1)
-        samples = whole_images(self._ids, self._paths, inputs.shape[-2:])
+        ids = self._ids if self.dataset is None else [None] * len(self._ids)
+        samples = whole_images(ids, self._paths, inputs.shape[-2:])
         return self._guidance.score(inputs, samples)
 
     def _notes(self, score: Tensor | None) -> tuple[str, str]:
         """Say where score and partition come from."""
-        guidance = self._guidance
-        source = 'the model now, unused' if score is None else 'the model now'
+        guidance, scorer = self._guidance, self._guidance.scorer
+        source = '' if scorer is None else note_of(scorer)
         if self._bank is not None and self.dataset is None:
             source = f'bank of {self._bank.header.source}'
         policy = name_of(guidance.policy(score) or guidance.mask_generator)
-        if guidance.scorer is not None and score is None:
-            policy += ', warm-up'
+        if scorer is not None and score is None:
+            source, policy = f'{source}, unused', f'{policy}, warm-up'
         return source, policy

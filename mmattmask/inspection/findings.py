@@ -233,19 +233,6 @@ def constant_temperature(built: BuiltConfig) -> Finding | None:
     return Finding(sentence, fix) if sentence else None
 
 
-def other_randomness_after_resume(built: BuiltConfig) -> Finding | None:
-    """MMEngine does not save random states."""
-    if not built.cfg.get('resume') or built.hooks_of('EpochSeedHook'):
-        return None
-    return Finding(
-        'a resumed run goes on with other random numbers than an uninterrupted one '
-        'would have',
-        "custom_hooks=[..., dict(type='mmattmask.EpochSeedHook')], "
-        'randomness=dict(seed=0)',
-        'note',
-    )
-
-
 def amp_without_accelerator(built: BuiltConfig) -> Finding | None:
     """Mixed precision needs an accelerator."""
     wrapper = built.cfg.optim_wrapper
@@ -344,7 +331,6 @@ FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     schedule_of_another_length,
     unfitting_weights,
     other_number_of_workers,
-    other_randomness_after_resume,
     amp_without_accelerator,
 )
 

@@ -80,6 +80,9 @@ class Scorer(BaseModule, metaclass=ABCMeta):
     def check(self, backbone: nn.Module) -> None:
         """Raise ValueError unless scores can be had for this student."""
 
+    def check_other_images(self) -> None:
+        """Raise ValueError if only training images can have scores."""
+
     def map_grid(
         self, backbone: nn.Module, image_size: Sequence[int]
     ) -> tuple[int, int]:

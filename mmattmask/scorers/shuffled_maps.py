@@ -91,6 +91,10 @@ class ShuffledMaps(CachedMaps):
         """Raise ValueError unless the source of the maps can work."""
         self.scorer.check(backbone)
 
+    def check_other_images(self) -> None:
+        """Raise ValueError if the source's maps are of training images only."""
+        self.scorer.check_other_images()
+
     def map_grid(
         self, backbone: nn.Module, image_size: Sequence[int]
     ) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from mmattmask.masking.attention import full_precision
 from mmattmask.registry import MODELS
 from mmattmask.scorers.area import area_score
 from mmattmask.scorers.base import Scorer
-from mmattmask.scorers.map_files import in_range, open_maps
+from mmattmask.scorers.map_files import MapArray, in_range, open_maps
 
 ORIENTATION = 0x0112  # EXIF's name for it
 # Maps of more cells along a side are of an image's resolution, not a grid's.
@@ -66,6 +66,16 @@ class UserMaps(Scorer):
     def missing(self, img_paths: Sequence[str | None]) -> list[str]:
         """Return the images, in the order of their sample ids, without a map."""
         return self.files.missing(img_paths)
+
+    def check_other_images(self) -> None:
+        """Raise ValueError if maps go by sample id."""
+        if isinstance(self.files, MapArray):
+            raise ValueError(
+                f'{self.files.path} holds maps by sample id, which other images than '
+                'those of training do not have: name maps by image (a folder of .npy '
+                'files or one .safetensors file), leave dataset of MaskStripHook out, '
+                "or draw the model's attention (visualize --score cls)"
+            )
 
     def forward(
         self,

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mmattmask.datasets.foreground import IMAGE_SUFFIXES, read_picture
+from mmattmask.geometry import ViewSample, centre_box
 from mmattmask.visualization.loading import load_model
 from mmattmask.visualization.model_output import ModelOutput, block_number, run_model
 from mmattmask.visualization.pages import (
@@ -41,8 +42,8 @@ def find_images(names: Sequence[str], others: Sequence[Path] = ()) -> list[Path]
 
 def read_image(
     path: Path, size: tuple[int, int], squash: bool = False, channels: int = 3
-) -> np.ndarray:
-    """Read an image upright and bring it to (H, W), (H, W, C) uint8.
+) -> tuple[np.ndarray, ViewSample]:
+    """Read an image upright, as (H, W, C) uint8, and say what it shows of its file.
 
     It is squashed, or keeps its aspect ratio and its centre is cropped. There are 3
     channels (RGB) or 1 (grey).
@@ -56,9 +57,12 @@ def read_image(
             f'the model takes {channels} channels, an image file has 3 or 1'
         )
     image = read_picture(path).convert(modes[channels])
-    resize = Image.Image.resize if squash else ImageOps.fit
-    image = resize(image, size[::-1], Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(*size, channels)
+    shape = image.height, image.width
+    top, left, height, width = box = centre_box(shape, shape if squash else size)
+    corners = left, top, left + width, top + height
+    pixels = np.asarray(image.resize(size[::-1], Image.Resampling.BICUBIC, corners))
+    view = ViewSample(None, str(path), shape, box, False, None)
+    return pixels.reshape(*size, channels), view
 
 
 def visualize(
@@ -91,12 +95,12 @@ def visualize(
     names = unique_names(paths)
     frames: list[np.ndarray] = []
     lines: list[str] = []
-    files: list[str | None] = [*checkpoints]
-    for checkpoint in files or [None]:
+    for checkpoint in (*checkpoints,) or (None,):
         loaded = load_model(config, checkpoint, **model)
         channels = len(loaded.normalisation.mean)
-        images = [read_image(path, loaded.size, squash, channels) for path in paths]
-        output = run_model(loaded, np.stack(images), [*map(str, paths)], **options)
+        read = (read_image(path, loaded.size, squash, channels) for path in paths)
+        images, views = zip(*read, strict=True)
+        output = run_model(loaded, np.stack(images), views, **options)
         first = output.records[0]
         lines += [loaded.weights, *output.remarks]
         if len(checkpoints) > 1:

@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from mmattmask.evaluation.features import Normalisation, has_cls, run
+from mmattmask.geometry import ViewSample
 from mmattmask.mask_generators import BaseMaskGenerator
 from mmattmask.masking import PatchPartition, min_max
 from mmattmask.masking.view import resample
-from mmattmask.models.guidance import Guidance, attention_maps, guidance_of
-from mmattmask.scorers import Scorer
+from mmattmask.models.guidance import attention_maps, guidance_of
+from mmattmask.scorers import Scorer, ShuffledMaps
 from mmattmask.scorers.self_attention import (
     Attention,
     BlockAttention,
@@ -57,7 +57,7 @@ class ModelOutput:
 def run_model(
     model: LoadedModel,
     images: np.ndarray,
-    paths: Sequence[str] | None = None,
+    samples: Sequence[ViewSample] | None = None,
     attention: Attention = 'received',
     source: ScoreSource = 'host',
     block: int = -1,
@@ -69,7 +69,7 @@ def run_model(
     Args:
         model: The model.
         images: (B, H, W, C) uint8 RGB or grey, of the model's size and channels.
-        paths: The images' files, for scorers that look maps up.
+        samples: The images' files and boxes in them, for scorers that look maps up.
         attention: How received attention is read, see ``FrozenTeacher``.
         source: The score is what the host's scorer says, ``'cls'`` attention of
             ``block`` (mean of heads), or ``'received'`` attention of it (sum of heads).
@@ -87,10 +87,9 @@ def run_model(
     kinds: dict[str, Attention] = dict(cls='cls', received=attention)
     maps = {k: _maps(model.vit, reads, kinds[k], inputs, remarks) for k in kinds}
     guidance = None if model.host is None else guidance_of(model.host)
-    scorer = None if guidance is None else guidance.scorer
     score: Tensor | None
-    if source == 'host' and guidance is not None and scorer is not None:
-        score, note = _score_of_host(model.host, guidance, scorer, inputs, paths)
+    if source == 'host' and guidance is not None and guidance.scorer is not None:
+        score, note = _score_of_host(model.host, inputs, samples)
     else:
         kind = 'cls' if source == 'host' else source
         score, note = _score_of_block(maps[kind], blocks, block, kind, source)
@@ -151,15 +150,21 @@ def name_of(generator: BaseMaskGenerator) -> str:
     return re.sub('MaskGenerator$', '', type(generator).__name__)
 
 
+def note_of(scorer: Scorer) -> str:
+    """Say where a score is from that no bank holds, and what is not done to it."""
+    note = f'{type(scorer).__name__}{", measured now" if scorer.cached else ""}'
+    if scorer.cached and isinstance(scorer, ShuffledMaps):
+        return f'{note}, not exchanged'
+    return f'{note}, before debias' if scorer.cached and scorer.debias else note
+
+
 def whole_images(
-    ids: Sequence[int], paths: Sequence[str | None], size: Sequence[int]
-) -> list[DataSample]:
+    ids: Sequence[int | None], paths: Sequence[str | None], size: Sequence[int]
+) -> list[ViewSample]:
     """Return what scorers are told of views (H, W) that show whole images."""
-    height, width = size
-    whole = dict(crop_box=(0.0, 0.0, float(height), float(width)), flip=False)
-    whole |= dict(ori_shape=(height, width), flip_direction=None)
+    box = (0.0, 0.0, float(size[0]), float(size[1]))
     return [
-        DataSample(metainfo=dict(whole, sample_idx=index, img_path=path))
+        ViewSample(index, path, tuple(size), box, False, None)
         for index, path in zip(ids, paths, strict=True)
     ]
 
@@ -182,18 +187,16 @@ def _read_blocks(
             reason = str(error)
     if not blocks:
         return [], [], [f'no attention: {reason}']
-    reads: dict[int, BlockAttention] = {}
+    reads: list[BlockAttention] = []
 
-    def read_from(position: int) -> None:
-        if position == len(blocks):
+    def read_all(left: list[int]) -> None:  # the last one is read first
+        if left:
+            reads.insert(0, read_block(vit, left[0], lambda: read_all(left[1:])))
+        else:
             run(vit, inputs)
-            return
-        reads[position] = read_block(
-            vit, blocks[position], lambda: read_from(position + 1)
-        )
 
-    read_from(0)
-    return blocks, [reads[position] for position in range(len(blocks))], []
+    read_all(blocks)
+    return blocks, reads, []
 
 
 def _maps(
@@ -220,21 +223,17 @@ def _maps(
 
 
 def _score_of_host(
-    host: Any,
-    guidance: Guidance,
-    scorer: Scorer,
-    inputs: Tensor,
-    paths: Sequence[str] | None,
+    host: Any, inputs: Tensor, samples: Sequence[ViewSample] | None
 ) -> tuple[Tensor, str]:
-    """Return what the host's scorer or teacher says of whole images, (B, h, w)."""
-    name = type(scorer).__name__
+    """Return what the host's scorer or teacher says of images, (B, h, w)."""
+    guidance: Any = guidance_of(host)
+    scorer = guidance.scorer
     if scorer.cached:
-        return attention_maps(host, inputs), f'{name}, measured now'
-    size = inputs.shape[-2:]
-    samples = whole_images(range(len(inputs)), paths or [None] * len(inputs), size)
-    score = guidance.score(inputs, samples)
-    assert score is not None  # only of scorers with maps to come, see above
-    return score.unflatten(1, guidance.policy_grid(size)), name
+        return attention_maps(host, inputs), note_of(scorer)
+    scorer.check_other_images()
+    size, unknown = inputs.shape[-2:], [None] * len(inputs)
+    score = guidance.score(inputs, samples or whole_images(unknown, unknown, size))
+    return score.unflatten(1, guidance.policy_grid(size)), note_of(scorer)
 
 
 def _score_of_block(

@@ -8,7 +8,7 @@ import torch
 from mmpretrain.registry import MODELS
 from PIL import Image
 
-from mmattmask.visualization import Membership
+from mmattmask.visualization import Membership, image_folder
 from mmattmask.visualization.loading import load_model
 from mmattmask.visualization.strips import add_drawing
 from tests.command_line import mmattmask
@@ -159,6 +159,44 @@ def test_squashing_keeps_what_cropping_leaves_out(files):
     for flags, bright in ((['--squash'], True), ([], False)):
         visualize('mae.py', 'first.pth', 'wide.png', '--out', 'out', *flags)
         assert (read('out/wide/panels/image.png') > 200).any() == bright
+
+
+@pytest.mark.parametrize('flags', [[], ['--squash']])
+@pytest.mark.parametrize('size', [(16, 128), (128, 16), (24, 30)])
+def test_maps_of_files_are_cropped_as_the_pixels(mae_files, monkeypatch, size, flags):
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    content = ((rows + columns) * 200 / sum(size)).astype(np.uint8)
+    Path('maps').mkdir()
+    np.save('maps/a.npy', content)
+    Image.fromarray(content).save('a.png')
+    mae_files(**MAE | dict(scorer=dict(type='mmattmask.UserMaps', path='maps')))
+    outputs = []
+
+    def run_model(*args, **options):
+        outputs.append(original(*args, **options))
+        return outputs[-1]
+
+    original = image_folder.run_model
+    monkeypatch.setattr(image_folder, 'run_model', run_model)
+    visualize('mae.py', 'mae.pth', 'a.png', '--out', 'out', *flags)
+    (record,) = outputs[0].records
+    pixels = record.image[..., 0].reshape(8, 4, 4, 4).mean(axis=(1, 3))
+    np.testing.assert_allclose(record.score, pixels, atol=4)
+    assert record.score_note == 'UserMaps'
+
+
+@pytest.mark.parametrize('shuffled', [False, True])
+def test_maps_by_sample_id_are_not_drawn_over_other_images(mae_files, shuffled):
+    np.save('maps.npy', np.ones((3, 4, 4), np.float32))
+    scorer = dict(type='mmattmask.UserMaps', path='maps.npy')
+    if shuffled:
+        scorer = dict(type='mmattmask.ShuffledMaps', scorer=scorer)
+    mae_files(**MAE | dict(scorer=scorer))
+    write_images('images', count=1)
+    arguments = ['mae.py', 'mae.pth', 'images', '--out', 'out']
+    with pytest.raises(SystemExit, match=r'maps\.npy holds maps by sample id, .*cls'):
+        visualize(*arguments)
+    assert '1 images in out' in visualize(*arguments, '--score', 'cls')
 
 
 @pytest.mark.parametrize(

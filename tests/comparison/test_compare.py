@@ -112,6 +112,8 @@ def test_table_and_page_show_every_policy(finished):
     assert '"primary", at looks of 6 seeds' in table
     page = (work_dir / 'report.html').read_text()
     assert page.count('<img class="chart"') == 2  # differences at two budgets
+    assert re.search(r'Config of amt: other [^<]*model\.mask_generator\.', page)
+    assert 'Config of random<' in page
     for name in ('random', 'AMT', 'At equal encoder tokens', 'At equal training time'):
         assert name in table
         assert name in page

@@ -14,6 +14,7 @@ from PIL import Image
 from mmattmask.engine import mask_strip_hook
 from mmattmask.engine.mask_strip_hook import MaskStripHook
 from mmattmask.masking import PatchBudget, view_score
+from mmattmask.scorers.map_files import MapFolder
 from mmattmask.visualization import Membership
 from mmattmask.visualization.records import load_records
 from mmattmask.visualization.strips import strip_frames
@@ -208,10 +209,60 @@ def test_own_dataset_is_scored_by_the_present_attention(tmp_path, data_root, dra
     before, after = drawn[0][1], drawn[-1][1]
     assert {strip.policy_note for strip in before} == {'Random, warm-up'}
     assert {strip.policy_note for strip in after} == {'AMT'}
-    assert {strip.score_note for strip in after} == {'the model now'}
+    now = 'CachedAttention, measured now'
+    assert {strip.score_note for strip in before} == {f'{now}, unused'}
+    assert {strip.score_note for strip in after} == {now}
     assert not np.array_equal(before[0].score, after[0].score)
     assert set(pictures(runner)) == {'mask_strip_00', 'mask_strip_01'}
     assert f'skipped an unreadable {broken}' in log_of(tmp_path / 'run')
+
+
+@pytest.mark.parametrize('own', [False, True])
+def test_users_maps_are_those_of_the_images_by_name(
+    tmp_path, data_root, drawn, monkeypatch, own
+):
+    other, asked, find = write_images(tmp_path / 'other', 3), [], MapFolder.find
+    monkeypatch.setattr(
+        MapFolder, 'find', lambda *args: asked.append(args[1:]) or find(*args)
+    )
+    maps = tmp_path / 'maps'
+    maps.mkdir()
+    for index in range(22):
+        np.save(maps / f'{index:03d}.npy', np.full((2, 2), index, np.uint8))
+    load = [dict(type='LoadImageFromFile')]
+    dataset = dict(type='CustomDataset', data_root=other, pipeline=load)
+    strips = dict(dataset=dataset if own else None)
+    cfg = config(tmp_path / 'run', data_root, strips, train_cfg__max_epochs=1)
+    cfg.model.scorer = dict(type='mmattmask.UserMaps', path=str(maps))
+    del cfg.custom_hooks[0]
+    train(cfg)
+    for _, drawing in drawn:
+        assert {strip.score_note for strip in drawing} == {'UserMaps'}
+        # in the order of folders: 0, 2, ... and 1, 3, ...
+        wanted = [0, 2, 1] if own else [6, 1, 15]
+        assert [strip.score.max() for strip in drawing] == wanted
+    ids = {index for path, index in asked if path.startswith(other)}
+    assert ids == ({None} if own else set())  # theirs are not ids of training images
+
+
+@pytest.mark.parametrize('kind', ['UserMaps', 'LabelMaps', 'ShuffledMaps'])
+def test_maps_by_sample_id_are_not_drawn_over_another_dataset(
+    tmp_path, data_root, kind
+):
+    np.save(tmp_path / 'maps.npy', np.arange(12, dtype=np.uint8).reshape(3, 2, 2))
+    scorer = dict(type='mmattmask.UserMaps', path=str(tmp_path / 'maps.npy'))
+    policy = dict(type='mmattmask.AMTMaskGenerator')
+    if kind == 'LabelMaps':
+        scorer['type'] = 'mmattmask.LabelMaps'
+        policy = dict(type='mmattmask.PartMaskGenerator')
+    elif kind == 'ShuffledMaps':
+        scorer = dict(type='mmattmask.ShuffledMaps', scorer=scorer)
+    cfg, model = toy_config(tmp_path, data_root), HOSTS['MAE'].build(policy, scorer)
+    runner = SimpleNamespace(cfg=cfg, model=model, train_loop=None)
+    MaskStripHook().check_model(runner)
+    other = cfg.train_dataloader.dataset.to_dict()
+    with pytest.raises(ValueError, match=r'maps\.npy holds maps by sample id.*dataset'):
+        MaskStripHook(dataset=other).check_model(runner)
 
 
 def test_without_a_scorer_there_is_no_attention_panel(tmp_path, data_root, drawn):

@@ -107,9 +107,6 @@ FAULTS = {
             r'nowhere\.pth here: the run stops.* fix: .* of the scorer=FILE',
         )
     ],
-    'other_randomness_after_resume': [
-        (dict(resume=True), 'resumed run .* fix: .*EpochSeedHook')
-    ],
     'refused_at_start': [  # without images
         (NO_HOOKS, 'CachedAttention .*does nothing without.* fix: .*RefreshHook'),
         (
@@ -171,10 +168,6 @@ SOUND = [
     ),
     ('schedule_of_another_length', cosine(begin=1)),
     ('schedule_of_another_length', cosine(begin=1, T_max=5)),
-    (
-        'other_randomness_after_resume',
-        dict(resume=True, custom_hooks=[dict(type='mmattmask.EpochSeedHook')]),
-    ),
     ('failing_step', dict(activation_checkpointing=['backbone.layers.0'])),
     ('failing_step', FIVE | {'model.neck.in_chans': 5, 'model.head.in_channels': 5}),
 ]
