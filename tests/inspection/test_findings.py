@@ -20,6 +20,7 @@ NO_HOOKS = dict(custom_hooks=[])
 ITERATIONS = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=9)
 ROOT = 'train_dataloader.dataset.data_root'
 RANDOM = dict(_delete_=True, type='mmattmask.RandomMaskGenerator')
+IBOT_HOOKS = ('TeacherTemperatureHook', 'EMATeacherHook', 'FreezeLastLayerHook')
 FIVE = {
     'model.backbone.patch_cfg': dict(in_channels=5),
     'data_preprocessor.mean': [0],
@@ -160,7 +161,7 @@ FAULTS = {
 # what is sound beside the tiny config as it is
 SOUND = [
     ('lost_geometry', pipeline(crop(scale=32), dict(type='PackInputs'))),
-    ('constant_temperature', ibot('TeacherTemperatureHook', 'EMATeacherHook')),
+    ('constant_temperature', ibot(*IBOT_HOOKS)),
     ('unscaled_lr', {'auto_scale_lr.base_batch_size': 12}),
     (
         'unscaled_lr',
