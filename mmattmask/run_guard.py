@@ -91,7 +91,7 @@ def guard_runs() -> None:
             if self._val_loop is not None:
                 tested = self.val_loop.dataloader.dataset
                 check_classes(train_dataloader=training, val_dataloader=tested)
-            texts = [other_length(self.cfg, len(loop.dataloader))]
+            texts = [other_length(self.cfg, loop.dataloader)]
             texts += [other_batch(self.cfg, self.world_size)]
             texts += [partly_frozen(self.model), no_warmup(self.model, self.hooks)]
             texts += [lost_categories(training)]

@@ -11,12 +11,15 @@ from typing import Any
 DECAY = re.compile('(?:Cosine|Poly|MultiStep).*?(LR|[A-Z][a-z]+)$')
 
 
-def other_length(cfg: Any, per_epoch: int | None = None) -> str:
+def other_length(cfg: Any, batches: Any = None) -> str:
     """Say it if a decay of the config has another length than its run, else nothing.
 
     One that counts iterations in a run of epochs, or the reverse, is looked at where it
-    is known how many iterations make an epoch.
+    is known how many batches make an epoch.
     """
+    per_epoch = 0
+    with suppress(TypeError):  # nor does a stream know
+        per_epoch = len(batches)
     length = cfg.get('train_cfg') or {}
     by_epoch = length.get('max_epochs') is not None
     total = length.get('max_epochs' if by_epoch else 'max_iters')
@@ -26,17 +29,15 @@ def other_length(cfg: Any, per_epoch: int | None = None) -> str:
         kind = DECAY.search(str(one.get('type')))
         epochs, wanted = one.get('by_epoch', True), total
         if total and epochs != by_epoch:
-            factor = per_epoch or 0
-            wanted = total * factor if by_epoch else total / factor if factor else 0
+            wanted = total * per_epoch if by_epoch else total / (per_epoch or inf)
         if kind is None or not wanted:
             continue
         ends = one['T_max'] + one.get('begin', 0) if one.get('T_max') else None
         ends = ends or one.get('end', wanted)
         never = [number + 1 for number in one.get('milestones', ()) if number >= wanted]
         ends = max([ends, *never])
-        text = (
-            f'{ends} {"epochs" if epochs else "iterations"} and the run has {wanted:g}'
-        )
+        unit = 'epochs' if epochs else 'iterations'
+        text = f'{ends} {unit} and the run has {wanted:g}'
         now = decays.get(kind[1], (0.0, ''))
         decays[kind[1]] = max(now, (ends / wanted, text))
     for share, text in decays.values():

@@ -499,9 +499,19 @@ def test_a_schedule_of_another_length_is_told(tmp_path, data_root):
 def test_each_schedule_has_the_length_of_its_run(length, schedulers, told):
     """Of ten iterations per epoch; another parameter's does not hide it."""
     cfg = Config(dict(train_cfg=length, param_scheduler=schedulers))
-    found = other_length(cfg, per_epoch=10)
+    found = other_length(cfg, range(10))
     assert told in found
     assert bool(told) == bool(found)
+
+
+def test_a_stream_does_not_know_its_epochs():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield from ()
+
+    cosine = dict(type='CosineAnnealingLR', T_max=12)
+    cfg = Config(dict(train_cfg=dict(max_iters=4), param_scheduler=[cosine]))
+    assert not other_length(cfg, DataLoader(Stream()))
 
 
 @pytest.mark.parametrize(('frozen', 'told'), [(0, ''), (1, '1 of the 2'), (2, '')])
