@@ -95,7 +95,7 @@ def test_columns_are_aligned():
     ('options', 'problem'),
     [
         ('--cfg-options train_cfg.max_epochs=30', 'after 40 epochs, the run has 30'),
-        ('--gpus 2', '2 GPUs with 512 make 1024'),
+        ('--gpus 2', '512 in a batch, 2 processes and 1 accumulated make 1024'),
         (
             '--cfg-options model.mask_generator.throw_ratio=0.6',
             'problem: the model cannot be built: .*0.6',

@@ -192,7 +192,8 @@ def test_nothing_is_found_where_nothing_is_wrong(name, changes):
 
 def test_problems_come_before_notes():
     assert not findings(tiny_plan())
-    found = findings(tiny_plan(resume=True, custom_hooks=[]))
+    plan = {'auto_scale_lr.base_batch_size': None, 'load_from': 'nowhere.pth'}
+    found = findings(tiny_plan(**plan))
     assert [finding.level for finding in found] == ['problem', 'note']
 
 
