@@ -17,7 +17,7 @@ def check_length(loop: Any, loader: Any, world_size: int, model: Any) -> None:
     Parts say in ``least_images`` how many a batch needs: what compares them.
     """
     batches = getattr(loader, 'batch_sampler', None)  # PyTorch makes one
-    sampler = type(getattr(batches, 'sampler', None)).__name__
+    sampler = _sampler_of(loader)
     size = getattr(batches, 'batch_size', loader.batch_size)
     if sampler == 'DefaultSampler' and not getattr(batches, 'drop_last', False):
         last = ceil(len(loader.dataset) / world_size) % size or size
@@ -47,13 +47,19 @@ def renew_worker_seeds(loader: Any) -> None:
     """Let loader processes that start in every epoch draw other numbers in each.
 
     Differs from MMEngine, which gives them the same seeds again: crops, flips and masks
-    of every epoch would be those of the first. Processes that persist go on drawing.
+    of every epoch would be those of the first. Processes that persist, or whose sampler
+    has no end, go on drawing.
     """
     stock = loader.worker_init_fn
     by_mmengine = import_module('mmengine.dataset').worker_init_fn
-    if loader.persistent_workers or getattr(stock, 'func', None) is not by_mmengine:
-        return
-    loader.worker_init_fn = partial(_seed_worker, stock)
+    goes_on = loader.persistent_workers or 'Infinite' in _sampler_of(loader)
+    if not goes_on and getattr(stock, 'func', None) is by_mmengine:
+        loader.worker_init_fn = partial(_seed_worker, stock)
+
+
+def _sampler_of(loader: Any) -> str:
+    batches = getattr(loader, 'batch_sampler', None)  # PyTorch makes one
+    return type(getattr(batches, 'sampler', None)).__name__
 
 
 def _seed_worker(stock: Callable[[int], None], worker_id: int) -> None:
