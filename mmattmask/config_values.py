@@ -49,6 +49,7 @@ VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     'num_workers': WHOLE,
 }
 MAY_BE_NONE = ('input_size', 'num_masked', 'seed', 'num_workers')
+STOCK_RATIO = 0.75  # of MAE's backbones, which their configs repeat
 SHARES = ('soft', 'hard')  # of SoftToHardMaskGenerator
 # Constructors of layer decay, ours and MMPretrain's, and what they read; others' bases
 # have the number of layers, which these count.
@@ -65,9 +66,6 @@ DECAY_KEYS = {
     'bypass_duplicate',
     'num_layers',
 }
-
-
-STOCK_RATIO = 0.75  # of MAE's backbones, which their configs repeat
 
 
 def check_values(cfg: Mapping[str, Any]) -> None:

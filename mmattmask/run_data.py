@@ -1,13 +1,11 @@
 """What a run is held to about its images, before its first step and before a test."""
 
-import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from math import ceil
 from typing import Any
 
-import numpy as np
 import torch
 
 
@@ -62,14 +60,9 @@ def _sampler_of(loader: Any) -> str:
     return type(getattr(batches, 'sampler', None)).__name__
 
 
-def _seed_worker(stock: Callable[[int], None], worker_id: int) -> None:
-    drawn = torch.initial_seed()  # torch's own, another one in each epoch
-    stock(worker_id)  # by rank and worker
-    entropy = [drawn, torch.initial_seed()]
-    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 what the transforms draw from
-    torch.manual_seed(seed)
+def _seed_worker(stock: partial[None], worker_id: int) -> None:
+    drawn = torch.initial_seed() - worker_id  # by torch, another one in each epoch
+    stock(worker_id, seed=(stock.keywords['seed'] + drawn) % 2**31)
 
 
 def check_classes(**datasets: Any) -> None:

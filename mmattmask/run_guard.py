@@ -34,12 +34,13 @@ from mmattmask.run_data import (
 )
 from mmattmask.run_folder import only_run_in, remove_outdated, remove_torn
 from mmattmask.run_warnings import (
-    depth_of,
+    backbone_of,
     kinds_of,
-    no_warmup,
+    may_collapse,
     other_batch,
     other_length,
     partly_frozen,
+    unread_blocks,
 )
 
 # Each of them acts on its own, so two would move a teacher or renew maps twice.
@@ -93,8 +94,8 @@ def guard_runs() -> None:
                 check_classes(train_dataloader=training, val_dataloader=tested)
             texts = [other_length(self.cfg, loop.dataloader)]
             texts += [other_batch(self.cfg, self.world_size)]
-            texts += [partly_frozen(self.model), no_warmup(self.model, self.hooks)]
-            texts += [lost_categories(training)]
+            texts += [partly_frozen(self.model), unread_blocks(self.model)]
+            texts += [may_collapse(self.model, self.hooks), lost_categories(training)]
             for text in filter(None, texts):
                 self.logger.warning(text)
             start = self.iter
@@ -236,7 +237,7 @@ def check_layer_decay(cfg: Any, model: Any) -> None:
     wrapper = cfg.get('optim_wrapper') or {}
     kind = str(wrapper.get('constructor')).rpartition('.')[2]
     number = (wrapper.get('paramwise_cfg') or {}).get('num_layers')
-    depth = depth_of(model)
+    _, depth = backbone_of(model)
     if 'Decay' not in kind or kind in DECAYING or not number or not depth:
         return
     if number != depth:

@@ -32,8 +32,9 @@ def other_length(cfg: Any, batches: Any = None) -> str:
             wanted = total * per_epoch if by_epoch else total / (per_epoch or inf)
         if kind is None or not wanted:
             continue
-        ends = one['T_max'] + one.get('begin', 0) if one.get('T_max') else None
-        ends = ends or one.get('end', wanted)
+        ends = one.get('end', wanted)
+        if one.get('T_max'):
+            ends = one['T_max'] + one.get('begin', 0)
         never = [number + 1 for number in one.get('milestones', ()) if number >= wanted]
         ends = max([ends, *never])
         unit = 'epochs' if epochs else 'iterations'
@@ -74,7 +75,7 @@ def other_batch(cfg: Any, world_size: int) -> str:
     )
 
 
-def no_warmup(model: Any, hooks: Iterable[Any]) -> str:
+def may_collapse(model: Any, hooks: Iterable[Any]) -> str:
     """Say it if DINO or iBOT lacks what keeps it from collapse, else nothing."""
     temperature = getattr(getattr(model, 'module', model), 'teacher_temp', None)
     if temperature is None:
@@ -96,35 +97,40 @@ def no_warmup(model: Any, hooks: Iterable[Any]) -> str:
 
 
 def partly_frozen(model: Any) -> str:
-    """Say it if a ViT trains its last blocks only, or none reads them, else nothing.
-
-    As a probe, or a head, of a network of another depth would.
-    """
-    backbone = getattr(getattr(model, 'module', model), 'backbone', None)
-    frozen, depth = getattr(backbone, 'frozen_stages', 0) or 0, depth_of(model)
-    name = type(backbone).__name__
-    if 0 < frozen < depth:
-        return (
-            f'{depth - frozen} of the {depth} blocks of {name} are trained: a frozen '
-            f'one needs frozen_stages={depth} instead of {frozen}'
-        )
-    read = getattr(backbone, 'out_indices', None)
-    read = [read] if isinstance(read, int) else list(read or ())
-    last = max([index % depth for index in read], default=depth - 1) if depth else 0
-    if last >= depth - 1:
+    """Say it if a ViT trains its last blocks only, as a probe of a deeper one would."""
+    backbone, depth = backbone_of(model)
+    frozen = getattr(backbone, 'frozen_stages', 0) or 0
+    if not 0 < frozen < depth:
         return ''
     return (
-        f'the last {depth - 1 - last} of the {depth} blocks of {name} learn nothing, '
-        f'for nobody reads them: out_indices={read} should end with {depth - 1}'
+        f'{depth - frozen} of the {depth} blocks of {type(backbone).__name__} are '
+        f'trained: a frozen one needs frozen_stages={depth} instead of {frozen}'
     )
 
 
-def depth_of(model: Any) -> int:
-    """Return the blocks of a model's ViT, or 0."""
+def unread_blocks(model: Any) -> str:
+    """Say it if nobody reads a ViT's last blocks, as heads of a shallower one would."""
+    backbone, depth = backbone_of(model)
+    read = getattr(backbone, 'out_indices', None)
+    read = [read] if isinstance(read, int) else list(read or ())
+    if not depth or not read:
+        return ''
+    unread = depth - 1 - max(index % depth for index in read)
+    if not unread:
+        return ''
+    return (
+        f'the last {unread} of the {depth} blocks of {type(backbone).__name__} learn '
+        f'nothing, for nobody reads them: out_indices={read} should end with '
+        f'{depth - 1}'
+    )
+
+
+def backbone_of(model: Any) -> tuple[Any, int]:
+    """Return a model's backbone and, if it is a ViT, its number of blocks, else 0."""
     backbone = getattr(getattr(model, 'module', model), 'backbone', None)
     with suppress(TypeError):
-        return len(getattr(backbone, 'layers', ()))
-    return 0
+        return backbone, len(getattr(backbone, 'layers', ()))
+    return backbone, 0
 
 
 def kinds_of(hooks: Iterable[Any]) -> Counter[str]:

@@ -36,7 +36,12 @@ from mmattmask.run_guard import (
     check_layer_decay,
     guard_runs,
 )
-from mmattmask.run_warnings import no_warmup, other_length, partly_frozen
+from mmattmask.run_warnings import (
+    may_collapse,
+    other_length,
+    partly_frozen,
+    unread_blocks,
+)
 from tests.engine.toy_run import (
     assert_equal_weights,
     toy_config,
@@ -100,10 +105,10 @@ def test_a_teacher_without_its_hook(policy):
     run.hooks.append(LinearEMATeacherHook())
     with pytest.raises(ValueError, match='2 hooks of this run are EMATeacherHooks'):
         check_hooks(run)
-    assert 'last layer of the head is trained' in no_warmup(model, run.hooks)
+    assert 'last layer of the head is trained' in may_collapse(model, run.hooks)
     run.hooks.append(FreezeLastLayerHook())
-    assert not no_warmup(model, run.hooks)
-    assert 'temperature 0.07 without a warm-up' in no_warmup(model, run.hooks[1:])
+    assert not may_collapse(model, run.hooks)
+    assert 'temperature 0.07 without a warm-up' in may_collapse(model, run.hooks[1:])
 
 
 def test_two_refreshes(tmp_path, data_root):
@@ -528,8 +533,8 @@ def test_blocks_that_nobody_reads_are_told(indices, told):
     vit = VisionTransformer(
         dict(ARCH, num_layers=3), img_size=16, patch_size=8, out_indices=indices
     )
-    assert told in partly_frozen(SimpleNamespace(backbone=vit))
-    assert bool(partly_frozen(SimpleNamespace(backbone=vit))) == bool(told)
+    assert told in unread_blocks(SimpleNamespace(backbone=vit))
+    assert bool(unread_blocks(SimpleNamespace(backbone=vit))) == bool(told)
 
 
 def test_layer_decay_of_a_network_of_another_depth():

@@ -35,9 +35,10 @@ from mmattmask.run_data import check_length
 from mmattmask.run_guard import (
     check_colours,
     check_hooks,
+    check_layer_decay,
     watch_checkpointed,
 )
-from mmattmask.run_warnings import no_warmup, other_batch, other_length
+from mmattmask.run_warnings import may_collapse, other_batch, other_length
 from mmattmask.scorers import FrozenTeacher
 
 GOAL = 1000  # images per second on a GPU, to count workers for
@@ -128,6 +129,7 @@ def refused_at_start(built: BuiltConfig) -> Finding | None:
     try:
         check_hooks(run)
         check_colours(run.model, run.cfg)
+        check_layer_decay(run.cfg, run.model)
         for hook in built.hooks:
             if hasattr(hook, 'check_model'):
                 hook.check_model(run)
@@ -227,9 +229,9 @@ def _split(error: Exception) -> Finding:
     return Finding(sentence or fix, fix)
 
 
-def constant_temperature(built: BuiltConfig) -> Finding | None:
-    """The teacher of iBOT needs a warm-up of its temperatures."""
-    sentence, _, fix = no_warmup(built.model, built.hooks).partition(': ')
+def lacking_safeguard(built: BuiltConfig) -> Finding | None:
+    """A hook that keeps iBOT and DINO from collapse is not there."""
+    sentence, _, fix = may_collapse(built.model, built.hooks).partition(': ')
     return Finding(sentence, fix) if sentence else None
 
 
@@ -326,7 +328,7 @@ FINDINGS: tuple[Callable[[BuiltConfig], Finding | None], ...] = (
     missing_data,
     refused_at_start,  # which lets stock crops record their views, as a run does
     failing_step,
-    constant_temperature,
+    lacking_safeguard,
     unscaled_lr,
     schedule_of_another_length,
     unfitting_weights,

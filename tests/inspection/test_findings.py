@@ -84,7 +84,7 @@ FAULTS = {
             'EfficientNetRandomCrop.* fix: replace it with one of the crops',
         )
     ],
-    'constant_temperature': [
+    'lacking_safeguard': [
         (ibot('EMATeacherHook'), r'temperature 0\.07.* fix: .*TeacherTemperatureHook')
     ],
     'unscaled_lr': [
@@ -161,7 +161,7 @@ FAULTS = {
 # what is sound beside the tiny config as it is
 SOUND = [
     ('lost_geometry', pipeline(crop(scale=32), dict(type='PackInputs'))),
-    ('constant_temperature', ibot(*IBOT_HOOKS)),
+    ('lacking_safeguard', ibot(*IBOT_HOOKS)),
     ('unscaled_lr', {'auto_scale_lr.base_batch_size': 12}),
     (
         'unscaled_lr',
